@@ -1,0 +1,1 @@
+"""Claims about a transformer's queries, keys and values, as pytest experiments."""

@@ -1,0 +1,111 @@
+"""Activations: captured arrays with named axes, the places of Q, K and V in them, and where they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from qkvcheck.errors import CaptureError
+
+SCHEMA = "qkvcheck/activations/1"
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Captured attention projections.
+
+    Attributes
+    ----------
+    values : ndarray of float32
+        Shaped as `axes` says: (context, layer, width), with a token axis (context, layer, token, width) where
+        all positions were captured, or with a word axis (context, layer, word, width) where each context was
+        continued with several words.
+    axes : tuple of str
+        Names of the axes.
+    layers : tuple of int
+        Zero-based layers along the layer axis.
+    blocks : mapping of str to slice
+        Where Q, K and V stand along the width.
+    mask : ndarray of bool, optional
+        (context, token): true where there is a token, false where there is padding.
+    provenance : mapping of str to str
+        Model, fingerprint, corpus and the like.
+    """
+
+    values: np.ndarray
+    axes: tuple[str, ...]
+    layers: tuple[int, ...]
+    blocks: Mapping[str, slice]
+    mask: np.ndarray | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, layer: int) -> np.ndarray:
+        """Return the values of one layer (zero-based), without the layer axis.
+
+        Raises
+        ------
+        CaptureError
+            If that layer was not captured.
+        """
+        if layer not in self.layers:
+            raise CaptureError(
+                f"layer {layer} (zero-based) was not captured; captured: {', '.join(map(str, self.layers))}. "
+                "Name it in --qkv-layers."
+            )
+        return np.take(self.values, self.layers.index(layer), axis=self.axes.index("layer"))
+
+    def block(self, layer: int, name: str) -> np.ndarray:
+        """Return Q, K or V of one layer: `at` cut to the block's part of the width."""
+        return self.at(layer)[..., self.blocks[name]]
+
+    def save(self, path: str | Path) -> None:
+        """Write values, mask and provenance as one safetensors file."""
+        from safetensors.numpy import save_file
+
+        arrays = {"values": np.ascontiguousarray(self.values)}
+        if self.mask is not None:
+            arrays["mask"] = self.mask
+        layout = {
+            "axes": list(self.axes),
+            "layers": list(self.layers),
+            "blocks": {name: [part.start, part.stop] for name, part in self.blocks.items()},
+        }
+        metadata = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
+        save_file(arrays, Path(path), metadata=metadata)
+
+
+def load_activations(path: str | Path) -> Activations:
+    """Read what `Activations.save` wrote.
+
+    Raises
+    ------
+    CaptureError
+        If the file is not such a file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("schema") != SCHEMA:
+                raise CaptureError(
+                    f"{str(path)!r} has schema {metadata.get('schema')!r}; needed is {SCHEMA!r}. Record it again."
+                )
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CaptureError(
+            f"{str(path)!r} is not a readable safetensors file ({error}); give a file that qkvcheck wrote."
+        ) from None
+    layout = json.loads(metadata["layout"])
+    return Activations(
+        values=arrays["values"],
+        axes=tuple(layout["axes"]),
+        layers=tuple(layout["layers"]),
+        blocks={name: slice(*part) for name, part in layout["blocks"].items()},
+        mask=arrays.get("mask"),
+        provenance=json.loads(metadata["provenance"]),
+    )

@@ -1,0 +1,95 @@
+"""Architectures: where each model family keeps queries, keys and values, and how to split what a hook sees.
+
+A family is added by adding a `Layout` to `LAYOUTS`; nothing else knows module names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from qkvcheck.errors import CaptureError
+
+if TYPE_CHECKING:
+    import torch
+
+BLOCKS = ("Q", "K", "V")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one model family lays out its attention projections.
+
+    Attributes
+    ----------
+    family : str
+        The configuration's ``model_type``.
+    layers : str
+        Attribute path of the list of layers, from the base model.
+    projection : str
+        Attribute path of the fused projection, from a layer.
+    fingerprint_fields : tuple of str
+        Configuration fields that change what is computed.
+    """
+
+    family: str
+    layers: str
+    projection: str
+    fingerprint_fields: tuple[str, ...]
+
+    def depth(self, model: Any) -> int:
+        """Return the number of layers of a loaded model."""
+        return len(attrgetter(self.layers)(model.base_model))
+
+    def projection_module(self, model: Any, layer: int) -> torch.nn.Module:
+        """Return the module whose output is the fused Q | K | V of a layer (zero-based)."""
+        module: torch.nn.Module = attrgetter(self.projection)(attrgetter(self.layers)(model.base_model)[layer])
+        return module
+
+    def blocks(self, config: Any) -> dict[str, slice]:
+        """Return where Q, K and V stand in the last axis of the projection's output."""
+        width = int(config.hidden_size)
+        return {name: slice(i * width, (i + 1) * width) for i, name in enumerate(BLOCKS)}
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    # transformers, models/gpt2/modeling_gpt2.py: GPT2Attention.c_attn, a Conv1D of shape (in, 3 x width).
+    "gpt2": Layout(
+        family="gpt2",
+        layers="h",
+        projection="attn.c_attn",
+        fingerprint_fields=(
+            "model_type",
+            "vocab_size",
+            "n_positions",
+            "n_embd",
+            "n_layer",
+            "n_head",
+            "n_inner",
+            "activation_function",
+            "layer_norm_epsilon",
+            "scale_attn_weights",
+            "scale_attn_by_inverse_layer_idx",
+            "reorder_and_upcast_attn",
+        ),
+    ),
+}
+
+
+def layout_of(config: Any) -> Layout:
+    """Return the layout of a model's family.
+
+    Raises
+    ------
+    CaptureError
+        If the family is not known.
+    """
+    family = getattr(config, "model_type", None)
+    if family not in LAYOUTS:
+        raise CaptureError(
+            f"model family {family!r} is not supported; supported: {', '.join(sorted(LAYOUTS))}. "
+            "Choose such a model with --qkv-model."
+        )
+    return LAYOUTS[family]

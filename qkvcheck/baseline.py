@@ -1,0 +1,156 @@
+"""Baselines: verdicts on record for a model, to compare a run with, and to add to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qkvcheck.claims import REFUTED, SUPPORTED, Verdict
+from qkvcheck.errors import ClaimError
+
+SCHEMA = "qkvcheck/baseline/1"
+RECORD_COMMAND = "record it with --qkv-update=all"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Verdicts on record.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    conditions : mapping
+        What two runs must share to be comparable: fingerprint, corpus hash, dtype, device kind.
+    verdicts : mapping of str to mapping
+        By cell key: verdict, estimate, n.
+    """
+
+    path: Path
+    conditions: Mapping[str, Any]
+    verdicts: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a verdict stands to the record: whether it is on record as refuted, and what changed, if anything."""
+
+    recorded: str | None
+    change: str | None
+
+
+def conditions_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes two runs comparable; library versions are recorded, not compared."""
+    return {
+        "fingerprint": run["model"]["fingerprint"],
+        "corpus_sha256": run["corpus"]["sha256"],
+        "claims_sha256": run["settings"]["claims_sha256"],
+        "dtype": run["settings"]["dtype"],
+        "device": run["settings"]["device"],
+        "seed": run["settings"]["seed"],
+    }
+
+
+def read_baseline(path: str | Path) -> Baseline:
+    """Read a file of recorded verdicts.
+
+    Raises
+    ------
+    ClaimError
+        If it is missing or is no such file.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ClaimError(f"baseline {str(path)!r} can't be read ({error.strerror}); {RECORD_COMMAND}.") from None
+    except ValueError as error:
+        raise ClaimError(f"baseline {str(path)!r} is not JSON ({error}); restore it, or {RECORD_COMMAND}.") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise ClaimError(f"baseline {str(path)!r} is not of schema {SCHEMA!r}; {RECORD_COMMAND}.")
+    return Baseline(path, data["conditions"], data["verdicts"])
+
+
+def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
+    """Return why a run is not comparable with the record, or None if it is."""
+    now = conditions_of(run)
+    changed = [name for name, value in now.items() if baseline.conditions.get(name) != value]
+    return f"other {', '.join(changed)}" if changed else None
+
+
+def compare(baseline: Baseline | None, verdict: Verdict) -> Comparison:
+    """Compare a verdict with the record, if there is one."""
+    entry = None if baseline is None else baseline.verdicts.get(verdict.key)
+    if entry is None:
+        return Comparison(None, None)
+    recorded = entry["verdict"]
+    if recorded == verdict.verdict:
+        return Comparison(recorded, None)
+    was, now = (_number(value) for value in (entry["estimate"], verdict.estimate))
+    return Comparison(recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})")
+
+
+def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> int:
+    """Write verdicts into a baseline file; nothing on record is deleted.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is replaced as a whole.
+    run : mapping
+        As `qkvcheck.session.describe_run` returns it.
+    verdicts : iterable of Verdict
+        Those of this run. NOT JUDGED is not recorded.
+    mode : {"new", "all"}
+        Only add entries, or overwrite too.
+
+    Returns
+    -------
+    int
+        Number of entries written.
+
+    Raises
+    ------
+    ClaimError
+        If mode is ``"new"`` and the file on record was made under other conditions.
+    """
+    path = Path(path)
+    entries: dict[str, Any] = {}
+    if path.exists():
+        old = read_baseline(path)
+        reason = difference(old, run)
+        if reason is None:
+            entries = dict(old.verdicts)
+        elif mode == "new":
+            raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
+    written = 0
+    for verdict in verdicts:
+        if verdict.verdict in (SUPPORTED, REFUTED) and (mode == "all" or verdict.key not in entries):
+            entries[verdict.key] = {"verdict": verdict.verdict, "estimate": _rounded(verdict.estimate), "n": verdict.n}
+            written += 1
+    data = {
+        "schema": SCHEMA,
+        "model": run["model"]["spec"],
+        "conditions": conditions_of(run),
+        "versions": run["versions"],
+        "verdicts": entries,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return written
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6f}")
+
+
+def _number(value: float | None) -> str:
+    return "no estimate" if value is None else f"{value:.4f}"
+
+

@@ -1,0 +1,236 @@
+"""Contexts: short texts that hold one target token, their token ids, and what a model can see of them.
+
+A causal model sees nothing to the right of the target, so 54 sentences are at most 54 left prefixes.
+The audit counts those, because they, not the sentences, are the observations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from qkvcheck.errors import ContextError
+
+
+class Encoder(Protocol):
+    """The part of a tokenizer that contexts need."""
+
+    @property
+    def name(self) -> str:
+        """Whose tokens these are, for messages."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of `text`, with no special tokens added."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of `token_ids`."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One text with its token ids and the place of the target token in them.
+
+    Attributes
+    ----------
+    text : str
+        The sentence.
+    token_ids : tuple of int
+        Its tokens, as the model's tokenizer splits it.
+    target_index : int
+        Zero-based position of the target token.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    target_index: int
+
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """Token ids left of the target: all that a causal model has seen there."""
+        return self.token_ids[: self.target_index]
+
+    def continued(self, token_id: int, *, word: str) -> Context:
+        """Return the left prefix with another token in the target's place, and nothing after it."""
+        return Context(f"{self.text} [{word.strip()}]", (*self.prefix, token_id), self.target_index)
+
+
+@dataclass(frozen=True)
+class ContextSet:
+    """Contexts that share a target token.
+
+    Attributes
+    ----------
+    contexts : tuple of Context
+        In the order of the file.
+    target : str
+        Text of the target token, such as ``" her"``.
+    target_id : int
+        Its id in the model's tokenizer.
+    name : str
+        Name of the corpus, or the path it was read from.
+    sha256 : str
+        Hash of the lines joined by newlines with one at the end.
+    """
+
+    contexts: tuple[Context, ...]
+    target: str
+    target_id: int
+    name: str
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+    @property
+    def target_indices(self) -> list[int]:
+        """Position of the target in each context."""
+        return [context.target_index for context in self.contexts]
+
+    def subset(self, indices: Iterable[int]) -> ContextSet:
+        """Return the contexts with the given numbers, in that order."""
+        return replace(self, contexts=tuple(self.contexts[i] for i in indices))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a context set holds, and what a causal model can see of it.
+
+    Attributes
+    ----------
+    contexts, distinct_sentences, distinct_prefixes, first_words : int
+        Counts. A causal model gives one activation a distinct prefix.
+    positions, lengths : dict of int to int
+        How many contexts have the target at each index, and how many tokens.
+    padded_shape : tuple of int
+        (contexts, tokens of the longest).
+    unseen_tokens : int
+        Tokens to the right of the target, over all contexts: the target can't be influenced by them.
+    """
+
+    contexts: int
+    distinct_sentences: int
+    distinct_prefixes: int
+    first_words: int
+    positions: dict[int, int]
+    lengths: dict[int, int]
+    padded_shape: tuple[int, int]
+    unseen_tokens: int
+
+
+def audit(contexts: ContextSet) -> Audit:
+    """Count what a context set holds and what a causal model can see of it."""
+    rows = contexts.contexts
+    lengths = [len(row.token_ids) for row in rows]
+    return Audit(
+        contexts=len(rows),
+        distinct_sentences=len({row.text for row in rows}),
+        distinct_prefixes=len({row.prefix for row in rows}),
+        first_words=len({row.token_ids[0] for row in rows}),
+        positions=dict(sorted(Counter(row.target_index for row in rows).items())),
+        lengths=dict(sorted(Counter(lengths).items())),
+        padded_shape=(len(rows), max(lengths)),
+        unseen_tokens=sum(len(row.token_ids) - row.target_index - 1 for row in rows),
+    )
+
+
+def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
+    """Return text and id of a target token.
+
+    Parameters
+    ----------
+    target : str or int
+        Text such as ``" her"`` (with its leading space), or a token id.
+    encoder : Encoder
+        The model's tokenizer.
+
+    Raises
+    ------
+    ContextError
+        If the text is not exactly one token.
+    """
+    if isinstance(target, int):
+        return encoder.decode([target]), target
+    ids = encoder.encode(target)
+    if len(ids) != 1:
+        pieces = ", ".join(repr(encoder.decode([i])) for i in ids) or "nothing"
+        spaced = "" if target.startswith(" ") else f" (a word inside a sentence has a leading space: {' ' + target!r})"
+        raise ContextError(
+            f"target {target!r} is {len(ids)} tokens in {encoder.name} ({pieces}); it must be exactly one token. "
+            f"Choose another target with --qkv-target{spaced}."
+        )
+    return target, ids[0]
+
+
+def make_context(
+    text: str,
+    encoder: Encoder,
+    *,
+    target: str,
+    target_id: int,
+    occurrence: int | None = None,
+    where: str = "context",
+) -> Context:
+    """Tokenise a text and find the target in it by token id.
+
+    Parameters
+    ----------
+    text : str
+        The sentence.
+    encoder : Encoder
+        The model's tokenizer.
+    target, target_id : str, int
+        As `resolve_target` returns them.
+    occurrence : int, optional
+        Which occurrence counts, from 1; without it the target must occur exactly once.
+    where : str
+        How to name this context in an error.
+
+    Raises
+    ------
+    ContextError
+        If the target is missing, or occurs more than once with no occurrence chosen.
+    """
+    ids = tuple(encoder.encode(text))
+    found = [index for index, token in enumerate(ids) if token == target_id]
+    if not found:
+        hint = f" Does the target need a leading space ({' ' + target!r})?" if not target.startswith(" ") else ""
+        raise ContextError(
+            f"{where}: target {target!r} (token {target_id}) does not occur in {text!r}; "
+            f"it must occur exactly once. Mend the sentence or choose another --qkv-target.{hint}"
+        )
+    if occurrence is None and len(found) > 1:
+        raise ContextError(
+            f"{where}: target {target!r} occurs {len(found)} times in {text!r}; it must occur exactly once. "
+            'Mend the sentence, or choose one in a JSONL corpus with "occurrence": 1.'
+        )
+    if occurrence is not None and not 1 <= occurrence <= len(found):
+        raise ContextError(
+            f'{where}: "occurrence": {occurrence} was asked of target {target!r}, which occurs {len(found)} '
+            f"time(s) in {text!r}; allowed is 1 to {len(found)}. Mend the line."
+        )
+    return Context(text, ids, found[(occurrence or 1) - 1])
+
+
+def match_positions(contexts: ContextSet) -> tuple[list[int], list[int]]:
+    """Choose rows so that target and preceding token hold each position equally often.
+
+    Returns
+    -------
+    target_rows, preceding_rows : list of int
+        Numbers of the contexts to take the target from (at positions p), and those to take the token
+        before the target from (so that it stands at the same positions p), first in file order.
+    """
+    by_target: dict[int, list[int]] = {}
+    by_preceding: dict[int, list[int]] = {}
+    for number, index in enumerate(contexts.target_indices):
+        by_target.setdefault(index, []).append(number)
+        by_preceding.setdefault(index - 1, []).append(number)
+    target_rows: list[int] = []
+    preceding_rows: list[int] = []
+    for position in sorted(by_target.keys() & by_preceding.keys()):
+        keep = min(len(by_target[position]), len(by_preceding[position]))
+        target_rows += by_target[position][:keep]
+        preceding_rows += by_preceding[position][:keep]
+    return target_rows, preceding_rows

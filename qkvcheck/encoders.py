@@ -1,0 +1,135 @@
+"""Encoders: how a model's tokenizer looks to the rest of qkvcheck.
+
+`PretrainedEncoder` wraps a Hugging Face tokenizer. `RecordedEncoder` knows GPT-2's ids of the words in
+our corpora and nothing else; with it, untrained GPT-2 runs on a machine that has no tokenizer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from qkvcheck.errors import ModelError
+
+# GPT-2 splits a text into these pieces before any merging, so that the ids of a text are the ids of its
+# pieces one after the other (Radford et al. 2019, encoder.py; here for ASCII texts).
+_PIECES = re.compile(r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
+
+
+class PretrainedEncoder:
+    """A Hugging Face tokenizer.
+
+    Parameters
+    ----------
+    tokenizer : transformers.PreTrainedTokenizerBase
+        Any tokenizer; it is not changed.
+    name : str
+        How to name it in messages.
+    """
+
+    def __init__(self, tokenizer: Any, *, name: str) -> None:
+        self._tokenizer = tokenizer
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Whose tokens these are, for messages."""
+        return self._name
+
+    @property
+    def pad_id(self) -> int:
+        """Token that fills a padded row: the padding token, else end of text, else 0."""
+        for token in (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of `text`, with no special tokens added."""
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of `token_ids`."""
+        return str(self._tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
+
+    def pad(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the tokenizer's own right-padded batch, shape (text, token) int64."""
+        tokenizer = self._tokenizer
+        encoded = [{"input_ids": self.encode(text)} for text in texts]
+        before = tokenizer.pad_token
+        try:
+            if before is None:
+                tokenizer.pad_token = tokenizer.eos_token
+            padded = tokenizer.pad(encoded, padding=True, padding_side="right", return_tensors="np")
+        finally:
+            tokenizer.pad_token = before
+        return np.asarray(padded["input_ids"], dtype=np.int64)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of vocabulary and merges."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        model = json.loads(backend.to_str())["model"] if backend is not None else {}
+        merges = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges", [])]
+        parts = [sorted(self._tokenizer.get_vocab().items()), merges]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class RecordedEncoder:
+    """GPT-2's token ids of the words in our corpora and controls, recorded as data.
+
+    Texts made of other words are refused, since nothing here could split them.
+    """
+
+    def __init__(self) -> None:
+        text = (resources.files("qkvcheck") / "data" / "gpt2_words.json").read_text("utf-8")
+        self._ids: dict[str, int] = json.loads(text)
+        self._words = {token: word for word, token in self._ids.items()}
+
+    @property
+    def name(self) -> str:
+        """Whose tokens these are, for messages."""
+        return "the recorded GPT-2 words"
+
+    @property
+    def pad_id(self) -> int:
+        """GPT-2's end-of-text token, with which the paper pads."""
+        return self._ids["<|endoftext|>"]
+
+    def encode(self, text: str) -> list[int]:
+        """Return GPT-2's token ids of `text`.
+
+        Raises
+        ------
+        ModelError
+            If a word of the text is not recorded.
+        """
+        pieces = _PIECES.findall(text)
+        missing = [piece for piece in pieces if piece not in self._ids]
+        if missing:
+            raise ModelError(
+                f"{text!r} has words without recorded GPT-2 ids ({', '.join(map(repr, missing[:3]))}): this needs a "
+                "tokenizer. Pass a directory that holds GPT-2's with --qkv-tokenizer or QKV_GPT2_TOKENIZER."
+            )
+        return [self._ids[piece] for piece in pieces]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text of `token_ids`; a token without a recorded word shows as its number."""
+        return "".join(self._words.get(token, f"<{token}>") for token in token_ids)
+
+    def pad(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the right-padded batch, shape (text, token) int64."""
+        rows = [self.encode(text) for text in texts]
+        padded = np.full((len(rows), max(map(len, rows))), self.pad_id, dtype=np.int64)
+        for row, ids in zip(padded, rows, strict=True):
+            row[: len(ids)] = ids
+        return padded
+
+    def fingerprint(self) -> str:
+        """Return a name for the recorded words; they are a part of GPT-2's vocabulary, not the whole."""
+        return "recorded-gpt2-words"

@@ -1,0 +1,39 @@
+"""The exceptions that qkvcheck raises for a user's mistake or an unusable input.
+
+::
+
+    QkvcheckError
+    ├── SettingsError      an option, ini value or environment variable makes no sense
+    ├── ContextError       a corpus or a context can't be used
+    ├── ModelError         a model or tokenizer can't be had, or is not what it should be
+    ├── CaptureError       nothing, or the wrong thing, would be captured
+    └── ClaimError         a claims file, a claim's coordinates or a recorded verdict is wrong
+
+Each message is one line: what was given, what is allowed, what to do.
+"""
+
+from __future__ import annotations
+
+
+class QkvcheckError(Exception):
+    """Root of all errors that a user can cause and mend."""
+
+
+class SettingsError(QkvcheckError):
+    """An option, ini value or environment variable makes no sense."""
+
+
+class ContextError(QkvcheckError):
+    """A corpus or a context can't be used."""
+
+
+class ModelError(QkvcheckError):
+    """A model or tokenizer can't be had, or is not what it should be."""
+
+
+class CaptureError(QkvcheckError):
+    """Nothing, or the wrong thing, would be captured."""
+
+
+class ClaimError(QkvcheckError):
+    """A claims file, a claim's coordinates or a recorded verdict is wrong."""

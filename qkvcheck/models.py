@@ -1,0 +1,419 @@
+"""Models: what `--qkv-model` may say, and how that becomes a loaded model with tokenizer and fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qkvcheck.architectures import Layout, layout_of
+from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder
+from qkvcheck.errors import CaptureError, ModelError
+from qkvcheck.hub import GPT2_SMALL, cached, fetch
+
+if TYPE_CHECKING:
+    import torch
+
+EMBEDDED = "embedded"
+AUTO = "auto"
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+_KNOWN_CONFIGS: dict[str, dict[str, int]] = {
+    "gpt2": {},
+    "gpt2-medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
+    "gpt2-large": {"n_embd": 1280, "n_layer": 36, "n_head": 20},
+    "gpt2-xl": {"n_embd": 1600, "n_layer": 48, "n_head": 25},
+    "distilgpt2": {"n_layer": 6},
+}
+"""Configurations of the GPT-2 family that need no download, as differences from GPT-2 small."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What `--qkv-model` asked for.
+
+    Attributes
+    ----------
+    source : str
+        ``auto``, ``embedded``, a directory, or a hub id with an optional ``@revision``.
+    untrained_seed : int or None
+        Seed of a freshly initialised twin; None for the model's own weights.
+    """
+
+    source: str
+    untrained_seed: int | None = None
+
+    def __str__(self) -> str:
+        if self.untrained_seed is None:
+            return self.source
+        return f"{self.source}#untrained" + (f"={self.untrained_seed}" if self.untrained_seed else "")
+
+
+@dataclass(frozen=True)
+class HookedModel:
+    """A loaded model that can be captured from.
+
+    Attributes
+    ----------
+    model : transformers.PreTrainedModel
+        The network; left as it was found.
+    encoder : PretrainedEncoder or RecordedEncoder
+        Its tokenizer.
+    layout : Layout
+        Where its family keeps Q, K and V.
+    spec : ModelSpec
+        What was asked for, with `auto` resolved.
+    origin : str
+        Where it came from, and why, for a person.
+    """
+
+    model: Any
+    encoder: PretrainedEncoder | RecordedEncoder
+    layout: Layout
+    spec: ModelSpec
+    origin: str
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.layout.depth(self.model)
+
+    @property
+    def blocks(self) -> dict[str, slice]:
+        """Where Q, K and V stand in the projection's output."""
+        return self.layout.blocks(self.model.config)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, such as ``float32``."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, shared ones counted once."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether this is the embedded model, which stands in for GPT-2 small."""
+        return self.spec.source == EMBEDDED
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the weights are freshly initialised."""
+        return self.spec.untrained_seed is not None
+
+    @property
+    def slug(self) -> str:
+        """Name for files: letters, digits, dots and hyphens."""
+        path = Path(self.spec.source)
+        name = path.name if path.is_dir() else self.spec.source
+        text = str(ModelSpec(name, self.spec.untrained_seed))
+        return "".join(c if c.isalnum() or c in ".-" else "-" for c in text)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 over parameters (name, shape, bytes), listed configuration fields, and the tokenizer.
+
+        Buffers are left out, and so is the rest of the configuration: 35 of its keys differ between
+        transformers 4.57 and 5.23 for the same model.
+        """
+        return _fingerprint(self)
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """Read a model spec such as ``embedded``, ``gpt2#untrained=3`` or ``org/name@revision``.
+
+    Raises
+    ------
+    ModelError
+        If what follows ``#`` is not ``untrained`` or ``untrained=SEED``.
+    """
+    source, mark, variant = text.partition("#")
+    if not source:
+        raise ModelError(f"model {text!r} names no model; give auto, embedded, a directory or a hub id such as gpt2.")
+    if not mark:
+        return ModelSpec(source)
+    name, equals, seed = variant.partition("=")
+    if name != "untrained":
+        raise ModelError(
+            f"model {text!r} has an unknown variant {'#' + name!r}; allowed is #untrained or #untrained=SEED."
+        )
+    if equals and not (seed.isascii() and seed.isdigit()):
+        raise ModelError(
+            f"model {text!r} has seed {seed!r}; the seed must be a whole number from 0, as in {source}#untrained=3."
+        )
+    return ModelSpec(source, int(seed) if equals else 0)
+
+
+def load_model(
+    spec: str | ModelSpec,
+    *,
+    tokenizer: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> HookedModel:
+    """Load a model, its tokenizer and its layout.
+
+    Parameters
+    ----------
+    spec : str or ModelSpec
+        What to load; see `parse_spec`.
+    tokenizer : str, optional
+        Directory of a tokenizer to use instead of the model's own. For GPT-2 models without one,
+        the environment's ``QKV_GPT2_TOKENIZER`` is the default.
+    device : str
+        A torch device, such as ``cpu`` or ``cuda:0``.
+    dtype : str
+        One of `DTYPES`.
+    trust_remote_code : bool
+        Whether code that comes with a model may run.
+
+    Raises
+    ------
+    ModelError
+        If the model can't be had or is not whole.
+    """
+    asked = parse_spec(spec) if isinstance(spec, str) else spec
+    place = _check_device(device)
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
+    resolved, directory, origin = _locate(asked)
+    options = {"trust_remote_code": trust_remote_code}
+    if resolved.untrained_seed is not None:
+        config = _config(resolved.source, directory, options)
+        model = _initialise(config, seed=resolved.untrained_seed, options=options)
+        origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
+    else:
+        assert directory is not None  # only an untrained model has no directory
+        model = _load_weights(directory, options)
+    model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
+    encoder = _encoder(resolved.source, directory, tokenizer, options)
+    return HookedModel(model, encoder, _layout(model.config), resolved, origin)
+
+
+def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> HookedModel:
+    """Wrap a model and tokenizer that are already in memory.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        Left as it is found.
+    tokenizer : transformers.PreTrainedTokenizerBase
+        Its tokenizer.
+    name : str
+        How to name it in reports.
+    """
+    encoder = PretrainedEncoder(tokenizer, name=name)
+    return HookedModel(model, encoder, _layout(model.config), ModelSpec(name), "given in memory")
+
+
+def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
+    """Return a model of the same configuration and tokenizer with freshly drawn weights.
+
+    If `hooked` is itself untrained under that seed, the next seed is taken.
+    """
+    if hooked.spec.untrained_seed == seed:
+        seed += 1
+    model = _initialise(hooked.model.config, seed=seed, options={})
+    model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
+    spec = ModelSpec(hooked.spec.source, seed)
+    return HookedModel(model, hooked.encoder, hooked.layout, spec, f"untrained twin, seed {seed}")
+
+
+def embedded_directory() -> Path:
+    """Return the directory of the embedded model."""
+    return Path(str(resources.files("qkvcheck"))) / "data" / "embedded"
+
+
+def _locate(spec: ModelSpec) -> tuple[ModelSpec, Path | None, str]:
+    """Resolve `auto`, and find the directory that holds the model's files."""
+    source, seed = spec.source, spec.untrained_seed
+    if source == AUTO:
+        for repository in GPT2_SMALL:
+            directory = cached(repository)
+            if directory is not None:
+                return ModelSpec(repository, seed), directory, "GPT-2 small, whole in the local cache"
+        return ModelSpec(EMBEDDED, seed), embedded_directory(), "ships with qkvcheck; GPT-2 small is not in the cache"
+    if source == EMBEDDED:
+        return spec, embedded_directory(), "ships with qkvcheck"
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return ModelSpec(str(path), seed), path, f"directory {path}"
+    if path.exists():
+        raise ModelError(f"model {source!r} is a file; give the directory that holds config.json and model.safetensors.")
+    if source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep in source.replace("/", ""):
+        raise ModelError(
+            f"model directory {source!r} does not exist; give an existing directory, auto, embedded or a hub id "
+            "such as gpt2. Check --qkv-model."
+        )
+    repository, _, revision = source.partition("@")
+    if seed is not None and not revision and repository.removeprefix("openai-community/") in _KNOWN_CONFIGS:
+        return spec, cached(repository), "configuration known to qkvcheck"
+    return spec, fetch(repository, revision=revision or "main"), f"hub model {source}"
+
+
+def _config(source: str, directory: Path | None, options: dict[str, bool]) -> Any:
+    from transformers import AutoConfig, GPT2Config
+
+    if directory is None:
+        return GPT2Config(**_KNOWN_CONFIGS[source.removeprefix("openai-community/")])
+    try:
+        return AutoConfig.from_pretrained(directory, local_files_only=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"model directory {str(directory)!r} has no usable config.json ({_first_line(error)}); "
+            "give a directory written by save_pretrained."
+        ) from None
+
+
+def _layout(config: Any) -> Layout:
+    try:
+        return layout_of(config)
+    except CaptureError as error:
+        raise ModelError(str(error)) from None
+
+
+def _initialise(config: Any, *, seed: int, options: dict[str, bool]) -> Any:
+    """Draw fresh weights with the library's own initialiser; torch's global generator is left as it was."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, **options)
+
+
+def _load_weights(directory: Path, options: dict[str, bool]) -> Any:
+    """Load a directory's weights from safetensors, and refuse a model that is not whole."""
+    from transformers import AutoModelForCausalLM
+
+    config = _config(str(directory), directory, options)
+    _layout(config)
+    if not any(directory.glob("*.safetensors")):
+        raise ModelError(
+            f"model directory {str(directory)!r} holds no .safetensors file; weights are read from safetensors only. "
+            "Save the model again with model.save_pretrained(directory, safe_serialization=True)."
+        )
+    try:
+        with _quiet():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                directory, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+            )
+    except Exception as error:
+        raise ModelError(
+            f"the weights in {str(directory)!r} can't be read ({_first_line(error)}); "
+            "the file may be cut off or belong to another model. Copy or download it again."
+        ) from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"the model in {str(directory)!r} is not whole: {len(missing)} tensors are missing ({missing[0]}, ...). "
+            "They would be filled with random numbers, so it is refused; copy or download it again."
+        )
+    return model
+
+
+def _encoder(
+    source: str, directory: Path | None, tokenizer: str | None, options: dict[str, bool]
+) -> PretrainedEncoder | RecordedEncoder:
+    """Load the tokenizer that was named, else the model's own, else the recorded words of GPT-2."""
+    from transformers import AutoTokenizer
+
+    known = source.partition("@")[0].removeprefix("openai-community/") in _KNOWN_CONFIGS
+    if tokenizer is None and directory is None and known:
+        tokenizer = os.environ.get("QKV_GPT2_TOKENIZER") or None
+        if tokenizer is None:
+            return RecordedEncoder()
+    place = Path(tokenizer).expanduser() if tokenizer is not None else directory
+    if place is None or not place.is_dir():
+        raise ModelError(
+            f"tokenizer directory {str(tokenizer)!r} does not exist; give a directory that holds tokenizer.json, or "
+            "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
+        )
+    try:
+        if (place / "tokenizer.json").exists() or (place / "tokenizer_config.json").exists():
+            loaded = AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
+        else:
+            from transformers import GPT2TokenizerFast
+
+            loaded = GPT2TokenizerFast.from_pretrained(place, local_files_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"{str(place)!r} holds no usable tokenizer ({_first_line(error)}); it needs tokenizer.json, or vocab.json "
+            "and merges.txt. Name another directory with --qkv-tokenizer."
+        ) from None
+    return PretrainedEncoder(loaded, name=source if tokenizer is None else str(place))
+
+
+def _check_device(device: str) -> torch.device:
+    import torch
+
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ModelError(f"device {device!r} is not known; allowed are cpu, cuda, cuda:0, mps. Mend --qkv-device.") from None
+    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable.get(place.type, False):
+        raise ModelError(f"device {device!r} is not available here; choose another, such as cpu, with --qkv-device.")
+    if place.type == "cuda" and place.index is not None and place.index >= torch.cuda.device_count():
+        raise ModelError(f"device {device!r} does not exist; there are {torch.cuda.device_count()} cuda devices. Mend --qkv-device.")
+    return place
+
+
+def _torch_dtype(name: str) -> Any:
+    import torch
+
+    return getattr(torch, name)
+
+
+def _quiet() -> Any:
+    """Silence the loading library for a moment: what it would warn of is checked here, and refused."""
+    import contextlib
+
+    from transformers.utils import logging
+
+    @contextlib.contextmanager
+    def silenced() -> Any:
+        before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)
+            if bars:
+                logging.enable_progress_bar()
+
+    return silenced()
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def _fingerprint(hooked: HookedModel) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(hooked.model.named_parameters()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    config = hooked.model.config
+    fields = {name: getattr(config, name, None) for name in hooked.layout.fingerprint_fields}
+    digest.update(json.dumps(fields, sort_keys=True).encode())
+    digest.update(hooked.encoder.fingerprint().encode())
+    return digest.hexdigest()

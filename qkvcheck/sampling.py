@@ -1,0 +1,75 @@
+"""Sampling: independent random contexts from fixed word lists, for rates and for contexts nobody picked.
+
+Draws are independent and seeded, so that a count of violations among them is binomial. Hypothesis's draws
+are not (they search), and are never counted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import resources
+
+import numpy as np
+
+from qkvcheck.contexts import Context, ContextSet, Encoder, make_context
+from qkvcheck.corpora import hash_lines
+from qkvcheck.errors import ContextError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_TRIES_PER_CONTEXT = 50
+
+
+def draw_contexts(
+    encoder: Encoder,
+    *,
+    count: int,
+    rng: np.random.Generator,
+    target: str,
+    target_id: int,
+    exclude: frozenset[tuple[int, ...]] = frozenset(),
+) -> ContextSet:
+    """Draw contexts with different left prefixes.
+
+    A context is a subject of one to four words (each length equally likely), a verb, the target, an ending.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        The model's tokenizer.
+    count : int
+        How many.
+    rng : numpy.random.Generator
+        Source of the draws.
+    target, target_id : str, int
+        As `qkvcheck.contexts.resolve_target` returns them.
+    exclude : frozenset of tuple of int
+        Left prefixes that must not be drawn, such as those of the corpus.
+
+    Raises
+    ------
+    ContextError
+        If the word lists don't give that many different prefixes.
+    """
+    text = (resources.files("qkvcheck") / "data" / "frames.toml").read_text("utf-8")
+    lists = tomllib.loads(text)
+    subjects, verbs, endings = list(lists["subjects"].values()), lists["verbs"]["any"], lists["endings"]["any"]
+    drawn: dict[tuple[int, ...], Context] = {}
+    for _ in range(count * _TRIES_PER_CONTEXT):
+        if len(drawn) == count:
+            break
+        phrases = subjects[rng.integers(len(subjects))]
+        subject, verb, ending = (str(rng.choice(options)) for options in (phrases, verbs, endings))
+        sentence = f"{subject} {verb}{target} {ending}"
+        context = make_context(sentence, encoder, target=target, target_id=target_id, where="drawn context")
+        if context.prefix not in exclude:
+            drawn.setdefault(context.prefix, context)
+    if len(drawn) < count:
+        raise ContextError(
+            f"{count} different contexts were asked for and the word lists gave {len(drawn)}; ask for fewer."
+        )
+    contexts = tuple(drawn.values())
+    return ContextSet(contexts, target, target_id, "drawn", hash_lines([c.text for c in contexts]))

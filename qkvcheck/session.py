@@ -1,0 +1,116 @@
+"""Session: one run's model, contexts, samples and controls, made from its settings when first asked for."""
+
+from __future__ import annotations
+
+import platform
+from functools import cached_property
+from importlib import metadata
+from typing import Any
+
+from qkvcheck.capture import check_layers
+from qkvcheck.claims import ClaimsFile
+from qkvcheck.contexts import ContextSet, audit
+from qkvcheck.controls import Controls, Samples
+from qkvcheck.corpora import LECTURE_SHA256, encode_corpus, read_corpus
+from qkvcheck.models import HookedModel, load_model
+from qkvcheck.settings import Settings
+
+LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
+
+_DEFAULT_WORDS = {"pronouns": (" her", " him", " me", " you", " us", " them", " it"), "others": (" people", " water")}
+
+
+class Session:
+    """What one run works with.
+
+    Parameters
+    ----------
+    settings : Settings
+        What was asked for.
+    claims : ClaimsFile or None
+        The project's claims file, where it has one.
+    """
+
+    def __init__(self, settings: Settings, claims: ClaimsFile | None) -> None:
+        self.settings = settings
+        self.claims = claims
+
+    def prepare(self) -> None:
+        """Load what was asked for, so that a mistake shows before the first experiment.
+
+        Raises
+        ------
+        QkvcheckError
+            If a setting, the corpus or the model can't be used.
+        """
+        corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
+        check_layers(self.hooked, self.settings.layers)
+        encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
+
+    @cached_property
+    def hooked(self) -> HookedModel:
+        """The model that the settings name."""
+        s = self.settings
+        return load_model(
+            s.model, tokenizer=s.tokenizer, device=s.device, dtype=s.dtype, trust_remote_code=s.trust_remote_code
+        )
+
+    def contexts_for(self, hooked: HookedModel) -> ContextSet:
+        """Return the corpus that the settings name, tokenised for a model."""
+        return encode_corpus(read_corpus(self.settings.corpus), hooked.encoder, target=self.settings.target)
+
+    def samples_of(self, hooked: HookedModel, contexts: ContextSet) -> Samples:
+        """Return what experiments measure of a model."""
+        file = dict(self.claims.settings) if self.claims else {}
+        fresh = file.get("fresh", {})
+        return Samples(
+            hooked,
+            contexts,
+            layers=self.settings.layers,
+            words=file.get("words", _DEFAULT_WORDS),
+            fresh_count=fresh.get("count", 59),
+            fresh_seed=fresh.get("seed", 0),
+            batch_size=self.settings.batch_size,
+        )
+
+    def controls_of(self, samples: Samples) -> Controls:
+        """Return the controls of a model's samples."""
+        return Controls(samples, seed=self.settings.seed)
+
+
+def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:
+    """Return what a result has to say of its run: model, corpus, versions, settings; plain data."""
+    seen = audit(contexts)
+    settings = session.settings
+    return {
+        "model": {
+            "spec": str(hooked.spec),
+            "slug": hooked.slug,
+            "source": hooked.origin,
+            "fingerprint": hooked.fingerprint,
+            "family": hooked.layout.family,
+            "layers": hooked.depth,
+            "parameters": hooked.parameters,
+            "stand_in": hooked.is_stand_in,
+            "untrained": hooked.is_untrained,
+        },
+        "corpus": {
+            "name": contexts.name,
+            "sha256": contexts.sha256,
+            "lecture": contexts.sha256 == LECTURE_SHA256,
+            "target": contexts.target,
+            "contexts": seen.contexts,
+            "distinct_prefixes": seen.distinct_prefixes,
+            "first_words": seen.first_words,
+            "positions": {str(index): count for index, count in seen.positions.items()},
+            "padded_shape": [*seen.padded_shape, sum(part.stop - part.start for part in hooked.blocks.values())],
+        },
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+        "settings": {
+            "layers": list(settings.layers),
+            "device": hooked.device.type,
+            "dtype": hooked.dtype,
+            "seed": settings.seed,
+            "claims_sha256": session.claims.sha256 if session.claims else None,
+        },
+    }

@@ -1,0 +1,150 @@
+"""Settings: what a run was asked to do, from command line, environment and ini file, in that order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from qkvcheck.errors import SettingsError
+
+UPDATE_MODES = ("new", "all")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: ``--qkv-NAME`` on the command line, ``QKV_NAME`` in the environment, ``qkv_name`` in the ini file."""
+
+    name: str
+    default: str | None
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """Its command-line form."""
+        return f"--qkv-{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"QKV_{self.name.replace('-', '_').upper()}"
+
+    @property
+    def ini(self) -> str:
+        """Its ini name."""
+        return f"qkv_{self.name.replace('-', '_')}"
+
+
+OPTIONS = (
+    Option("model", "auto", "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED."),
+    Option("tokenizer", None, "directory of a tokenizer to use instead of the model's own."),
+    Option("corpus", "replication", "replication, balanced, or a text, JSONL or notebook file of sentences."),
+    Option("target", " her", "target token: its text with the leading space, or its id."),
+    Option("layers", "6", "zero-based layers, such as 6 or 5,6 or 0-11."),
+    Option("device", "cpu", "torch device, such as cpu or cuda:0."),
+    Option("dtype", "float32", "float32, float64, bfloat16 or float16."),
+    Option("seed", "0", "seed of the untrained twin and of the shuffle."),
+    Option("batch-size", "64", "contexts a forward."),
+    Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
+    Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
+    Option("json", None, "write all results to this file."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked to do. Texts as given; `explicit` names the settings that somebody gave."""
+
+    model: str
+    tokenizer: str | None
+    corpus: str
+    target: str | int
+    layers: tuple[int, ...]
+    device: str
+    dtype: str
+    seed: int
+    batch_size: int
+    baseline: str | None
+    update: str | None
+    json: str | None
+    trust_remote_code: bool
+    explicit: frozenset[str]
+
+
+def resolve_settings(
+    *,
+    command_line: Callable[[Option], str | None],
+    environment: Mapping[str, str],
+    ini: Callable[[Option], str | None],
+    trust_remote_code: bool = False,
+) -> Settings:
+    """Resolve every option: command line, then environment, then ini file, then default.
+
+    Parameters
+    ----------
+    command_line, ini : callable
+        Return an option's text, or None if it was not given.
+    environment : mapping of str to str
+        Such as ``os.environ``.
+    trust_remote_code : bool
+        Whether code that comes with a model may run.
+
+    Raises
+    ------
+    SettingsError
+        If a value makes no sense.
+    """
+    values: dict[str, str | None] = {}
+    explicit = set()
+    for option in OPTIONS:
+        given = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
+        chosen = next((value for value in given if value is not None), None)
+        if chosen is not None:
+            explicit.add(option.name)
+        values[option.name] = option.default if chosen is None else chosen
+    update = values["update"]
+    if update is not None and update not in UPDATE_MODES:
+        raise SettingsError(f"--qkv-update {update!r} is not known; allowed: {' or '.join(UPDATE_MODES)}.")
+    target = values["target"] or ""
+    return Settings(
+        model=values["model"] or "",
+        tokenizer=values["tokenizer"],
+        corpus=values["corpus"] or "",
+        target=int(target) if target.isascii() and target.isdigit() else target,
+        layers=parse_layers(values["layers"] or ""),
+        device=values["device"] or "",
+        dtype=values["dtype"] or "",
+        seed=_whole_number("seed", values["seed"] or "", least=0),
+        batch_size=_whole_number("batch-size", values["batch-size"] or "", least=1),
+        baseline=values["baseline"],
+        update=update,
+        json=values["json"],
+        trust_remote_code=trust_remote_code,
+        explicit=frozenset(explicit),
+    )
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Read layers such as ``6``, ``5,6`` or ``0-11``; return them in order, each once.
+
+    Raises
+    ------
+    SettingsError
+        If the text is not of that form.
+    """
+    layers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part, flags=re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise SettingsError(
+                f"layers {text!r} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Mend --qkv-layers."
+            )
+        layers.update(range(first, last + 1))
+    return tuple(sorted(layers))
+
+
+def _whole_number(name: str, text: str, *, least: int) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise SettingsError(f"--qkv-{name} {text!r} is not a whole number from {least}; mend it.")
+    return int(text)

@@ -1,0 +1,194 @@
+"""Statistics: one number from captured rows, in float64, for a claim to be judged by.
+
+Rows are observations. Those over pairs of dimensions are exact from n x n Gram matrices: no d x d matrix is
+ever formed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qkvcheck.errors import ClaimError
+from qkvcheck.similarity import row_similarities, summarise_group, unit_columns
+
+DISTINCT_TOLERANCE = 1e-5
+
+
+def distinct_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
+    """Return the indices of the first of each set of equal rows, in order.
+
+    Two rows count as one if their cosine is at least ``1 - tolerance``: a causal model gives two sentences
+    with the same left prefix the same row.
+
+    Parameters
+    ----------
+    x : ndarray
+        (context, dimension).
+    tolerance : float
+        How far from 1 a cosine may be for the rows to count as equal.
+    """
+    same = row_similarities(x) >= 1.0 - tolerance
+    empty = ~np.any(x, axis=1)
+    same |= np.logical_and.outer(empty, empty)
+    kept: list[int] = []
+    for row in range(len(same)):
+        if not same[row, kept].any():
+            kept.append(row)
+    return np.array(kept, dtype=np.int64)
+
+
+def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
+    """Return V, the variance of the similarities between dimensions.
+
+    With U the unit columns and K = U U' (n x n): the mean square of c over all ordered pairs of columns is
+    ``sum(K_x * K_y) / (d_x d_y)`` and the mean is ``(U_x 1).(U_y 1) / (d_x d_y)``; within one block the
+    diagonal (one per column that is not zero) is taken off both.
+
+    V is in [0, 1], 1 if half the similarities are at each end; 1/3 for uniform ones, about 1/n for random
+    vectors. No unimodal law on [-1, 1] has V > 4/9 (Jacobson 1969, Ann. Math. Statist. 40:1746).
+
+    Parameters
+    ----------
+    x, y : ndarray
+        (context, dimension) of one block, and of another for a group across blocks.
+    measure : {"cosine", "pearson"}
+        What is computed of each pair.
+    """
+    first = unit_columns(x, measure=measure)
+    gram, column_sum = first @ first.T, first.sum(axis=1)
+    if y is None:
+        d = first.shape[1]
+        if d < 2:
+            raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
+        on_diagonal = int(first.any(axis=0).sum())
+        pairs = d * (d - 1)
+        mean_square = ((gram**2).sum() - on_diagonal) / pairs
+        mean = (column_sum @ column_sum - on_diagonal) / pairs
+    else:
+        second = unit_columns(y, measure=measure)
+        pairs = first.shape[1] * second.shape[1]
+        mean_square = (gram * (second @ second.T)).sum() / pairs
+        mean = (column_sum @ second.sum(axis=1)) / pairs
+    return float(mean_square - mean**2)
+
+
+def mean_absolute(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
+    """Return the mean of abs(similarity) between dimensions: about 0.11 for 54 random rows, 0.5 if uniform."""
+    return summarise_group(x, y, measure=measure).mean_absolute
+
+
+def sign_balance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
+    """Return A = mean(c) / mean(abs(c)), in [-1, 1]: above 0 if the positive similarities weigh more."""
+    return summarise_group(x, y, measure=measure).sign_balance
+
+
+def row_mean(x: np.ndarray, *, measure: str = "cosine") -> float:
+    """Return the mean similarity over pairs of different rows, i < j."""
+    return float(_row_pairs(x, measure=measure).mean())
+
+
+def row_variance(x: np.ndarray, *, measure: str = "cosine") -> float:
+    """Return the variance of the similarity over pairs of different rows, i < j."""
+    return float(_row_pairs(x, measure=measure).var())
+
+
+def least_row_mean(fresh: np.ndarray, reference: np.ndarray, *, measure: str = "cosine") -> float:
+    """Return the least, over the fresh rows, of the mean similarity to all reference rows.
+
+    Parameters
+    ----------
+    fresh, reference : ndarray
+        (context, dimension).
+    measure : {"cosine", "pearson"}
+        Pearson centres each row over its dimensions.
+    """
+    return float(row_similarities(fresh, reference, measure=measure).mean(axis=1).min())
+
+
+def token_minus_context(words: np.ndarray) -> float:
+    """Return the share of variance between tokens minus the share between contexts.
+
+    A balanced two-way layout: with m the grand mean, the sum of squares about m splits into one part between
+    the word means, one between the context means, and the rest (interaction).
+
+    Parameters
+    ----------
+    words : ndarray
+        (context, word, dimension).
+
+    Returns
+    -------
+    float
+        In [-1, 1]; above 0 if the token matters more than its left context.
+    """
+    values = np.asarray(words, dtype=np.float64)
+    values = values - values.mean(axis=(0, 1))
+    contexts, tokens = values.shape[:2]
+    total = (values**2).sum()
+    between_tokens = contexts * (values.mean(axis=0) ** 2).sum()
+    between_contexts = tokens * (values.mean(axis=1) ** 2).sum()
+    return float((between_tokens - between_contexts) / total) if total > 0 else 0.0
+
+
+def token_minus_context_similarity(words: np.ndarray) -> float:
+    """Return how much more alike the same word in two contexts is than two words in the same context.
+
+    Mean cosine over both kinds of pairs, after the grand mean is removed.
+
+    Parameters
+    ----------
+    words : ndarray
+        (context, word, dimension).
+    """
+    unit = _unit_cells(np.asarray(words, dtype=np.float64) - np.mean(words, axis=(0, 1), dtype=np.float64))
+    contexts, tokens = unit.shape[:2]
+    own = float((unit**2).sum())
+    same_token = ((unit.sum(axis=0) ** 2).sum() - own) / (tokens * contexts * (contexts - 1))
+    same_context = ((unit.sum(axis=1) ** 2).sum() - own) / (contexts * tokens * (tokens - 1))
+    return float(same_token - same_context)
+
+
+def stability(words: np.ndarray, *, measure: str = "cosine") -> float:
+    """Return R = (S_same - S_floor) / (1 - S_floor): how far the same token stands above different ones.
+
+    S_same is the mean similarity of the first word's rows over pairs of contexts; S_floor that of different
+    words in different contexts. Both run over the same pairs of contexts, hence the same positions.
+
+    Parameters
+    ----------
+    words : ndarray
+        (context, word, dimension); word 0 is the target.
+    measure : {"cosine", "pearson"}
+        Pearson centres each row over its dimensions.
+
+    Returns
+    -------
+    float
+        1 if the target's rows are all alike, 0 if they are no more alike than different words' rows.
+    """
+    values = np.asarray(words, dtype=np.float64)
+    if measure == "pearson":
+        values = values - values.mean(axis=2, keepdims=True)
+    unit = _unit_cells(values)
+    contexts, tokens = unit.shape[:2]
+    same = row_mean(values[:, 0], measure="cosine")
+    # Sum over (i, a), (j, b) with i != j and a != b, by inclusion and exclusion of equal indices.
+    everything = (unit.sum(axis=(0, 1)) ** 2).sum()
+    equal_context = (unit.sum(axis=1) ** 2).sum()
+    equal_word = (unit.sum(axis=0) ** 2).sum()
+    different = everything - equal_context - equal_word + (unit**2).sum()
+    floor = different / (contexts * (contexts - 1) * tokens * (tokens - 1))
+    return float((same - floor) / (1.0 - floor)) if floor < 1.0 else 0.0
+
+
+def _row_pairs(x: np.ndarray, *, measure: str) -> np.ndarray:
+    if len(x) < 2:
+        raise ClaimError(f"{len(x)} row(s) have no pairs to compare; give at least two distinct contexts.")
+    similarities = row_similarities(x, measure=measure)
+    return similarities[np.triu_indices(len(similarities), k=1)]
+
+
+def _unit_cells(values: np.ndarray) -> np.ndarray:
+    norms = np.sqrt((values**2).sum(axis=-1, keepdims=True))
+    unit: np.ndarray = values / np.where(norms > 0, norms, 1.0)
+    return unit
