@@ -1,1 +1,69 @@
-"""Claims about a transformer's queries, keys and values, as pytest experiments."""
+"""qkvcheck: claims about a transformer's queries, keys and values, as pytest experiments.
+
+Names are imported when they are first used, so that a pytest with this plugin starts without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qkvcheck.activations import Activations, load_activations
+    from qkvcheck.capture import capture
+    from qkvcheck.claims import Claim, load_claims
+    from qkvcheck.contexts import Context, ContextSet, audit
+    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.errors import QkvcheckError
+    from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
+    from qkvcheck.verdicts import Verdict, judge
+
+_HOMES = {
+    "Activations": "activations",
+    "Claim": "claims",
+    "Context": "contexts",
+    "ContextSet": "contexts",
+    "HookedModel": "models",
+    "QkvcheckError": "errors",
+    "Verdict": "verdicts",
+    "audit": "contexts",
+    "capture": "capture",
+    "encode_corpus": "corpora",
+    "from_model": "models",
+    "judge": "verdicts",
+    "load_activations": "activations",
+    "load_claims": "claims",
+    "load_model": "models",
+    "read_corpus": "corpora",
+    "untrained_twin": "models",
+}
+
+__all__ = [
+    "Activations",
+    "Claim",
+    "Context",
+    "ContextSet",
+    "HookedModel",
+    "QkvcheckError",
+    "Verdict",
+    "audit",
+    "capture",
+    "encode_corpus",
+    "from_model",
+    "judge",
+    "load_activations",
+    "load_claims",
+    "load_model",
+    "read_corpus",
+    "untrained_twin",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -56,7 +56,8 @@ class Activations:
                 f"layer {layer} (zero-based) was not captured; captured: {', '.join(map(str, self.layers))}. "
                 "Name it in --qkv-layers."
             )
-        return np.take(self.values, self.layers.index(layer), axis=self.axes.index("layer"))
+        values: np.ndarray = np.take(self.values, self.layers.index(layer), axis=self.axes.index("layer"))
+        return values
 
     def block(self, layer: int, name: str) -> np.ndarray:
         """Return Q, K or V of one layer: `at` cut to the block's part of the width."""

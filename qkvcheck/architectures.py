@@ -87,7 +87,7 @@ def layout_of(config: Any) -> Layout:
         If the family is not known.
     """
     family = getattr(config, "model_type", None)
-    if family not in LAYOUTS:
+    if not isinstance(family, str) or family not in LAYOUTS:
         raise CaptureError(
             f"model family {family!r} is not supported; supported: {', '.join(sorted(LAYOUTS))}. "
             "Choose such a model with --qkv-model."

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.claims import REFUTED, SUPPORTED, Verdict
 from qkvcheck.errors import ClaimError
+from qkvcheck.verdicts import REFUTED, SUPPORTED, Verdict, verdict_from_dict
 
 SCHEMA = "qkvcheck/baseline/1"
 RECORD_COMMAND = "record it with --qkv-update=all"
@@ -36,11 +36,31 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How a verdict stands to the record: whether it is on record as refuted, and what changed, if anything."""
+class Finding:
+    """A verdict beside what is on record of it.
 
-    recorded: str | None
-    change: str | None
+    Attributes
+    ----------
+    verdict : Verdict
+        Of this run.
+    recorded : str or None
+        The verdict on record; None if there is none.
+    change : str or None
+        What changed since, in words.
+    """
+
+    verdict: Verdict
+    recorded: str | None = None
+    change: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {"verdict": self.verdict.to_dict(), "recorded": self.recorded, "change": self.change}
+
+
+def finding_from_dict(data: Mapping[str, Any]) -> Finding:
+    """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON."""
+    return Finding(verdict_from_dict(data["verdict"]), data["recorded"], data["change"])
 
 
 def conditions_of(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,10 +68,8 @@ def conditions_of(run: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "fingerprint": run["model"]["fingerprint"],
         "corpus_sha256": run["corpus"]["sha256"],
-        "claims_sha256": run["settings"]["claims_sha256"],
         "dtype": run["settings"]["dtype"],
         "device": run["settings"]["device"],
-        "seed": run["settings"]["seed"],
     }
 
 
@@ -82,16 +100,16 @@ def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
     return f"other {', '.join(changed)}" if changed else None
 
 
-def compare(baseline: Baseline | None, verdict: Verdict) -> Comparison:
-    """Compare a verdict with the record, if there is one."""
+def compare(baseline: Baseline | None, verdict: Verdict) -> Finding:
+    """Put a verdict beside what is on record of it."""
     entry = None if baseline is None else baseline.verdicts.get(verdict.key)
     if entry is None:
-        return Comparison(None, None)
+        return Finding(verdict)
     recorded = entry["verdict"]
     if recorded == verdict.verdict:
-        return Comparison(recorded, None)
+        return Finding(verdict, recorded)
     was, now = (_number(value) for value in (entry["estimate"], verdict.estimate))
-    return Comparison(recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})")
+    return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})")
 
 
 def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> int:
@@ -152,5 +170,3 @@ def _rounded(value: float | None) -> float | None:
 
 def _number(value: float | None) -> str:
     return "no estimate" if value is None else f"{value:.4f}"
-
-

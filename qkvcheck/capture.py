@@ -7,7 +7,7 @@ later layers and the language-model head never run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ TARGET, PRECEDING, ALL = "target", "preceding", "all"
 BATCH_SIZE = 64
 
 
-class _Done(Exception):
+class _Done(Exception):  # noqa: N818 (no error: it ends a forward)
     """Raised in the last hook, to end the forward there; never leaves this module."""
 
 
@@ -187,9 +187,7 @@ def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:
         )
 
 
-def _pad(
-    hooked: HookedModel, contexts: ContextSet, rows: range, *, length: int, wanted: np.ndarray | None
-) -> _Batch:
+def _pad(hooked: HookedModel, contexts: ContextSet, rows: range, *, length: int, wanted: np.ndarray | None) -> _Batch:
     token_ids = np.full((len(rows), length), hooked.encoder.pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), length), dtype=np.int64)
     for slot, row in enumerate(rows):
@@ -219,15 +217,12 @@ def _forward(hooked: HookedModel, batch: _Batch, layers: tuple[int, ...]) -> np.
 
         return hook
 
-    with _hooks(hooked, {layer: keep(layer) for layer in set(layers)}), _evaluating(hooked.model):
-        try:
-            hooked.model.base_model(
-                input_ids=torch.as_tensor(batch.token_ids, device=device),
-                attention_mask=torch.as_tensor(batch.mask, device=device),
-                use_cache=False,
-            )
-        except _Done:
-            pass
+    with _hooks(hooked, {layer: keep(layer) for layer in set(layers)}), _evaluating(hooked.model), suppress(_Done):
+        hooked.model.base_model(
+            input_ids=torch.as_tensor(batch.token_ids, device=device),
+            attention_mask=torch.as_tensor(batch.mask, device=device),
+            use_cache=False,
+        )
     for layer, found in caught.items():
         if len(found) != 1:
             raise CaptureError(
@@ -252,7 +247,7 @@ def _hooks(hooked: HookedModel, hooks: dict[int, Callable[..., None]]) -> Iterat
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode without gradients, for the time of a forward."""
+    """Set evaluation mode without gradients, for the time of a forward."""
     import torch
 
     was_training = model.training

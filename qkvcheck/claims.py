@@ -1,19 +1,15 @@
-"""Claims and verdicts: what is claimed, in which cells, and what the captured numbers say of it."""
+"""Claims: sentences about a model that can be wrong, the numbers that decide them, and where they are measured."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from qkvcheck import statistics
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import split_group, summarise_group
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,12 +17,11 @@ else:
     import tomli as tomllib
 
 SCHEMA = "qkvcheck/claims/1"
-SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED = "SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT JUDGED"
 DIRECTIONS = ("above", "at_least", "exact")
 MINIMUM_DISTINCT = 20
-
-Part = tuple[np.ndarray, "np.ndarray | None"]
-"""The block or blocks of one captured array that a group compares."""
+DECIDES, BESIDE, FAMILY = "decides", "beside", "family"
+DEFAULT_LAYER = 6
+MARKER_KEYWORDS = ("id", "layer", "group", "measure", "statistic", "above", "at_least", "statement")
 
 
 @dataclass(frozen=True)
@@ -73,13 +68,28 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cell:
-    """One place where a claim is measured."""
+    """One place where a claim is measured.
+
+    Attributes
+    ----------
+    claim : str
+        The claim's id.
+    layer : int
+        Zero-based.
+    group, measure : str
+        A pair group or block, and what is compared in it.
+    role : {"decides", "beside", "family"}
+        A primary cell at the claim's layer decides; the same cell at another layer stands beside it; the
+        others are a family that is shown and can't flip the claim.
+    key : str
+        Such as ``P3a-L06-QQ``.
+    """
 
     claim: str
     layer: int
     group: str
     measure: str
-    primary: bool
+    role: str
     key: str
 
 
@@ -91,88 +101,20 @@ class ClaimsFile:
     settings: Mapping[str, Any]
     sha256: str
 
+    @property
+    def layer(self) -> int:
+        """The layer that decides (zero-based)."""
+        return int(self.settings.get("layer", DEFAULT_LAYER))
 
-@dataclass(frozen=True)
-class ControlResult:
-    """A control's number beside a claim's, and whether it meets the same criterion."""
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers measured unless a run asks for others: the one that decides, and the one beside it."""
+        return tuple(sorted({self.layer, int(self.settings.get("layer_beside", self.layer))}))
 
-    name: str
-    estimate: float | None
-    difference: float | None
-    passes: bool | None
-    low: float | None = None
-    high: float | None = None
-    specificity: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What was found of a claim in one cell; the fields of the result file (schema qkvcheck/results/1)."""
-
-    key: str
-    claim: str
-    statement: str
-    layer: int
-    group: str
-    measure: str
-    axis: str
-    statistic: str
-    primary: bool
-    verdict: str
-    estimate: float | None = None
-    plug_in: float | None = None
-    low: float | None = None
-    high: float | None = None
-    level: float | None = None
-    threshold: float | None = None
-    direction: str = "above"
-    n: int | None = None
-    n_distinct: int | None = None
-    offset_share: float | None = None
-    controls: tuple[ControlResult, ...] = ()
-    qualifier: tuple[str, ...] = ()
-    reason: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return asdict(self)
-
-
-def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
-    """Rebuild a verdict from what `Verdict.to_dict` returned, after a trip through JSON."""
-    values = dict(data)
-    values["controls"] = tuple(ControlResult(**control) for control in values["controls"])
-    values["qualifier"] = tuple(values["qualifier"])
-    return Verdict(**values)
-
-
-def _variance_difference(parts: Sequence[Part], measure: str) -> float:
-    target, preceding = (statistics.variance(x, y, measure=measure) for x, y in parts)
-    return target - preceding
-
-
-def _token_minus_context(parts: Sequence[Part], measure: str) -> float:
-    words = parts[0][0]
-    if measure == "similarity":
-        return statistics.token_minus_context_similarity(words)
-    return statistics.token_minus_context(words)
-
-
-STATISTICS: Mapping[str, Callable[[Sequence[Part], str], float]] = {
-    "variance": lambda parts, measure: statistics.variance(*parts[0], measure=measure),
-    "mean_absolute": lambda parts, measure: statistics.mean_absolute(*parts[0], measure=measure),
-    "sign_balance": lambda parts, measure: statistics.sign_balance(*parts[0], measure=measure),
-    "row_mean": lambda parts, measure: statistics.row_mean(parts[0][0], measure=measure),
-    "row_cosine": lambda parts, measure: statistics.row_mean(parts[0][0], measure=measure),
-    "row_variance": lambda parts, measure: statistics.row_variance(parts[0][0], measure=measure),
-    "least_row_mean": lambda parts, measure: statistics.least_row_mean(parts[0][0], parts[1][0], measure=measure),
-    "variance_difference": _variance_difference,
-    "token_minus_context": _token_minus_context,
-    "stability": lambda parts, measure: statistics.stability(parts[0][0], measure=measure),
-}
-"""Statistic by name: captured parts and a measure in, one number out."""
+    @property
+    def minimum_distinct(self) -> int:
+        """With fewer distinct contexts a claim is not judged."""
+        return int(self.settings.get("minimum_distinct_contexts", MINIMUM_DISTINCT))
 
 
 def load_claims(path: str | Path) -> ClaimsFile:
@@ -221,15 +163,103 @@ def cell_key(claim: Claim, *, layer: int, group: str, measure: str) -> str:
     return f"{claim.id}-L{layer:02d}-{group}{suffix}"
 
 
-def cells(claim: Claim, *, layers: Sequence[int]) -> list[Cell]:
-    """Return every cell of a claim, in the order layers, measures, groups."""
+def cells(claim: Claim, *, layers: Sequence[int], deciding: int | None = None) -> list[Cell]:
+    """Return every cell of a claim, in the order layers, measures, groups.
+
+    Parameters
+    ----------
+    claim : Claim
+        What is claimed.
+    layers : sequence of int
+        Zero-based layers to measure.
+    deciding : int, optional
+        The layer that decides; if it is not among `layers`, each of them does.
+    """
+    found = []
+    for layer in layers:
+        at_deciding_layer = deciding not in layers or layer == deciding
+        for measure in claim.measures:
+            for group in claim.groups:
+                primary = DECIDES if at_deciding_layer else BESIDE
+                role = primary if (group, measure) in claim.primary else FAMILY
+                key = cell_key(claim, layer=layer, group=group, measure=measure)
+                found.append(Cell(claim.id, layer, group, measure, role, key))
+    return found
+
+
+def claim_of_marker(keywords: Mapping[str, Any], file: ClaimsFile | None) -> Claim:
+    """Return the claim that a marker names, or the one that it makes itself.
+
+    Parameters
+    ----------
+    keywords : mapping
+        Of ``@pytest.mark.claim``: `MARKER_KEYWORDS`.
+    file : ClaimsFile or None
+        Where a marker without a statistic finds its claim.
+
+    Raises
+    ------
+    ClaimError
+        If a keyword is unknown or missing, or the claim is not on file.
+    """
+    unknown = sorted(set(keywords) - set(MARKER_KEYWORDS))
+    if unknown:
+        raise ClaimError(f"the claim marker can't have {unknown[0]!r}; allowed: {', '.join(MARKER_KEYWORDS)}.")
+    identity = keywords.get("id")
+    if not isinstance(identity, str) or not identity:
+        raise ClaimError(f'the claim marker has id {identity!r}; it must be a text such as id="P3a".')
+    layer = keywords.get("layer")
+    if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool) or layer < 0):
+        raise ClaimError(f"claim {identity}: layer {layer!r} must be a whole number from 0 (zero-based).")
+    if "statistic" in keywords:
+        return _claim_made_here(identity, keywords)
+    if file is None or identity not in file.claims:
+        known = ", ".join(file.claims) if file else "none, for no claims file is set with qkv_claims"
+        raise ClaimError(
+            f"claim {identity!r} is not on file (there: {known}); add it there, or give the marker a statistic, a "
+            "group and above= or at_least=."
+        )
+    claim = file.claims[identity]
+    for name, allowed in (("group", claim.groups), ("measure", claim.measures)):
+        if name in keywords and keywords[name] not in allowed:
+            raise ClaimError(f"claim {identity}: {name} {keywords[name]!r} is not one of {', '.join(allowed)}.")
+    return claim
+
+
+def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
+    bounds = [name for name in ("above", "at_least") if name in keywords]
+    if len(bounds) != 1 or "group" not in keywords:
+        raise ClaimError(
+            f"claim {identity}: a marker with a statistic needs a group and one of above= and at_least=; "
+            f"given: {', '.join(sorted(keywords))}."
+        )
+    group, measure = keywords["group"], keywords.get("measure", "cosine")
+    threshold = float(keywords[bounds[0]])
+    sign = ">" if bounds[0] == "above" else ">="
+    return Claim(
+        id=identity,
+        statement=keywords.get("statement", f"{keywords['statistic']} of {group} ({measure}) {sign} {threshold:g}"),
+        statistic=keywords["statistic"],
+        direction=bounds[0],
+        threshold=threshold,
+        axis="dimensions" if len(group) == 2 else "contexts",
+        groups=(group,),
+        measures=(measure,),
+        primary=((group, measure),),
+        controls=("non-target", "untrained", "shuffled"),
+    )
+
+
+def cells_of_marker(
+    claim: Claim, keywords: Mapping[str, Any], *, layers: Sequence[int], deciding: int | None
+) -> list[Cell]:
+    """Return the cells of a claim that a marker's coordinates leave."""
+    asked = (keywords["layer"],) if "layer" in keywords else tuple(layers)
     return [
-        Cell(claim.id, layer, group, measure, (group, measure) in claim.primary,
-             cell_key(claim, layer=layer, group=group, measure=measure))
-        for layer in layers
-        for measure in claim.measures
-        for group in claim.groups
-    ]  # fmt: skip
+        cell
+        for cell in cells(claim, layers=asked, deciding=deciding)
+        if keywords.get("group", cell.group) == cell.group and keywords.get("measure", cell.measure) == cell.measure
+    ]
 
 
 def meets(claim: Claim, estimate: float) -> bool:
@@ -237,177 +267,3 @@ def meets(claim: Claim, estimate: float) -> bool:
     if claim.threshold is None:
         raise ClaimError(f"claim {claim.id} is exact: it has conditions, not a threshold.")
     return estimate > claim.threshold if claim.direction == "above" else estimate >= claim.threshold
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Captured arrays that a claim's statistic takes, at one layer, with the places of Q, K and V in them."""
-
-    arrays: tuple[np.ndarray, ...]
-    blocks: Mapping[str, slice]
-
-
-@dataclass(frozen=True)
-class _Measured:
-    estimate: float
-    holds: bool
-    n: int
-    n_distinct: int
-    evidence: Mapping[str, Any]
-    reason: str | None
-
-
-def judge(
-    claim: Claim,
-    cell: Cell,
-    sample: Sample,
-    *,
-    controls: Mapping[str, Sample] | None = None,
-    qualifier: Sequence[str] = (),
-    minimum_distinct: int = MINIMUM_DISTINCT,
-) -> Verdict:
-    """Judge a claim in one cell by its point estimate.
-
-    Parameters
-    ----------
-    claim, cell : Claim, Cell
-        What is claimed, and where.
-    sample : Sample
-        What was captured.
-    controls : mapping of str to Sample
-        The same for each control; of those the claim names, each is measured in the same way.
-    qualifier : sequence of str
-        Such as ``"stand-in"``.
-    minimum_distinct : int
-        With fewer distinct contexts than this the claim is NOT JUDGED.
-
-    Raises
-    ------
-    ClaimError
-        If the statistic is unknown, or an array holds NaN or infinite values.
-    """
-    n, distinct = _count_distinct(sample)
-    if distinct < minimum_distinct:
-        reason = f"{distinct} distinct contexts of {n}; at least {minimum_distinct} are needed"
-        return _verdict(claim, cell, NOT_JUDGED, n=n, n_distinct=distinct, qualifier=tuple(qualifier), reason=reason)
-    found = _measure(claim, cell, sample)
-    results = tuple(
-        _control(claim, cell, name, controls[name], found.estimate, minimum_distinct)
-        for name in claim.controls
-        if controls is not None and name in controls
-    )
-    notes = list(qualifier)
-    if found.holds and any(c.name == "untrained" and c.passes for c in results):
-        notes.append("also holds untrained")
-    return _verdict(
-        claim,
-        cell,
-        SUPPORTED if found.holds else REFUTED,
-        estimate=found.estimate,
-        plug_in=found.estimate,
-        n=found.n,
-        n_distinct=found.n_distinct,
-        controls=results,
-        qualifier=tuple(notes),
-        reason=found.reason,
-        evidence=found.evidence,
-    )
-
-
-def judge_conditions(
-    claim: Claim, cell: Cell, conditions: Mapping[str, bool], *, n: int, qualifier: Sequence[str] = (), **evidence: Any
-) -> Verdict:
-    """Judge an exact claim: it holds if every condition does; the reason names those that don't."""
-    failed = [text for text, holds in conditions.items() if not holds]
-    return _verdict(
-        claim,
-        cell,
-        REFUTED if failed else SUPPORTED,
-        n=n,
-        qualifier=tuple(qualifier),
-        reason=f"does not hold: {'; '.join(failed)}" if failed else None,
-        evidence={"conditions": dict(conditions), **evidence},
-    )
-
-
-def not_judged(claim: Claim, cell: Cell, reason: str, *, qualifier: Sequence[str] = ()) -> Verdict:
-    """Return a verdict that says why a claim can't be judged."""
-    return _verdict(claim, cell, NOT_JUDGED, qualifier=tuple(qualifier), reason=reason)
-
-
-def _verdict(claim: Claim, cell: Cell, verdict: str, **fields: Any) -> Verdict:
-    return Verdict(
-        key=cell.key,
-        claim=claim.id,
-        statement=claim.statement,
-        layer=cell.layer,
-        group=cell.group,
-        measure=cell.measure,
-        axis=claim.axis,
-        statistic=claim.statistic,
-        primary=cell.primary,
-        verdict=verdict,
-        threshold=claim.threshold,
-        direction=claim.direction,
-        **fields,
-    )
-
-
-def _observations(array: np.ndarray) -> np.ndarray:
-    """Return one row a context: for an array with a word axis, the row of its first word, the target."""
-    return array if array.ndim == 2 else array[:, 0]
-
-
-def _count_distinct(sample: Sample) -> tuple[int, int]:
-    """Return contexts and distinct contexts, of the array that has fewest."""
-    counts = [(len(a), len(statistics.distinct_rows(_observations(a)))) for a in sample.arrays]
-    return min(counts, key=lambda pair: pair[1])
-
-
-def _measure(claim: Claim, cell: Cell, sample: Sample) -> _Measured:
-    """Compute a claim's statistic on the distinct rows of a sample."""
-    if claim.statistic not in STATISTICS:
-        allowed = ", ".join(STATISTICS)
-        raise ClaimError(f"claim {claim.id}: statistic {claim.statistic!r} is not known; allowed: {allowed}.")
-    kept = [array[statistics.distinct_rows(_observations(array))] for array in sample.arrays]
-    parts = [split_group(array, cell.group, sample.blocks) for array in kept]
-    estimate = STATISTICS[claim.statistic](parts, cell.measure)
-    if not np.isfinite(estimate):
-        raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {estimate}; check the activations.")
-    holds, reason = meets(claim, estimate), None
-    evidence: dict[str, Any] = {}
-    if claim.axis == "dimensions" and len(parts) == 1:
-        summary = summarise_group(*parts[0], measure=cell.measure)
-        evidence = {
-            "histogram": summary.counts.tolist(),
-            "pairs": summary.pairs,
-            "share_above": {str(edge): share for edge, share in summary.share_above.items()},
-            "share_low": summary.share_low,
-            "share_high": summary.share_high,
-            "zero_columns": summary.zero_columns,
-        }
-        share = claim.settings.get("pole_share")
-        if share is not None:
-            both = summary.share_low >= share and summary.share_high >= share
-            holds = holds and both
-            reason = _poles(estimate, summary.share_low, summary.share_high, both, claim)
-    return _Measured(estimate, holds, len(sample.arrays[0]), len(kept[0]), evidence, reason)
-
-
-def _poles(estimate: float, low: float, high: float, both: bool, claim: Claim) -> str:
-    text = f"{low:.1%} of pairs below -0.5, {high:.1%} above 0.5"
-    if not both:
-        return f"not both poles present: {text}"
-    if abs(estimate) < claim.settings.get("equally_common_below", 0.0):
-        return f"about equally common: {text}"
-    return text
-
-
-def _control(
-    claim: Claim, cell: Cell, name: str, sample: Sample, estimate: float, minimum_distinct: int
-) -> ControlResult:
-    n, distinct = _count_distinct(sample)
-    if distinct < minimum_distinct:
-        return ControlResult(name, None, None, None, reason=f"{distinct} distinct contexts of {n}")
-    found = _measure(claim, cell, sample)
-    return ControlResult(name, found.estimate, estimate - found.estimate, found.holds)

@@ -20,11 +20,12 @@ import numpy as np
 
 from qkvcheck.activations import Activations
 from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
-from qkvcheck.claims import Sample
 from qkvcheck.contexts import ContextSet, match_positions
 from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.models import HookedModel, untrained_twin
 from qkvcheck.sampling import draw_contexts
+from qkvcheck.verdicts import Sample
+
 
 class Samples:
     """What experiments measure of one model, captured when first asked for and then kept.
@@ -135,9 +136,7 @@ class Samples:
         return grid, listed
 
     def _capture(self, contexts: ContextSet, positions: str) -> Activations:
-        return capture(
-            self.hooked, contexts, layers=self.layers, positions=positions, batch_size=self._batch_size
-        )
+        return capture(self.hooked, contexts, layers=self.layers, positions=positions, batch_size=self._batch_size)
 
 
 Captured = Activations | tuple[Activations, ...]

@@ -253,7 +253,9 @@ def _locate(spec: ModelSpec) -> tuple[ModelSpec, Path | None, str]:
     if path.is_dir():
         return ModelSpec(str(path), seed), path, f"directory {path}"
     if path.exists():
-        raise ModelError(f"model {source!r} is a file; give the directory that holds config.json and model.safetensors.")
+        raise ModelError(
+            f"model {source!r} is a file; give the directory that holds config.json and model.safetensors."
+        )
     if source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep in source.replace("/", ""):
         raise ModelError(
             f"model directory {source!r} does not exist; give an existing directory, auto, embedded or a hub id "
@@ -310,7 +312,12 @@ def _load_weights(directory: Path, options: dict[str, bool]) -> Any:
     try:
         with _quiet():
             model, info = AutoModelForCausalLM.from_pretrained(
-                directory, config=config, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+                directory,
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
             )
     except Exception as error:
         raise ModelError(
@@ -364,12 +371,16 @@ def _check_device(device: str) -> torch.device:
     try:
         place = torch.device(device)
     except RuntimeError:
-        raise ModelError(f"device {device!r} is not known; allowed are cpu, cuda, cuda:0, mps. Mend --qkv-device.") from None
+        raise ModelError(
+            f"device {device!r} is not known; allowed are cpu, cuda, cuda:0, mps. Mend --qkv-device."
+        ) from None
     usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not usable.get(place.type, False):
         raise ModelError(f"device {device!r} is not available here; choose another, such as cpu, with --qkv-device.")
     if place.type == "cuda" and place.index is not None and place.index >= torch.cuda.device_count():
-        raise ModelError(f"device {device!r} does not exist; there are {torch.cuda.device_count()} cuda devices. Mend --qkv-device.")
+        raise ModelError(
+            f"device {device!r} does not exist; there are {torch.cuda.device_count()} cuda devices. Mend --qkv-device."
+        )
     return place
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from qkvcheck.baseline import Baseline, difference, read_baseline
 from qkvcheck.capture import check_layers
-from qkvcheck.claims import ClaimsFile
+from qkvcheck.claims import DEFAULT_LAYER, ClaimsFile
 from qkvcheck.contexts import ContextSet, audit
 from qkvcheck.controls import Controls, Samples
 from qkvcheck.corpora import LECTURE_SHA256, encode_corpus, read_corpus
@@ -29,14 +32,34 @@ class Session:
         What was asked for.
     claims : ClaimsFile or None
         The project's claims file, where it has one.
+    baselines : Path or None
+        Where the project keeps recorded verdicts.
     """
 
-    def __init__(self, settings: Settings, claims: ClaimsFile | None) -> None:
+    def __init__(self, settings: Settings, claims: ClaimsFile | None, *, baselines: Path | None = None) -> None:
         self.settings = settings
         self.claims = claims
+        self.baselines = baselines
 
-    def prepare(self) -> None:
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers asked for, else those of the claims file, else layer 6 (zero-based)."""
+        if self.settings.layers is not None:
+            return self.settings.layers
+        return self.claims.layers if self.claims else (DEFAULT_LAYER,)
+
+    @property
+    def deciding_layer(self) -> int | None:
+        """The layer at which the claims file's claims are decided."""
+        return self.claims.layer if self.claims else None
+
+    def prepare(self, layers: Iterable[int] = ()) -> None:
         """Load what was asked for, so that a mistake shows before the first experiment.
+
+        Parameters
+        ----------
+        layers : iterable of int
+            Further zero-based layers that experiments ask for.
 
         Raises
         ------
@@ -44,7 +67,7 @@ class Session:
             If a setting, the corpus or the model can't be used.
         """
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
-        check_layers(self.hooked, self.settings.layers)
+        check_layers(self.hooked, sorted({*self.layers, *layers}))
         encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
 
     @cached_property
@@ -59,14 +82,14 @@ class Session:
         """Return the corpus that the settings name, tokenised for a model."""
         return encode_corpus(read_corpus(self.settings.corpus), hooked.encoder, target=self.settings.target)
 
-    def samples_of(self, hooked: HookedModel, contexts: ContextSet) -> Samples:
-        """Return what experiments measure of a model."""
+    def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
+        """Return what experiments measure of a model, at the session's layers and any further ones."""
         file = dict(self.claims.settings) if self.claims else {}
         fresh = file.get("fresh", {})
         return Samples(
             hooked,
             contexts,
-            layers=self.settings.layers,
+            layers=sorted({*self.layers, *layers}),
             words=file.get("words", _DEFAULT_WORDS),
             fresh_count=fresh.get("count", 59),
             fresh_seed=fresh.get("seed", 0),
@@ -76,6 +99,27 @@ class Session:
     def controls_of(self, samples: Samples) -> Controls:
         """Return the controls of a model's samples."""
         return Controls(samples, seed=self.settings.seed)
+
+    def baseline_path(self, run: Mapping[str, Any]) -> Path | None:
+        """Return the file of recorded verdicts for a run: the one asked for, else that of the model's name."""
+        if self.settings.baseline is not None:
+            return Path(self.settings.baseline)
+        return None if self.baselines is None else self.baselines / f"{run['model']['slug']}.json"
+
+    def baseline_for(self, run: Mapping[str, Any]) -> tuple[Baseline | None, str | None]:
+        """Return the verdicts on record that apply to a run, or why none do.
+
+        Raises
+        ------
+        ClaimError
+            If the file can't be read, or is missing although it was asked for.
+        """
+        path = self.baseline_path(run)
+        if path is None or (not path.exists() and self.settings.baseline is None):
+            return None, f"no verdicts are on record for {run['model']['spec']}"
+        baseline = read_baseline(path)
+        reason = difference(baseline, run)
+        return (baseline, None) if reason is None else (None, f"{path.name} is not comparable ({reason})")
 
 
 def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:
@@ -107,7 +151,7 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
         },
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
         "settings": {
-            "layers": list(settings.layers),
+            "layers": list(session.layers),
             "device": hooked.device.type,
             "dtype": hooked.dtype,
             "seed": settings.seed,

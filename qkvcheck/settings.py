@@ -13,7 +13,7 @@ UPDATE_MODES = ("new", "all")
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: ``--qkv-NAME`` on the command line, ``QKV_NAME`` in the environment, ``qkv_name`` in the ini file."""
+    """One setting: ``--qkv-NAME`` on the command line, ``QKV_NAME`` in the environment, ``qkv_name`` as ini value."""
 
     name: str
     default: str | None
@@ -36,11 +36,13 @@ class Option:
 
 
 OPTIONS = (
-    Option("model", "auto", "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED."),
+    Option(
+        "model", "auto", "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED."
+    ),
     Option("tokenizer", None, "directory of a tokenizer to use instead of the model's own."),
     Option("corpus", "replication", "replication, balanced, or a text, JSONL or notebook file of sentences."),
     Option("target", " her", "target token: its text with the leading space, or its id."),
-    Option("layers", "6", "zero-based layers, such as 6 or 5,6 or 0-11."),
+    Option("layers", None, "zero-based layers, such as 6 or 5,6 or 0-11; without it those of the claims file, else 6."),
     Option("device", "cpu", "torch device, such as cpu or cuda:0."),
     Option("dtype", "float32", "float32, float64, bfloat16 or float16."),
     Option("seed", "0", "seed of the untrained twin and of the shuffle."),
@@ -59,7 +61,7 @@ class Settings:
     tokenizer: str | None
     corpus: str
     target: str | int
-    layers: tuple[int, ...]
+    layers: tuple[int, ...] | None
     device: str
     dtype: str
     seed: int
@@ -111,7 +113,7 @@ def resolve_settings(
         tokenizer=values["tokenizer"],
         corpus=values["corpus"] or "",
         target=int(target) if target.isascii() and target.isdigit() else target,
-        layers=parse_layers(values["layers"] or ""),
+        layers=None if values["layers"] is None else parse_layers(values["layers"]),
         device=values["device"] or "",
         dtype=values["dtype"] or "",
         seed=_whole_number("seed", values["seed"] or "", least=0),

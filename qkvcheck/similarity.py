@@ -157,7 +157,7 @@ def split_group(x: np.ndarray, group: str, blocks: Mapping[str, slice]) -> tuple
     if group not in PAIR_GROUPS:
         allowed = ", ".join((*PAIR_GROUPS, *blocks))
         raise ClaimError(f"group {group!r} is not known; allowed: {allowed}.")
-    first, second = group
+    first, second = group[0], group[1]
     return x[..., blocks[first]], None if first == second else x[..., blocks[second]]
 
 

@@ -24,8 +24,8 @@ def tally(x: np.ndarray, y: np.ndarray | None = None, *, bins: int) -> Tally:
         counts += np.bincount(np.minimum(index, bins - 1), minlength=bins)
         above += [np.count_nonzero(size > edge) for edge in MAGNITUDES]
         pairs += values.size
-        low += np.count_nonzero(values < -0.5)
-        high += np.count_nonzero(values > 0.5)
+        low += int(np.count_nonzero(values < -0.5))
+        high += int(np.count_nonzero(values > 0.5))
         total += float(values.sum())
         total_absolute += float(size.sum())
         total_square += float(np.dot(values, values))

@@ -29,4 +29,5 @@ def tally(x: np.ndarray, y: np.ndarray | None = None, *, bins: int) -> Tally:
 
 def _against(column: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Dot products of one column with others, summed context by context."""
-    return (column[:, None].astype(np.float64) * others.astype(np.float64)).sum(axis=0)
+    products: np.ndarray = (column[:, None].astype(np.float64) * others.astype(np.float64)).sum(axis=0)
+    return products

@@ -1,0 +1,9 @@
+"""Root conftest: pytester for the tests, and the plugin where the package is not installed."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+pytest_plugins = ["pytester"]
+if "qkvcheck" not in entry_points(group="pytest11").names:
+    pytest_plugins.append("qkvcheck.plugin")

@@ -1,0 +1,22 @@
+"""P6 and P6n: the token against its context, and the target against the token before it."""
+
+from __future__ import annotations
+
+import pytest
+
+SUBSETS = {"variance": "", "variance-pronouns": "pronouns", "variance-others": "others", "similarity": ""}
+
+
+@pytest.mark.claim(id="P6")
+def test_token_overwhelms_the_context(claim, samples, controls):
+    """The token explains more of the variance than its left context does."""
+    subset = SUBSETS[claim.cell.measure]
+    claim.check(samples.words(subset), controls=controls.of(lambda s: s.words(subset)))
+
+
+@pytest.mark.claim(id="P6n")
+def test_target_differs_from_the_preceding_token(claim, contexts, samples, controls):
+    """Var(cos) at the target is at least 0.05 above that at the token before it, positions matched."""
+    if contexts.target != " her":
+        claim.not_judged(f"the balanced corpus holds ' her', and the target is {contexts.target!r}")
+    claim.check(samples.matched, controls=controls.of(lambda s: s.matched))

@@ -1,0 +1,427 @@
+"""Plugin: qkvcheck in pytest: options, fixtures, the claim marker, outcomes and the claims table.
+
+Only pytest and the standard library are imported here at the top; torch and the rest are imported once an
+experiment needs them, so that pytest starts as fast in a project that merely has qkvcheck installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from qkvcheck.activations import Activations
+    from qkvcheck.baseline import Finding
+    from qkvcheck.claims import Cell, Claim
+    from qkvcheck.contexts import ContextSet
+    from qkvcheck.controls import Captured, Controls, Samples
+    from qkvcheck.models import HookedModel
+    from qkvcheck.report import Line
+    from qkvcheck.session import Session
+    from qkvcheck.settings import Option
+    from qkvcheck.verdicts import Verdict
+
+MARKER = (
+    "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
+    "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
+)
+PROPERTY = "qkvcheck"
+TRUST = "--qkv-trust-remote-code"
+ALSO_UNTRAINED = "supported, also holds untrained"
+RECORDED = "refuted (recorded)"
+FAMILY = "refuted beside the claim"
+
+_session_key = pytest.StashKey["Session"]()
+
+
+# Configuration ------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options and their ini twins."""
+    from qkvcheck.settings import OPTIONS
+
+    group = parser.getgroup("qkvcheck", "claims about queries, keys and values (qkvcheck)")
+    for option in OPTIONS:
+        default = f" Default: {option.default}." if option.default is not None else ""
+        group.addoption(
+            option.flag,
+            default=None,
+            metavar=option.name.upper(),
+            help=f"{option.help}{default} Also {option.variable}, ini {option.ini}.",
+        )
+        parser.addini(option.ini, f"default of {option.flag}", default=None)
+    group.addoption(TRUST, action="store_true", help="let code that comes with a model run. Default: no.")
+    parser.addini("qkv_claims", "the project's claims file, from the root directory", default="")
+    parser.addini("qkv_baselines", "folder of recorded verdicts, from the root directory", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and read and check every setting once."""
+    config.addinivalue_line("markers", MARKER)
+    from qkvcheck.errors import QkvcheckError
+
+    try:
+        config.stash[_session_key] = _make_session(config)
+    except QkvcheckError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _make_session(config: pytest.Config) -> Session:
+    from qkvcheck.claims import load_claims
+    from qkvcheck.session import Session
+    from qkvcheck.settings import resolve_settings
+
+    def command_line(option: Option) -> str | None:
+        value: str | None = config.getoption(option.flag)
+        return value
+
+    def ini(option: Option) -> str | None:
+        value: str | None = config.getini(option.ini)
+        return value
+
+    settings = resolve_settings(
+        command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=bool(config.getoption(TRUST))
+    )
+    claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
+    return Session(
+        settings,
+        load_claims(config.rootpath / claims) if claims else None,
+        baselines=config.rootpath / baselines if baselines else None,
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what was asked for, where there is anything to say."""
+    from qkvcheck.report import asked_line
+
+    session = config.stash[_session_key]
+    if session.claims is None and not session.settings.explicit:
+        return None
+    s = session.settings
+    return asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers)
+
+
+# Collection and preflight -------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test with a claim marker one case a cell, under a stable id."""
+    marker = metafunc.definition.get_closest_marker("claim")
+    if marker is None or "qkv_cell" not in metafunc.fixturenames:
+        return
+    from qkvcheck.claims import cells_of_marker, claim_of_marker
+    from qkvcheck.errors import QkvcheckError
+
+    session = metafunc.config.stash[_session_key]
+    try:
+        if marker.args:
+            raise QkvcheckError('the claim marker takes keywords only, such as id="P3a".')
+        claim = claim_of_marker(marker.kwargs, session.claims)
+    except QkvcheckError as error:
+        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    found = cells_of_marker(claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer)
+    metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
+
+
+def _mark(cell: Cell) -> pytest.MarkDecorator:
+    """Mark a case with its coordinates, so that ``-m "claim(layer=6)"`` finds it."""
+    return pytest.mark.claim(id=cell.claim, layer=cell.layer, group=cell.group, measure=cell.measure)
+
+
+def _layers_of(items: Iterable[pytest.Item]) -> set[int]:
+    """Return the layers that experiments name."""
+    layers = (marker.kwargs.get("layer") for item in items for marker in item.iter_markers("claim"))
+    return {layer for layer in layers if isinstance(layer, int)}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Find a user's mistake before the first test, on the controller: one line, exit code 4."""
+    config = session.config
+    if config.option.collectonly or hasattr(config, "workerinput") or not _needs_model(session):
+        return
+    from qkvcheck.errors import QkvcheckError
+
+    ours = config.stash[_session_key]
+    try:
+        ours.prepare(_layers_of(session.items))
+        for path in filter(None, (ours.settings.json, ours.settings.baseline if ours.settings.update else None)):
+            if not Path(path).parent.is_dir():
+                raise QkvcheckError(
+                    f"{path!r} can't be written: there is no folder {str(Path(path).parent)!r}; make it."
+                )
+    except QkvcheckError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _needs_model(session: pytest.Session) -> bool:
+    """Whether a test here asks for the model that the settings name.
+
+    Under xdist the controller collects nothing; there the model is loaded for a look if anybody chose one.
+    """
+    if session.config.pluginmanager.hasplugin("dsession"):
+        return bool(session.config.stash[_session_key].settings.explicit)
+    return any(
+        definitions[-1].func.__module__ == __name__
+        for item in session.items
+        if (definitions := getattr(item, "_fixtureinfo").name2fixturedefs.get("qkv_model"))  # noqa: B009
+    )
+
+
+# Fixtures -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def qkv_model(pytestconfig: pytest.Config) -> HookedModel:
+    """The hooked model under test; override it with `qkvcheck.from_model(model, tokenizer)` for one of your own."""
+    return pytestconfig.stash[_session_key].hooked
+
+
+@pytest.fixture(scope="session")
+def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel) -> ContextSet:
+    """The corpus, tokenised for the model, with the target found in each context."""
+    return pytestconfig.stash[_session_key].contexts_for(qkv_model)
+
+
+@pytest.fixture(scope="session")
+def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples:
+    """What experiments measure of the model: the target, the token before it, fresh contexts, other words."""
+    session = request.config.stash[_session_key]
+    return session.samples_of(qkv_model, contexts, layers=_layers_of(request.session.items))
+
+
+@pytest.fixture(scope="session")
+def activations(samples: Samples) -> Activations:
+    """The target's queries, keys and values in every context: (context, layer, width)."""
+    return samples.target
+
+
+@pytest.fixture(scope="session")
+def controls(pytestconfig: pytest.Config, samples: Samples) -> Controls:
+    """The controls: the same measurements where a claim should not hold."""
+    return pytestconfig.stash[_session_key].controls_of(samples)
+
+
+@pytest.fixture(scope="session")
+def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel, contexts: ContextSet) -> dict[str, Any]:
+    """What a result says of this run: model, corpus, versions, settings."""
+    from qkvcheck.session import describe_run
+
+    return describe_run(pytestconfig.stash[_session_key], qkv_model, contexts)
+
+
+@pytest.fixture
+def qkv_cell() -> tuple[Claim, Cell]:
+    """The claim and cell of this case; a claim marker fills it in."""
+    pytest.fail('the claim fixture needs a marker such as @pytest.mark.claim(id="P3a").', pytrace=False)
+
+
+@pytest.fixture
+def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run: dict[str, Any]) -> ClaimCheck:
+    """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
+    return ClaimCheck(request, *qkv_cell, run=qkv_run)
+
+
+class ClaimCheck:
+    """A claim in one cell, to be judged by a test.
+
+    Attributes
+    ----------
+    claim : Claim
+        What is claimed.
+    cell : Cell
+        Layer, group and measure at which this case judges it.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest, claim: Claim, cell: Cell, *, run: dict[str, Any]) -> None:
+        self.claim = claim
+        self.cell = cell
+        self._item = request.node
+        self._request = request
+        self._run = run
+        self._session = request.config.stash[_session_key]
+        self._qualifier = ("stand-in",) if run["model"]["stand_in"] else ()
+
+    def check(self, captured: Captured, *, controls: Mapping[str, Captured] | None = None) -> None:
+        """Judge the claim on captured activations; without `controls`, those of the target are taken.
+
+        Parameters
+        ----------
+        captured : Activations or tuple of Activations
+            What the claim's statistic takes.
+        controls : mapping of str to Activations, optional
+            Such as ``controls.of(lambda samples: samples.target)``.
+        """
+        __tracebackhide__ = True
+        from qkvcheck.claims import MINIMUM_DISTINCT
+        from qkvcheck.controls import sample_of
+        from qkvcheck.verdicts import judge
+
+        if controls is None and self.claim.controls:
+            controls = self._request.getfixturevalue("controls").of(lambda samples: samples.target)
+        beside = {name: controls[name] for name in self.claim.controls if name in controls} if controls else {}
+        file = self._session.claims
+        verdict = judge(
+            self.claim,
+            self.cell,
+            sample_of(captured, layer=self.cell.layer),
+            controls={name: sample_of(control, layer=self.cell.layer) for name, control in beside.items()},
+            qualifier=self._qualifier,
+            minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
+        )
+        self._conclude(verdict)
+
+    def require(self, conditions: Mapping[str, bool], *, n: int, **evidence: Any) -> None:
+        """Judge an exact claim: it holds if every condition, named by a sentence, does."""
+        __tracebackhide__ = True
+        from qkvcheck.verdicts import judge_conditions
+
+        self._conclude(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=self._qualifier, **evidence))
+
+    def not_judged(self, reason: str) -> NoReturn:
+        """Say why this claim can't be judged here; the test is skipped."""
+        __tracebackhide__ = True
+        from qkvcheck.verdicts import not_judged
+
+        self._conclude(not_judged(self.claim, self.cell, reason, qualifier=self._qualifier))
+        raise AssertionError("unreachable")  # a verdict that is not judged skips
+
+    def _conclude(self, verdict: Verdict) -> None:
+        """Put the verdict on the report, and end the test as its outcome says."""
+        __tracebackhide__ = True
+        from qkvcheck.baseline import compare
+        from qkvcheck.claims import DECIDES
+        from qkvcheck.report import failure_text
+        from qkvcheck.verdicts import NOT_JUDGED, REFUTED
+
+        baseline, _ = self._session.baseline_for(self._run)
+        if self._session.settings.update == "all":
+            baseline = None
+        finding = compare(baseline, verdict)
+        # One string: xdist and junit carry nothing else safely.
+        self._item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
+        self._item.stash[_run_key] = json.dumps(self._run)
+        if verdict.verdict == NOT_JUDGED:
+            pytest.skip(f"NOT JUDGED: {verdict.reason}")
+        if finding.change is not None:
+            pytest.fail(failure_text(finding, self._run), pytrace=False)
+        if verdict.verdict == REFUTED:
+            if finding.recorded == REFUTED:
+                pytest.xfail(RECORDED)
+            if verdict.role != DECIDES:
+                pytest.xfail(FAMILY)
+            if self._session.settings.update is None:
+                pytest.fail(failure_text(finding, self._run), pytrace=False)
+            pytest.xfail("refuted, and recorded now")
+
+
+_run_key = pytest.StashKey[str]()
+
+
+# Outcomes -----------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Carry the run's description on the report, and shorten a user's mistake to its one line."""
+    report = yield
+    from qkvcheck.errors import QkvcheckError
+
+    if call.excinfo is not None and isinstance(call.excinfo.value, QkvcheckError):
+        report.longrepr = str(call.excinfo.value)
+        report.qkvcheck_broken = True
+    if report.when == "call" and _run_key in item.stash:
+        report.qkvcheck_run = item.stash[_run_key]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+    """Count what is supported but holds untrained, what is refuted on record, and broken apparatus, apart."""
+    if getattr(report, "qkvcheck_broken", False):
+        return "error", "E", ("ERROR", {"red": True})
+    finding = _finding_on(report)
+    if finding is None:
+        return None
+    from qkvcheck.verdicts import ALSO_UNTRAINED as NOTE
+
+    if report.passed and NOTE in finding.verdict.qualifier:
+        return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
+    reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
+    if report.skipped and reason in (RECORDED, FAMILY):
+        return reason, "r" if reason == RECORDED else "b", (reason.upper(), {"yellow": True})
+    return None
+
+
+def _finding_on(report: Any) -> Finding | None:
+    texts = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+    if getattr(report, "when", None) != "call" or not texts:
+        return None
+    from qkvcheck.baseline import finding_from_dict
+
+    return finding_from_dict(json.loads(str(texts[-1])))
+
+
+# Summary and files --------------------------------------------------------------------------------
+
+
+def _gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Finding]] | None:
+    """Return the run's description and its findings, from this process or from xdist's workers."""
+    found: dict[str, Finding] = {}
+    run = None
+    for report in (report for reports in reporter.stats.values() for report in reports):
+        finding = _finding_on(report)
+        if finding is not None and hasattr(report, "qkvcheck_run"):
+            found[finding.verdict.key] = finding
+            run = json.loads(report.qkvcheck_run)
+    return None if run is None else (run, list(found.values()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the claims table, and write the files that were asked for."""
+    gathered = _gather(terminalreporter)
+    if gathered is None:
+        return
+    from qkvcheck.report import quiet_line, summary_lines
+
+    run, findings = gathered
+    session = config.stash[_session_key]
+    notes = _write_files(session, run, findings)
+    if config.get_verbosity() < 0:
+        lines: Sequence[Line] = [quiet_line(run, findings), *notes]
+    else:
+        terminalreporter.section("claims")
+        _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
+        verbose = config.get_verbosity() > 0
+        lines = [*summary_lines(run, findings, every_cell=verbose, gate_off=gate_off), *notes]
+    for line in lines:
+        terminalreporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
+
+
+def _write_files(session: Session, run: dict[str, Any], findings: Sequence[Finding]) -> list[Line]:
+    """Write results and recorded verdicts; return what to say of it."""
+    from qkvcheck.baseline import write_baseline
+    from qkvcheck.errors import QkvcheckError
+    from qkvcheck.report import Line
+    from qkvcheck.results import write_results
+
+    notes = []
+    try:
+        if session.settings.json is not None:
+            write_results(session.settings.json, run, findings)
+            notes.append(Line(f"Results written to {session.settings.json}"))
+        path = session.baseline_path(run)
+        if session.settings.update is not None and path is not None:
+            count = write_baseline(path, run, [f.verdict for f in findings], mode=session.settings.update)
+            notes.append(Line(f"{count} verdicts recorded in {path}"))
+        elif session.settings.update is not None:
+            notes.append(Line("Nothing recorded: name a file with --qkv-baseline or set qkv_baselines.", "red"))
+    except (QkvcheckError, OSError) as error:
+        notes.append(Line(f"NOT WRITTEN: {error}", "red"))
+    return notes

@@ -1,0 +1,263 @@
+"""Report: findings as lines for a terminal. Pure: plain data in, lines with a colour name out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qkvcheck.baseline import Finding
+from qkvcheck.claims import BESIDE, DECIDES, FAMILY
+from qkvcheck.verdicts import ALSO_UNTRAINED, NOT_JUDGED, REFUTED, STAND_IN, SUPPORTED, Verdict
+
+GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")
+CONTROLS = ("non-target", "untrained", "shuffled")
+SIGNS = {"above": ">", "at_least": ">="}
+WIDTH = 110
+_INDENT = " " * 7
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a report, with the colour it has where colours are on: red, green, yellow, bold or none."""
+
+    text: str
+    colour: str = ""
+
+
+def label(finding: Finding) -> str:
+    """Return a verdict in words, with what qualifies it."""
+    verdict = finding.verdict
+    words = verdict.verdict.lower() if verdict.verdict != NOT_JUDGED else NOT_JUDGED
+    if finding.change is not None:
+        words += " (CHANGED)"
+    elif verdict.verdict == REFUTED and finding.recorded == REFUTED:
+        words += " (recorded)"
+    if STAND_IN in verdict.qualifier:
+        words += " on the stand-in"
+    if ALSO_UNTRAINED in verdict.qualifier:
+        words += f", {ALSO_UNTRAINED}"
+    return words
+
+
+def colour_of(finding: Finding) -> str:
+    """Return the colour of a verdict: red only for what fails a run."""
+    verdict = finding.verdict
+    if finding.change is not None:
+        return "red"
+    if verdict.verdict == SUPPORTED:
+        return "yellow" if ALSO_UNTRAINED in verdict.qualifier else "green"
+    fails = verdict.verdict == REFUTED and finding.recorded != REFUTED and verdict.role == DECIDES
+    return "red" if fails else "yellow"
+
+
+def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int]) -> str:
+    """Return the header line: what a run was asked for, before anything is loaded."""
+    listed = ", ".join(map(str, layers))
+    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed} (zero-based)"
+
+
+def summary_lines(
+    run: Mapping[str, Any], findings: Sequence[Finding], *, every_cell: bool = False, gate_off: str | None = None
+) -> list[Line]:
+    """Return the header of what was measured, and the claims table.
+
+    Parameters
+    ----------
+    run : mapping
+        As `qkvcheck.session.describe_run` returns it.
+    findings : sequence of Finding
+        Of the run, in any order.
+    every_cell : bool
+        Whether the cells that don't decide are listed too.
+    gate_off : str, optional
+        Why no recorded verdicts apply.
+    """
+    lines = [*_measured(run), Line("")]
+    lines.append(Line(_row("claim", "cell", "estimate", "threshold", CONTROLS, "verdict"), "bold"))
+    for claim in _by_claim(findings).values():
+        lines += _claim_lines(claim, every_cell=every_cell)
+    lines += [Line(""), *_closing(run, findings)]
+    if gate_off is not None:
+        lines.append(Line(f"The gate is off: {gate_off}. Record the verdicts with --qkv-update=all.", "yellow"))
+    return lines
+
+
+def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding]) -> Line:
+    """Return the one line that is left of the summary under ``-q``."""
+    return Line(f"qkvcheck: {run['model']['spec']}: {_tally(run, findings)}")
+
+
+def failure_text(finding: Finding, run: Mapping[str, Any]) -> str:
+    """Return the short table that a failing claim prints."""
+    verdict = finding.verdict
+    distinct = "" if verdict.n_distinct is None else f", {verdict.n_distinct} of them distinct"
+    rows = [
+        ("claim", f"{verdict.claim}: {verdict.statement}"),
+        ("verdict", label(finding)),
+        ("statistic", f"{verdict.statistic}, {verdict.group} {verdict.measure}, over {verdict.axis}"),
+        ("estimate", _number(verdict.estimate)),
+        ("threshold", _threshold(verdict)),
+        ("contexts", f"{verdict.n}{distinct}"),
+        ("layer", f"{verdict.layer} (zero-based)"),
+        ("model", f"{run['model']['spec']}, seed {run['settings']['seed']}"),
+    ]
+    rows += [(f"control {c.name}", _control_text(c.estimate, c.passes, c.reason)) for c in verdict.controls]
+    if finding.change is not None:
+        rows.append(("change", finding.change))
+    if verdict.reason is not None:
+        rows.append(("reason", verdict.reason))
+    rows.append(
+        (
+            "what to do",
+            "if this is so, record it with --qkv-update=all; if not, look at the model, its layer and its contexts",
+        )
+    )
+    wide = max(len(name) for name, _ in rows)
+    return "\n".join([verdict.key, *(f"  {name:<{wide}}  {text}" for name, text in rows)])
+
+
+def _measured(run: Mapping[str, Any]) -> list[Line]:
+    model, corpus, settings = run["model"], run["corpus"], run["settings"]
+    positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
+    shape = " x ".join(map(str, corpus["padded_shape"]))
+    layers = ", ".join(map(str, settings["layers"]))
+    stand_in = ", a stand-in for GPT-2 small" if model["stand_in"] else ""
+    lines = [
+        Line(f"model     {model['spec']} ({model['source']}){stand_in}", "bold"),
+        Line(
+            f"          {model['family']}, {model['layers']} layers, {model['parameters']:,} parameters, "
+            f"{settings['dtype']} on {settings['device']}, fingerprint {model['fingerprint'][:12]}"
+        ),
+        Line(
+            f"contexts  {corpus['name']}: {corpus['contexts']}, of them {corpus['distinct_prefixes']} distinct left of "
+            f"the target; {corpus['first_words']} first words"
+        ),
+        Line(f"target    {corpus['target']!r} at index {positions}"),
+        Line(f"captured  {shape} at layers {layers} (zero-based: layer 6 is the seventh block)"),
+    ]
+    if corpus["lecture"]:
+        lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))
+    if model["stand_in"]:
+        lines.append(
+            Line("The paper speaks of GPT-2 small: what holds on the stand-in is no result about GPT-2.", "yellow")
+        )
+    if model["untrained"]:
+        lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
+    return lines
+
+
+def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]:
+    first = findings[0].verdict
+    wrapped = textwrap.wrap(first.statement, WIDTH - len(_INDENT))
+    lines = [
+        Line(f"{first.claim:<{len(_INDENT)}}{wrapped[0]}", "bold"),
+        *(Line(_INDENT + text) for text in wrapped[1:]),
+    ]
+    shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]
+    lines += _rows(shown)
+    reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
+    lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
+    family = [f for f in findings if f.verdict.role == FAMILY]
+    if family and every_cell:
+        lines += _rows(family)
+    if family:
+        held = sum(f.verdict.verdict == SUPPORTED for f in family)
+        lines.append(Line(f"{_INDENT}{held} of {len(family)} other cells supported"))
+    return lines
+
+
+def _rows(findings: Sequence[Finding]) -> list[Line]:
+    """Return a line a cell; cells without an estimate that share layer and verdict share a line."""
+    lines: list[Line] = []
+    exact: dict[tuple[int, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.verdict.threshold is None:
+            exact.setdefault((finding.verdict.layer, label(finding)), []).append(finding)
+        else:
+            lines.append(_finding_line(finding))
+    for (layer, _), alike in exact.items():
+        cell = f"L{layer:02d} {' '.join(f.verdict.group for f in alike)}"
+        lines.append(_finding_line(alike[0], cell=cell))
+    return lines
+
+
+def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
+    verdict = finding.verdict
+    controls = {control.name: control for control in verdict.controls}
+    shown = [_number(controls[name].estimate) if name in controls else "-" for name in CONTROLS]
+    if cell is None:
+        cell = f"L{verdict.layer:02d} {verdict.group} {verdict.measure}"
+    text = label(finding) + (f" [{verdict.role}]" if verdict.role != DECIDES else "")
+    return Line(_row("", cell, _number(verdict.estimate), _threshold(verdict), shown, text), colour_of(finding))
+
+
+def _row(claim: str, cell: str, estimate: str, threshold: str, controls: Sequence[str], verdict: str) -> str:
+    beside = " ".join(f"{text:>10}" for text in controls)
+    return f"{claim:<7}{cell:<22} {estimate:>8} {threshold:>9} {beside}  {verdict}".rstrip()
+
+
+def _closing(run: Mapping[str, Any], findings: Sequence[Finding]) -> list[Line]:
+    lines = []
+    held = {f.verdict.claim for f in findings}
+    if {"P3a", "P4", "P5"} <= held:
+        lines.append(Line("P3a, P4 and P5 measure nearly one quantity: they are not independent evidence."))
+    lines.append(Line(_tally(run, findings), "bold"))
+    return lines
+
+
+def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    """Count claims, each by the cells that decide it: all of them have to hold."""
+    decided = Counter(_decision(claim) for claim in _by_claim(findings).values())
+    where = " on the stand-in" if run["model"]["stand_in"] else ""
+    parts = [f"{decided[SUPPORTED]} supported{where}", f"{decided[REFUTED]} refuted{where}"]
+    parts += [f"{decided[NOT_JUDGED]} not judged"] if decided[NOT_JUDGED] else []
+    untrained = sum(
+        any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == DECIDES)
+        for claim in _by_claim(findings).values()
+        if _decision(claim) == SUPPORTED
+    )
+    beside = f"; {untrained} of the supported also in an untrained network" if untrained else ""
+    total = sum(count for decision, count in decided.items() if decision is not None)
+    return f"{total} claim{'s' if total != 1 else ''}: {', '.join(parts)}{beside}"
+
+
+def _decision(findings: Iterable[Finding]) -> str | None:
+    """Return a claim's verdict, or None if none of the cells that decide it was run."""
+    deciding = {f.verdict.verdict for f in findings if f.verdict.role == DECIDES}
+    if not deciding:
+        return None
+    if REFUTED in deciding:
+        return REFUTED
+    return SUPPORTED if deciding == {SUPPORTED} else NOT_JUDGED
+
+
+def _by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    grouped: dict[str, list[Finding]] = {}
+    for finding in sorted(findings, key=_place):
+        grouped.setdefault(finding.verdict.claim, []).append(finding)
+    return grouped
+
+
+def _place(finding: Finding) -> tuple[str, int, str, int]:
+    verdict = finding.verdict
+    group = GROUPS.index(verdict.group) if verdict.group in GROUPS else len(GROUPS)
+    return verdict.claim, verdict.layer, verdict.measure, group
+
+
+def _threshold(verdict: Verdict) -> str:
+    if verdict.threshold is None:
+        return "exact"
+    return f"{SIGNS.get(verdict.direction, '')} {verdict.threshold:.4f}"
+
+
+def _control_text(estimate: float | None, passes: bool | None, reason: str | None) -> str:
+    if estimate is None:
+        return f"not measured ({reason})"
+    return f"{estimate:.4f}, {'passes' if passes else 'fails'} the same criterion"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
