@@ -1,0 +1,56 @@
+"""What the tests share: two models, two corpora, and small random arrays."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qkvcheck.contexts import ContextSet
+from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.models import HookedModel, load_model
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def embedded() -> HookedModel:
+    """The embedded model."""
+    return load_model("embedded")
+
+
+@pytest.fixture(scope="session")
+def full_size() -> HookedModel:
+    """GPT-2 small with fresh weights and the recorded word pieces."""
+    return load_model("gpt2#untrained")
+
+
+@pytest.fixture(scope="session", params=["embedded", "full_size"])
+def hooked(request: pytest.FixtureRequest) -> HookedModel:
+    """Each of the two models in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def replication(embedded: HookedModel) -> ContextSet:
+    """The replication corpus in the embedded model's tokens."""
+    return encode_corpus(read_corpus("replication"), embedded.encoder, target=" her")
+
+
+@pytest.fixture(scope="session")
+def corpus_records() -> dict[str, list[dict]]:
+    """The corpora as they stand in their files."""
+    folder = resources.files("qkvcheck") / "data" / "corpora"
+    return {
+        name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        for name in ("replication", "balanced")
+    }
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator under a fixed seed."""
+    return np.random.default_rng(7)

@@ -1,0 +1,99 @@
+"""Contexts: the target found by its id, the audit, matched positions."""
+
+from __future__ import annotations
+
+import pytest
+
+from qkvcheck.contexts import Context, ContextSet, audit, make_context, match_positions, resolve_target
+from qkvcheck.errors import ContextError
+
+
+class Words:
+    """One token a word, by the word's length; enough for contexts."""
+
+    name = "words"
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+
+    def encode(self, text: str) -> list[int]:
+        pieces = [piece if n == 0 else f" {piece}" for n, piece in enumerate(text.split(" "))]
+        return [self.ids.setdefault(piece, len(self.ids)) for piece in pieces if piece]
+
+    def decode(self, token_ids) -> str:
+        names = {number: word for word, number in self.ids.items()}
+        return "".join(names[i] for i in token_ids)
+
+
+@pytest.fixture
+def words() -> Words:
+    encoder = Words()
+    encoder.ids[" her"] = 0
+    encoder.ids["her"] = 1
+    return encoder
+
+
+def put(words: Words, text: str, **options) -> Context:
+    return make_context(text, words, target=" her", target_id=0, **options)
+
+
+def test_target_is_found_by_its_token_id(words):
+    context = put(words, "We saw her today")
+    assert context.target_index == 2
+    assert context.token_ids[2] == 0
+    assert context.prefix == context.token_ids[:2]
+
+
+def test_the_same_word_at_the_start_is_another_token(words):
+    assert put(words, "her friend saw her there").target_index == 3
+
+
+def test_missing_target_names_text_and_remedy(words):
+    with pytest.raises(
+        ContextError, match=r"line 3: target ' her' \(token 0\) does not occur in 'We saw him'.*--qkv-target"
+    ):
+        put(words, "We saw him", where="line 3")
+
+
+def test_second_target_is_refused_unless_one_is_chosen(words):
+    text = "We gave her all her books"
+    with pytest.raises(ContextError, match="occurs 2 times .* exactly once"):
+        put(words, text)
+    assert put(words, text, occurrence=1).target_index == 2
+    assert put(words, text, occurrence=2).target_index == 4
+    with pytest.raises(ContextError, match="allowed is 1 to 2"):
+        put(words, text, occurrence=3)
+
+
+def test_target_of_two_tokens_is_refused(embedded):
+    with pytest.raises(ContextError, match=r"target ' her him' is 2 tokens .*\(' her', ' him'\).*exactly one token"):
+        resolve_target(" her him", embedded.encoder)
+
+
+def test_target_can_be_given_as_an_id(embedded):
+    text, number = resolve_target(" her", embedded.encoder)
+    assert (text, number) == (" her", 268)
+    assert resolve_target(268, embedded.encoder) == (" her", 268)
+
+
+def make_set(rows: list[tuple[tuple[int, ...], int]]) -> ContextSet:
+    contexts = tuple(Context(str(n), ids, index) for n, (ids, index) in enumerate(rows))
+    return ContextSet(contexts, " t", 9, "made", "0" * 64)
+
+
+def test_audit_counts_prefixes_not_sentences():
+    made = make_set([((1, 2, 9), 2), ((1, 2, 9, 5), 2), ((3, 9), 1), ((1, 4, 4, 9, 6), 3)])
+    seen = audit(made)
+    assert (seen.contexts, seen.distinct_sentences, seen.distinct_prefixes, seen.first_words) == (4, 4, 3, 2)
+    assert seen.positions == {1: 1, 2: 2, 3: 1}
+    assert seen.lengths == {2: 1, 3: 1, 4: 1, 5: 1}
+    assert seen.padded_shape == (4, 5)
+    assert seen.unseen_tokens == 2
+
+
+def test_matched_positions_are_equally_frequent_in_both_arms():
+    made = make_set([((1, 9), 1), ((1, 1, 9), 2), ((2, 2, 9), 2), ((1, 1, 1, 9), 3), ((3, 3, 9), 2)])
+    target_rows, preceding_rows = match_positions(made)
+    # Position 1: target in row 0, preceding in rows 1, 2, 4. Position 2: target in rows 1, 2, 4, preceding in 3.
+    assert target_rows == [0, 1]
+    assert preceding_rows == [1, 3]

@@ -1,0 +1,129 @@
+"""Statistics against loops written from the definition."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from qkvcheck import statistics
+from qkvcheck.errors import ClaimError
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def similarity(a: np.ndarray, b: np.ndarray, measure: str) -> float:
+    return cosine(a, b) if measure == "cosine" else cosine(a - a.mean(), b - b.mean())
+
+
+@pytest.fixture
+def x(rng) -> np.ndarray:
+    return rng.normal(size=(9, 12)) + rng.normal(size=12) + 0.5
+
+
+@pytest.fixture
+def y(rng) -> np.ndarray:
+    return rng.normal(size=(9, 7)) - rng.normal(size=7)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+def test_over_pairs_of_dimensions(x, y, measure):
+    within = np.array([similarity(x[:, i], x[:, j], measure) for i, j in itertools.combinations(range(12), 2)])
+    across = np.array([similarity(x[:, i], y[:, j], measure) for i in range(12) for j in range(7)])
+    for c, second in ((within, None), (across, y)):
+        assert statistics.variance(x, second, measure=measure) == pytest.approx(c.var(), abs=1e-12)
+        assert statistics.mean_absolute(x, second, measure=measure) == pytest.approx(np.abs(c).mean(), abs=1e-12)
+        assert statistics.sign_balance(x, second, measure=measure) == pytest.approx(
+            c.mean() / np.abs(c).mean(), abs=1e-12
+        )
+
+
+def test_variance_with_a_zero_column(x):
+    x[:, 3] = 0
+    c = [0.0 if 3 in (i, j) else cosine(x[:, i], x[:, j]) for i, j in itertools.combinations(range(12), 2)]
+    assert statistics.variance(x) == pytest.approx(np.var(c), abs=1e-12)
+
+
+def test_variance_at_its_ends():
+    poles = np.outer(np.ones(5), np.r_[np.ones(200), -np.ones(200)])
+    assert statistics.variance(poles) == pytest.approx(1.0, abs=1e-4)
+    alike = np.ones((5, 40))
+    assert statistics.variance(alike) == pytest.approx(0.0, abs=1e-12)
+    # Rank one with random signs has V near 1; random vectors have 1/n.
+    noise = np.random.default_rng(0).normal(size=(54, 2000))
+    assert statistics.variance(noise) == pytest.approx(1 / 54, rel=0.02)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+def test_over_pairs_of_rows(x, measure):
+    c = np.array([similarity(x[i], x[j], measure) for i, j in itertools.combinations(range(9), 2)])
+    assert statistics.row_mean(x, measure=measure) == pytest.approx(c.mean(), abs=1e-12)
+    assert statistics.row_variance(x, measure=measure) == pytest.approx(c.var(), abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+def test_least_row_mean(x, rng, measure):
+    fresh = rng.normal(size=(4, 12))
+    means = [np.mean([similarity(f, row, measure) for row in x]) for f in fresh]
+    assert statistics.least_row_mean(fresh, x, measure=measure) == pytest.approx(min(means), abs=1e-12)
+    assert min(means) < sorted(means)[1]
+
+
+@pytest.fixture
+def words(rng) -> np.ndarray:
+    """(context, word, dimension) with a word part, a context part and noise."""
+    return rng.normal(size=(6, 1, 8)) + 2 * rng.normal(size=(1, 5, 8)) + 0.3 * rng.normal(size=(6, 5, 8)) + 1
+
+
+def test_token_minus_context(words):
+    grand = words.mean(axis=(0, 1))
+    total = tokens = contexts = 0.0
+    for c in range(6):
+        for w in range(5):
+            total += ((words[c, w] - grand) ** 2).sum()
+            tokens += ((words[:, w].mean(axis=0) - grand) ** 2).sum()
+            contexts += ((words[c].mean(axis=0) - grand) ** 2).sum()
+    want = (tokens - contexts) / total
+    assert statistics.token_minus_context(words) == pytest.approx(want, abs=1e-12)
+    assert want > 0.2
+    assert statistics.token_minus_context(words.transpose(1, 0, 2)) == pytest.approx(-want, abs=1e-12)
+
+
+def test_token_minus_context_by_similarity(words):
+    centred = words - words.mean(axis=(0, 1))
+    same_word = [cosine(centred[a, w], centred[b, w]) for w in range(5) for a, b in itertools.combinations(range(6), 2)]
+    same_context = [
+        cosine(centred[c, a], centred[c, b]) for c in range(6) for a, b in itertools.combinations(range(5), 2)
+    ]
+    want = np.mean(same_word) - np.mean(same_context)
+    assert statistics.token_minus_context_similarity(words) == pytest.approx(want, abs=1e-12)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+def test_stability(words, measure):
+    same = np.mean([similarity(words[a, 0], words[b, 0], measure) for a, b in itertools.combinations(range(6), 2)])
+    floor = np.mean(
+        [
+            similarity(words[a, v], words[b, w], measure)
+            for a, b in itertools.permutations(range(6), 2)
+            for v, w in itertools.permutations(range(5), 2)
+        ]
+    )
+    want = (same - floor) / (1 - floor)
+    assert statistics.stability(words, measure=measure) == pytest.approx(want, abs=1e-12)
+
+
+def test_distinct_rows(rng):
+    rows = rng.normal(size=(4, 50))
+    doubled = np.vstack([rows, rows[1], rows[2] * 3, rows[0] + 1e-4 * rng.normal(size=50), np.zeros((2, 50))])
+    assert statistics.distinct_rows(doubled).tolist() == [0, 1, 2, 3, 7]
+    nearly = np.vstack([rows[0], rows[0] + 0.1 * rng.normal(size=50)])
+    assert statistics.distinct_rows(nearly).tolist() == [0, 1]
+
+
+def test_one_row_has_no_pairs():
+    with pytest.raises(ClaimError, match=r"1 row\(s\) have no pairs"):
+        statistics.row_mean(np.ones((1, 4)))
