@@ -351,11 +351,15 @@ def _encoder(
             "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
         )
     try:
-        if (place / "tokenizer.json").exists() or (place / "tokenizer_config.json").exists():
+        if (place / "tokenizer.json").exists():
             loaded = AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
         else:
             from transformers import GPT2TokenizerFast
 
+            # Without its files, transformers 5 would make an empty tokenizer and say nothing.
+            absent = [name for name in ("vocab.json", "merges.txt") if not (place / name).exists()]
+            if absent:
+                raise FileNotFoundError(f"no tokenizer.json and no {absent[0]}")
             loaded = GPT2TokenizerFast.from_pretrained(place, local_files_only=True)
     except Exception as error:
         raise ModelError(

@@ -166,7 +166,7 @@ def test_what_cannot_be_captured_is_said(embedded, replication, options, message
         capture(embedded, replication, **options)
 
 
-def test_context_longer_than_the_model(embedded, replication):
+def test_context_longer_than_the_model(embedded):
     long = ContextSet((Context("long", (268,) * 65, 3),), " her", 268, "x", "0")
     with pytest.raises(CaptureError, match="has 65 tokens; the model has 64 positions"):
         capture(embedded, long, layers=[LAYER])

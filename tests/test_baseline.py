@@ -1,0 +1,102 @@
+"""Baselines: what is written, what is compared, and what is never deleted; and the results document."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qkvcheck.baseline import Finding, compare, difference, finding_from_dict, read_baseline, write_baseline
+from qkvcheck.errors import ClaimError
+from qkvcheck.results import results_document, write_results
+from qkvcheck.verdicts import Verdict
+
+RUN = {
+    "model": {"spec": "m", "slug": "m", "fingerprint": "f1", "stand_in": False},
+    "corpus": {"sha256": "c1"},
+    "settings": {"dtype": "float32", "device": "cpu", "seed": 0, "claims_sha256": "k"},
+    "versions": {"torch": "2"},
+}
+
+
+def make_verdict(key="A-L06-QQ", verdict="SUPPORTED", estimate=0.5, role="decides") -> Verdict:
+    return Verdict(key, key[0], "says", 6, "QQ", "cosine", "dimensions", "variance", role, verdict, estimate, n=54)
+
+
+def with_fingerprint(value: str) -> dict:
+    return {**RUN, "model": {**RUN["model"], "fingerprint": value}}
+
+
+def test_recorded_verdicts_come_back(tmp_path):
+    path = tmp_path / "b" / "m.json"
+    assert write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "NOT JUDGED", None)], mode="all") == 1
+    baseline = read_baseline(path)
+    assert dict(baseline.verdicts) == {"A-L06-QQ": {"estimate": 0.5, "n": 54, "verdict": "SUPPORTED"}}
+    assert difference(baseline, RUN) is None
+    assert difference(baseline, with_fingerprint("f2")) == "other fingerprint"
+    assert path.read_text().endswith("}\n")
+    assert [p.name for p in path.parent.iterdir()] == ["m.json"]
+
+
+def test_comparison(tmp_path):
+    path = tmp_path / "m.json"
+    write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "REFUTED", 0.1)], mode="all")
+    baseline = read_baseline(path)
+    assert compare(baseline, make_verdict()) == Finding(make_verdict(), "SUPPORTED")
+    flipped = compare(baseline, make_verdict("B-L06-QQ", "SUPPORTED", 0.6))
+    assert flipped.change == "on record as REFUTED (0.1000), now SUPPORTED (0.6000)"
+    assert compare(baseline, make_verdict(verdict="REFUTED", estimate=0.2)).change is not None
+    assert compare(baseline, make_verdict("C-L06-QQ")).recorded is None
+    assert compare(None, make_verdict()).recorded is None
+
+
+def test_update_never_deletes(tmp_path):
+    path = tmp_path / "m.json"
+    write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "REFUTED", 0.1)], mode="all")
+    changed = make_verdict("B-L06-QQ", "SUPPORTED", 0.9)
+    added = make_verdict("C-L06-QQ")
+    assert write_baseline(path, RUN, [changed, added], mode="new") == 1
+    assert read_baseline(path).verdicts["B-L06-QQ"]["verdict"] == "REFUTED"
+    assert write_baseline(path, RUN, [changed], mode="all") == 1
+    assert {key: e["verdict"] for key, e in read_baseline(path).verdicts.items()} == {
+        "A-L06-QQ": "SUPPORTED", "B-L06-QQ": "SUPPORTED", "C-L06-QQ": "SUPPORTED",
+    }  # fmt: skip
+
+
+def test_another_model_is_not_mixed_in(tmp_path):
+    path = tmp_path / "m.json"
+    write_baseline(path, RUN, [make_verdict()], mode="all")
+    with pytest.raises(ClaimError, match="recorded with other fingerprint"):
+        write_baseline(path, with_fingerprint("f2"), [make_verdict("B-L06-QQ")], mode="new")
+    write_baseline(path, with_fingerprint("f2"), [make_verdict("B-L06-QQ")], mode="all")
+    assert list(read_baseline(path).verdicts) == ["B-L06-QQ"]
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("{}", "is not of schema")])
+def test_file_that_is_none(tmp_path, text, message):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(ClaimError, match=message):
+        read_baseline(tmp_path / "m.json")
+    with pytest.raises(ClaimError, match=r"can't be read .*--qkv-update=all"):
+        read_baseline(tmp_path / "none.json")
+
+
+def test_results_document(tmp_path):
+    findings = [Finding(make_verdict("B-L06-QQ"), "SUPPORTED"), Finding(make_verdict("A-L06-QQ"))]
+    write_results(tmp_path / "r.json", RUN, findings)
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data == json.loads(json.dumps(results_document(RUN, findings)))
+    assert data["schema"] == "qkvcheck/results/1"
+    assert [v["key"] for v in data["verdicts"]] == ["A-L06-QQ", "B-L06-QQ"]
+    wanted = {
+        "claim", "statement", "layer", "group", "measure", "axis", "statistic", "estimate", "plug_in", "low", "high",
+        "level", "threshold", "direction", "n", "n_distinct", "verdict", "offset_share", "controls", "qualifier",
+        "reason", "evidence",
+    }  # fmt: skip
+    assert wanted <= set(data["verdicts"][0])
+    assert data["verdicts"][0]["low"] is None
+
+
+def test_finding_through_json():
+    finding = Finding(make_verdict(), "REFUTED", "changed")
+    assert finding_from_dict(json.loads(json.dumps(finding.to_dict()))) == finding

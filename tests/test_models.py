@@ -1,0 +1,228 @@
+"""Models: specs, directories that are whole or not, untrained twins, fingerprints."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from qkvcheck import models
+from qkvcheck.errors import ModelError
+from qkvcheck.models import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A directory with a copy of the embedded model."""
+    return Path(shutil.copytree(embedded_directory(), tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("auto", ModelSpec("auto")),
+        ("gpt2#untrained", ModelSpec("gpt2", 0)),
+        ("gpt2#untrained=3", ModelSpec("gpt2", 3)),
+        ("org/name@v2", ModelSpec("org/name@v2")),
+    ],
+)
+def test_spec(text, spec):
+    assert parse_spec(text) == spec
+    assert str(spec) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gpt2#untrained=x", "has seed 'x'; the seed must be a whole number from 0, as in gpt2#untrained=3"),
+        ("gpt2#untrained=", "has seed ''"),
+        ("gpt2#untrained=-1", "has seed '-1'"),
+        ("gpt2#fresh", "unknown variant '#fresh'; allowed is #untrained or #untrained=SEED"),
+        ("", "names no model"),
+        ("./nowhere", "model directory './nowhere' does not exist"),
+        ("/nowhere/at/all", "does not exist; give an existing directory, auto, embedded or a hub id"),
+    ],
+)
+def test_bad_spec_is_one_line(text, message):
+    with pytest.raises(ModelError) as caught:
+        load_model(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_directory_gives_the_same_model(copy, embedded):
+    loaded = load_model(str(copy))
+    assert loaded.fingerprint == embedded.fingerprint
+    assert not loaded.is_stand_in
+    assert loaded.slug == "model"
+
+
+def test_auto_falls_back_to_embedded(monkeypatch, embedded):
+    monkeypatch.setattr(models, "cached", lambda _repository: None)
+    chosen = load_model("auto")
+    assert chosen.is_stand_in
+    assert chosen.slug == "embedded"
+    assert "GPT-2 small is not in the cache" in chosen.origin
+    assert chosen.fingerprint == embedded.fingerprint
+
+
+def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
+    monkeypatch.setattr(models, "cached", lambda repository: copy if repository == "gpt2" else None)
+    chosen = load_model("auto")
+    assert str(chosen.spec) == "gpt2"
+    assert not chosen.is_stand_in
+
+
+def spoil_no_weights(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+
+
+def spoil_pickle(directory: Path) -> None:
+    torch.save(load_file(directory / "model.safetensors"), directory / "pytorch_model.bin")
+    (directory / "model.safetensors").unlink()
+
+
+def spoil_missing_tensor(directory: Path) -> None:
+    tensors = load_file(directory / "model.safetensors")
+    del tensors["transformer.h.6.attn.c_attn.weight"]
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def spoil_cut_off(directory: Path) -> None:
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+def spoil_no_config(directory: Path) -> None:
+    (directory / "config.json").unlink()
+
+
+def spoil_family(directory: Path) -> None:
+    (directory / "config.json").write_text('{"model_type": "bert"}')
+
+
+def spoil_tokenizer(directory: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (directory / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_no_weights, "holds no .safetensors file; weights are read from safetensors only"),
+        (spoil_pickle, "save_pretrained(directory, safe_serialization=True)"),
+        (spoil_missing_tensor, "is not whole: 1 tensors are missing (transformer.h.6.attn.c_attn.weight"),
+        (spoil_cut_off, "can't be read"),
+        (spoil_no_config, "has no usable config.json"),
+        (spoil_family, "model family 'bert' is not supported; supported: gpt2"),
+        (spoil_tokenizer, "holds no usable tokenizer"),
+    ],
+)
+def test_model_that_is_not_whole_is_refused(copy, spoil, message):
+    spoil(copy)
+    with pytest.raises(ModelError) as caught:
+        load_model(str(copy))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_instead_of_a_directory(copy):
+    with pytest.raises(ModelError, match="is a file; give the directory"):
+        load_model(str(copy / "config.json"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("tpu9", "device 'tpu9' is not known; allowed are cpu, cuda"),
+        ("cuda:99", "is not available here|does not exist"),
+    ],
+)
+def test_device_that_is_not_there(device, message):
+    with pytest.raises(ModelError, match=message):
+        load_model("embedded", device=device)
+
+
+def test_unknown_dtype():
+    with pytest.raises(ModelError, match="dtype 'int3' is not known; allowed: float32"):
+        load_model("embedded", dtype="int3")
+
+
+def test_unknown_tokenizer_directory(tmp_path):
+    with pytest.raises(ModelError, match="tokenizer directory .*none.* does not exist"):
+        load_model("embedded", tokenizer=str(tmp_path / "none"))
+
+
+def test_untrained_is_drawn_from_its_seed(embedded):
+    again = [load_model("embedded#untrained=3") for _ in range(2)]
+    other = load_model("embedded#untrained=4")
+    assert again[0].fingerprint == again[1].fingerprint
+    assert len({again[0].fingerprint, other.fingerprint, embedded.fingerprint}) == 3
+    assert again[0].is_untrained
+    assert again[0].slug == "embedded-untrained-3"
+    assert again[0].parameters == embedded.parameters
+
+
+def test_untrained_leaves_the_global_generator_alone():
+    torch.manual_seed(1)
+    want = torch.rand(3)
+    torch.manual_seed(1)
+    load_model("embedded#untrained")
+    assert torch.equal(torch.rand(3), want)
+
+
+def test_twin_of_an_untrained_model_is_another_one():
+    model = load_model("embedded#untrained=0")
+    assert untrained_twin(model, seed=0).fingerprint == load_model("embedded#untrained=1").fingerprint
+    assert untrained_twin(model, seed=0).fingerprint != model.fingerprint
+
+
+def test_full_size_is_gpt2_small(full_size):
+    assert full_size.parameters == 124_439_808
+    assert full_size.depth == 12
+    assert full_size.blocks == {"Q": slice(0, 768), "K": slice(768, 1536), "V": slice(1536, 2304)}
+
+
+def test_fingerprint_sees_weights_tokenizer_and_architecture(copy, embedded):
+    first = load_model(str(copy))
+    with torch.no_grad():
+        first.model.transformer.h[11].mlp.c_proj.bias[0] += 1e-6
+    assert first.fingerprint != embedded.fingerprint
+    second = load_model(str(copy))
+    second.model.config.layer_norm_epsilon = 1e-6
+    assert second.fingerprint != embedded.fingerprint
+    third = load_model(str(copy))
+    third.model.config.use_cache = False
+    third.model.config.architectures = None
+    assert third.fingerprint == embedded.fingerprint
+
+
+def test_model_in_memory(embedded):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(embedded_directory())
+    wrapped = from_model(embedded.model, tokenizer, name="mine")
+    assert wrapped.model is embedded.model
+    assert wrapped.fingerprint == embedded.fingerprint
+    assert wrapped.slug == "mine"
+    assert not wrapped.is_stand_in
+
+
+def test_padding_is_left_as_the_tokenizer_had_it(embedded):
+    tokenizer = embedded.encoder._tokenizer
+    before = (tokenizer.pad_token, tokenizer.padding_side)
+    short, long = "We saw her", "We saw her with a red coat"
+    padded = embedded.encoder.pad([short, long])
+    ids = embedded.encoder.encode(short)
+    assert padded[1].tolist() == embedded.encoder.encode(long)
+    assert padded[0].tolist() == ids + [embedded.encoder.pad_id] * (padded.shape[1] - len(ids))
+    assert (tokenizer.pad_token, tokenizer.padding_side) == before
+
+
+def test_decode_turns_encode_around(embedded, full_size):
+    for encoder in (embedded.encoder, full_size.encoder):
+        text = "He gave her a red coat."
+        assert encoder.decode(encoder.encode(text)) == text
