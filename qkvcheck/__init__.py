@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qkvcheck.activations import Activations, load_activations
-    from qkvcheck.capture import capture
     from qkvcheck.claims import Claim, load_claims
     from qkvcheck.contexts import Context, ContextSet, audit
     from qkvcheck.corpora import encode_corpus, read_corpus
@@ -27,7 +26,6 @@ _HOMES = {
     "QkvcheckError": "errors",
     "Verdict": "verdicts",
     "audit": "contexts",
-    "capture": "capture",
     "encode_corpus": "corpora",
     "from_model": "models",
     "judge": "verdicts",
@@ -47,7 +45,6 @@ __all__ = [
     "QkvcheckError",
     "Verdict",
     "audit",
-    "capture",
     "encode_corpus",
     "from_model",
     "judge",

@@ -98,11 +98,11 @@ def _make_session(config: pytest.Config) -> Session:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what was asked for, where there is anything to say."""
-    from qkvcheck.report import asked_line
-
     session = config.stash[_session_key]
     if session.claims is None and not session.settings.explicit:
         return None
+    from qkvcheck.report import asked_line
+
     s = session.settings
     return asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers)
 

@@ -124,6 +124,7 @@ def _measured(run: Mapping[str, Any]) -> list[Line]:
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
     shape = " x ".join(map(str, corpus["padded_shape"]))
     layers = ", ".join(map(str, settings["layers"]))
+    plural = "layer" if len(settings["layers"]) == 1 else "layers"
     stand_in = ", a stand-in for GPT-2 small" if model["stand_in"] else ""
     lines = [
         Line(f"model     {model['spec']} ({model['source']}){stand_in}", "bold"),
@@ -136,7 +137,7 @@ def _measured(run: Mapping[str, Any]) -> list[Line]:
             f"the target; {corpus['first_words']} first words"
         ),
         Line(f"target    {corpus['target']!r} at index {positions}"),
-        Line(f"captured  {shape} at layers {layers} (zero-based: layer 6 is the seventh block)"),
+        Line(f"captured  {shape} at {plural} {layers} (zero-based: layer 6 is the seventh block)"),
     ]
     if corpus["lecture"]:
         lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))

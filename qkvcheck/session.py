@@ -1,4 +1,7 @@
-"""Session: one run's model, contexts, samples and controls, made from its settings when first asked for."""
+"""Session: one run's model, contexts, samples and controls, made from its settings when first asked for.
+
+A session is made in every pytest that has this plugin, so what is heavy is imported where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qkvcheck.baseline import Baseline, difference, read_baseline
-from qkvcheck.capture import check_layers
 from qkvcheck.claims import DEFAULT_LAYER, ClaimsFile
 from qkvcheck.contexts import ContextSet, audit
-from qkvcheck.controls import Controls, Samples
 from qkvcheck.corpora import LECTURE_SHA256, encode_corpus, read_corpus
-from qkvcheck.models import HookedModel, load_model
 from qkvcheck.settings import Settings
+
+if TYPE_CHECKING:
+    from qkvcheck.baseline import Baseline
+    from qkvcheck.controls import Controls, Samples
+    from qkvcheck.models import HookedModel
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -66,6 +70,8 @@ class Session:
         QkvcheckError
             If a setting, the corpus or the model can't be used.
         """
+        from qkvcheck.capture import check_layers
+
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
@@ -73,6 +79,8 @@ class Session:
     @cached_property
     def hooked(self) -> HookedModel:
         """The model that the settings name."""
+        from qkvcheck.models import load_model
+
         s = self.settings
         return load_model(
             s.model, tokenizer=s.tokenizer, device=s.device, dtype=s.dtype, trust_remote_code=s.trust_remote_code
@@ -84,6 +92,8 @@ class Session:
 
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
+        from qkvcheck.controls import Samples
+
         file = dict(self.claims.settings) if self.claims else {}
         fresh = file.get("fresh", {})
         return Samples(
@@ -98,6 +108,8 @@ class Session:
 
     def controls_of(self, samples: Samples) -> Controls:
         """Return the controls of a model's samples."""
+        from qkvcheck.controls import Controls
+
         return Controls(samples, seed=self.settings.seed)
 
     def baseline_path(self, run: Mapping[str, Any]) -> Path | None:
@@ -109,13 +121,19 @@ class Session:
     def baseline_for(self, run: Mapping[str, Any]) -> tuple[Baseline | None, str | None]:
         """Return the verdicts on record that apply to a run, or why none do.
 
+        A project that keeps no record gets neither.
+
         Raises
         ------
         ClaimError
             If the file can't be read, or is missing although it was asked for.
         """
+        from qkvcheck.baseline import difference, read_baseline
+
         path = self.baseline_path(run)
-        if path is None or (not path.exists() and self.settings.baseline is None):
+        if path is None:
+            return None, None
+        if not path.exists() and self.settings.baseline is None:
             return None, f"no verdicts are on record for {run['model']['spec']}"
         baseline = read_baseline(path)
         reason = difference(baseline, run)

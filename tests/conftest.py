@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
+from qkvcheck.capture import capture
 from qkvcheck.contexts import ContextSet
 from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.models import HookedModel, load_model
+from qkvcheck.models import HookedModel, embedded_directory, from_model, load_model, untrained_twin
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +50,19 @@ def corpus_records() -> dict[str, list[dict]]:
         name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()]
         for name in ("replication", "balanced")
     }
+
+
+@pytest.fixture(scope="session")
+def loaded(embedded: HookedModel, replication: ContextSet) -> None:
+    """Everything heavy imported: pytester forgets what an inner run imports, and torch can't be imported twice."""
+    import hypothesis
+    import scipy.stats
+
+    from qkvcheck import controls, plugin, report, results, session
+
+    assert all((hypothesis, scipy.stats, controls, plugin, report, results, session))
+    capture(untrained_twin(embedded), replication, layers=[6])
+    from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))
 
 
 @pytest.fixture

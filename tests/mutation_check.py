@@ -1,0 +1,113 @@
+"""Break the code on purpose, one place at a time, and see that the tests notice.
+
+    python tests/mutation_check.py
+
+Works on a copy of the project, so that nothing is left broken.  Exit status 1 if a mutant survives.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("qkvcheck", "tests", "experiments", "training", "conftest.py", "pyproject.toml", "README.md")
+FILES = (
+    "test_contexts.py", "test_capture.py", "test_similarity.py", "test_statistics.py", "test_verdicts.py",
+    "test_controls.py", "test_claims.py", "test_baseline.py",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: in `file`, `old` becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant("layer off by one", "architectures.py", "(model.base_model)[layer])", "(model.base_model)[layer - 1])"),
+    Mutant("target index off by one (capture)", "capture.py", "- (positions == PRECEDING)", "- 1 - (positions == PRECEDING)"),
+    Mutant("target index off by one (contexts)", "contexts.py", "found[(occurrence or 1) - 1])", "found[(occurrence or 1) - 1] - 1)"),
+    Mutant("Q and K swapped", "architectures.py", 'BLOCKS = ("Q", "K", "V")', 'BLOCKS = ("K", "Q", "V")'),
+    Mutant("diagonal counted (kernel)", "kernels/numpy_.py", "(stop - start, k=1)", "(stop - start, k=0)"),
+    Mutant("diagonal counted (reference kernel)", "kernels/reference.py", "x[:, i + 1 :]", "x[:, i:]"),
+    Mutant("diagonal counted (variance)", "statistics.py", "int(first.any(axis=0).sum())", "0"),
+    Mutant("diagonal counted (rows)", "statistics.py", "np.triu_indices(len(similarities), k=1)", "np.triu_indices(len(similarities), k=0)"),
+    Mutant("pairs counted twice", "kernels/numpy_.py", "x[:, start:stop].T @ x[:, stop:]", "x[:, start:stop].T @ x"),
+    Mutant("padding let in (mask)", "capture.py", "mask[slot, : len(ids)] = 1", "mask[slot] = 1"),
+    Mutant("padding let in (left of the tokens)", "capture.py", "token_ids[slot, : len(ids)] = ids", "token_ids[slot, length - len(ids) :] = ids"),
+    Mutant("padding let in (last position taken)", "capture.py", "output[rows, wanted]", "output[rows, -1]"),
+    Mutant("Pearson left uncentred", "similarity.py", "values = values - values.mean(axis=0)", "values = values"),
+    Mutant("row Pearson left uncentred (stability)", "statistics.py", "values = values - values.mean(axis=2, keepdims=True)", "pass"),
+    Mutant("grand mean kept (token minus context)", "statistics.py", "values = values - values.mean(axis=(0, 1))", "values = values"),
+    Mutant("repeated contexts counted", "verdicts.py", "array[statistics.distinct_rows(_observations(array))]", "array"),
+    Mutant("untrained control is the model itself", "controls.py", "untrained_twin(self._samples.hooked, seed=self._seed)", "self._samples.hooked"),
+    Mutant("non-target control is the target", "controls.py", "lambda: self._samples.preceding", "lambda: self._samples.target"),
+    Mutant("shuffle does nothing", "controls.py", "rng.permutation(layer.ravel())", "(layer.ravel())"),
+    Mutant("threshold turned round", "claims.py", "estimate > claim.threshold if", "estimate < claim.threshold if"),
+    Mutant("one-sided poles accepted", "verdicts.py", "holds = holds and both", "holds = holds"),
+    Mutant("words shifted against contexts", "capture.py", "reshape(len(contexts), len(words),", "reshape(len(words), len(contexts),"),
+    Mutant("change of verdict overlooked", "baseline.py", "if recorded == verdict.verdict:", "if recorded:"),
+)  # fmt: skip
+
+
+def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the numeric tests on the copy, up to the first failure."""
+    tests = [f"tests/{name}" for name in FILES]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def first_failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that names the test that failed."""
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[0].split(" - ")[0] if lines else "no failing test named"
+
+
+def main() -> int:
+    """Apply each mutant, run the tests, revert."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for entry in COPIED:
+            source = ROOT / entry
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / entry)
+        where = subprocess.run(
+            [sys.executable, "-c", "import qkvcheck; print(qkvcheck.__file__)"],
+            cwd=folder, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        if not where.startswith(str(folder)):
+            print(f"the copy is not what would be tested: {where}")
+            return 2
+        whole = run_tests(folder)
+        if whole.returncode != 0:
+            print(f"the tests fail before any mutant: {first_failure(whole)}")
+            return 2
+        print(f"unbroken: {whole.stdout.splitlines()[-1]}", flush=True)
+        survivors = 0
+        for mutant in MUTANTS:
+            path = folder / "qkvcheck" / mutant.file
+            text = path.read_text("utf-8")
+            if text.count(mutant.old) < 1:
+                print(f"STALE     {mutant.name}: {mutant.old!r} is not in {mutant.file}")
+                survivors += 1
+                continue
+            path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+            done = run_tests(folder)
+            path.write_text(text, "utf-8")
+            caught = done.returncode == 1
+            survivors += not caught
+            print(f"{'caught  ' if caught else 'SURVIVED'}  {mutant.name}: {first_failure(done)}", flush=True)
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What may import what: the direction of the design, and a start-up without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qkvcheck
+
+from .conftest import ROOT
+
+PACKAGE = ROOT / "qkvcheck"
+
+# module: what it may import from qkvcheck, at the top or inside functions.
+ALLOWED = {
+    "__init__": {"activations", "claims", "contexts", "corpora", "errors", "models", "verdicts"},
+    "errors": set(),
+    "settings": {"errors"},
+    "contexts": {"errors"},
+    "corpora": {"contexts", "errors"},
+    "sampling": {"contexts", "corpora", "errors"},
+    "architectures": {"errors"},
+    "hub": {"errors"},
+    "encoders": {"errors"},
+    "models": {"architectures", "encoders", "errors", "hub"},
+    "activations": {"errors"},
+    "capture": {"activations", "architectures", "contexts", "errors", "models"},
+    "kernels": set(),
+    "kernels.reference": {"kernels"},
+    "kernels.numpy_": {"kernels"},
+    "similarity": {"kernels", "errors"},
+    "statistics": {"similarity", "errors"},
+    "claims": {"errors"},
+    "verdicts": {"claims", "errors", "similarity", "statistics"},
+    "controls": {"activations", "capture", "contexts", "corpora", "models", "sampling", "verdicts"},
+    "baseline": {"errors", "verdicts"},
+    "results": {"baseline"},
+    "report": {"baseline", "claims", "verdicts"},
+    "session": {
+        "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "settings",
+    },
+    "plugin": {
+        "activations", "baseline", "claims", "contexts", "controls", "errors", "models", "report", "results",
+        "session", "settings", "verdicts",
+    },
+}  # fmt: skip
+ONLY_IN = {
+    "pytest": {"plugin"},
+    "hypothesis": {"strategies"},
+    "torch": {"architectures", "capture", "models"},
+    "transformers": {"encoders", "hub", "models"},
+    "huggingface_hub": {"hub"},
+}
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return name.removesuffix(".__init__") if name != "__init__" else name
+
+
+def imports_of(source: str) -> set[str]:
+    """Return every imported module's full name, at any depth of the code."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} if node.module != "qkvcheck" else {f"qkvcheck.{alias.name}" for alias in node.names}
+    return found
+
+
+MODULES = {module_name(path): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def test_every_module_is_listed():
+    assert set(MODULES) == set(ALLOWED)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_direction(module):
+    inner = {name.split("qkvcheck.", 1)[1] for name in imports_of(MODULES[module]) if name.startswith("qkvcheck.")}
+    allowed = ALLOWED[module]
+    assert {name for name in inner if name not in allowed and name.split(".")[0] not in allowed} == set()
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_libraries_stay_where_they_belong(library):
+    users = {
+        module for module, source in MODULES.items() if any(n.split(".")[0] == library for n in imports_of(source))
+    }
+    assert users <= ONLY_IN[library]
+
+
+def test_import_reader_sees_imports_inside_functions():
+    source = "def f():\n    from qkvcheck.models import x\n    import torch.nn\nfrom qkvcheck import report"
+    assert imports_of(source) == {"qkvcheck.models", "torch.nn", "qkvcheck.report"}
+
+
+HEAVY = ("torch", "transformers", "scipy", "numpy", "hypothesis")
+CHECK = "import sys; import {module}; print(','.join(m for m in {heavy!r} if m in sys.modules))"
+
+
+def heavy_after_import(module: str) -> set[str]:
+    command = CHECK.format(module=module, heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(filter(None, done.stdout.strip().split(",")))
+
+
+def test_plugin_and_package_pull_nothing_heavy():
+    assert heavy_after_import("qkvcheck, qkvcheck.plugin") == set()
+
+
+def test_the_check_above_can_fail():
+    assert "numpy" in heavy_after_import("qkvcheck.similarity")
+
+
+def test_a_plain_pytest_run_pulls_nothing_heavy(pytester):
+    """Options, configuration, header and collection of a project that does not use qkvcheck."""
+    pytester.makepyfile(
+        f"""
+        import sys
+
+        def test_light():
+            assert [m for m in {HEAVY!r} if m in sys.modules and m != "hypothesis"] == []
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:benchmark", "-p", "no:hypothesispytest")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*qkvcheck: model*")
+
+
+def test_public_names():
+    assert qkvcheck.__all__ == sorted(qkvcheck.__all__)
+    assert set(qkvcheck._HOMES) == set(qkvcheck.__all__)
+    for name in qkvcheck.__all__:
+        assert getattr(qkvcheck, name).__name__ == name
+        assert not name.lower().startswith("test")
+    assert set(qkvcheck.__all__) <= set(dir(qkvcheck))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = qkvcheck.nothing

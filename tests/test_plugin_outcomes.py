@@ -1,0 +1,317 @@
+"""The plugin in a project: outcomes, table, recorded verdicts, results, xdist, junit, selection."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("loaded")
+
+CLAIMS = """
+schema = "qkvcheck/claims/1"
+layer = 6
+layer_beside = 5
+
+[[claim]]
+id = "LOW"
+statement = "rows are a little alike"
+statistic = "row_mean"
+direction = "above"
+threshold = 0.2
+axis = "contexts"
+groups = ["Q", "K"]
+measures = ["cosine"]
+primary = [["Q", "cosine"]]
+controls = ["shuffled"]
+
+[[claim]]
+id = "HIGH"
+statement = "rows are the same"
+statistic = "row_mean"
+direction = "above"
+threshold = 0.999
+axis = "contexts"
+groups = ["Q", "K"]
+measures = ["cosine"]
+primary = [["Q", "cosine"]]
+controls = []
+
+[[claim]]
+id = "BOTH"
+statement = "rows are a little alike, trained or not"
+statistic = "row_mean"
+direction = "above"
+threshold = 0.2
+axis = "contexts"
+groups = ["Q"]
+measures = ["cosine"]
+primary = [["Q", "cosine"]]
+controls = ["untrained"]
+
+[[claim]]
+id = "NONE"
+statement = "cannot be judged"
+statistic = "other"
+direction = "exact"
+groups = ["QKV"]
+measures = ["cosine"]
+primary = [["QKV", "cosine"]]
+"""
+
+EXPERIMENTS = """
+    import pytest
+
+    @pytest.mark.claim(id="LOW")
+    def test_low(claim, samples, controls):
+        claim.check(samples.target, controls=controls.of(lambda s: s.target))
+
+    @pytest.mark.claim(id="HIGH")
+    def test_high(claim, samples):
+        claim.check(samples.target)
+
+    @pytest.mark.claim(id="BOTH")
+    def test_both(claim, activations):
+        claim.check(activations)
+
+    @pytest.mark.claim(id="NONE")
+    def test_none(claim):
+        claim.not_judged("no reason")
+"""
+
+
+@pytest.fixture
+def project(pytester):
+    pytester.makeini("[pytest]\nqkv_claims = claims.toml\nqkv_baselines = recorded\nqkv_model = embedded")
+    (pytester.path / "claims.toml").write_text(CLAIMS)
+    pytester.makepyfile(EXPERIMENTS)
+    return pytester
+
+
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+
+
+@WORKERS
+def test_outcomes_without_a_record(project, workers):
+    result = project.runpytest(*workers)
+    assert result.ret == 1
+    counts = result.parseoutcomes()
+    # LOW: 4 cells; BOTH: 2; HIGH: 1 decides and fails, 3 stand beside it; NONE: 2.
+    assert (counts["passed"], counts["failed"], counts["skipped"]) == (4, 1, 2)
+    out = result.stdout.str()
+    assert "3 refuted beside the claim" in out
+    assert "2 supported, also holds untrained" in out
+    assert "The gate is off: no verdicts are on record for embedded." in out
+    result.stdout.fnmatch_lines(["*FAILED *test_high?HIGH-L06-Q?*"])
+    assert "Traceback" not in out
+
+
+def test_failure_is_a_table(project):
+    result = project.runpytest()
+    result.stdout.fnmatch_lines(
+        ["HIGH-L06-Q", "*claim *HIGH: rows are the same", "*threshold *> 0.9990", "*what to do *"]
+    )
+
+
+@WORKERS
+def test_life_of_a_record(project, workers):
+    """Record, run, change in either direction, and change of model."""
+    recorded = project.path / "recorded" / "embedded.json"
+    first = project.runpytest("--qkv-update=all", *workers)
+    assert first.ret == 0
+    assert f"10 verdicts recorded in {recorded}" in first.stdout.str()
+    text = recorded.read_text()
+
+    second = project.runpytest(*workers)
+    assert second.ret == 0
+    assert second.parseoutcomes()["passed"] == 4
+    assert "4 refuted (recorded)" in second.stdout.str()
+    assert "refuted (recorded) on the stand-in" in second.stdout.str()
+    assert "gate is off" not in second.stdout.str()
+    assert recorded.read_text() == text
+
+    data = json.loads(text)
+    data["verdicts"]["HIGH-L06-Q"]["verdict"] = "SUPPORTED"
+    data["verdicts"]["LOW-L05-K"]["verdict"] = "REFUTED"
+    recorded.write_text(json.dumps(data))
+    third = project.runpytest(*workers)
+    assert third.ret == 1
+    assert third.parseoutcomes()["failed"] == 2
+    third.stdout.fnmatch_lines_random(
+        ["*FAILED*HIGH-L06-Q?*", "*FAILED*LOW-L05-K?*", "*on record as REFUTED*now SUPPORTED*", "*(CHANGED)*"]
+    )
+
+    data["conditions"]["fingerprint"] = "other"
+    recorded.write_text(json.dumps(data))
+    fourth = project.runpytest(*workers)
+    assert fourth.parseoutcomes()["failed"] == 1
+    assert "The gate is off: embedded.json is not comparable (other fingerprint)" in fourth.stdout.str()
+
+
+def test_part_of_a_run_records_its_part_only(project):
+    project.runpytest("--qkv-update=all")
+    before = json.loads((project.path / "recorded" / "embedded.json").read_text())
+    project.runpytest("--qkv-update=all", "-k", "LOW-L06-Q")
+    assert json.loads((project.path / "recorded" / "embedded.json").read_text()) == before
+
+
+def test_named_record_that_is_not_there(project):
+    result = project.runpytest("--qkv-baseline", "nowhere.json")
+    assert result.ret == 1
+    assert "baseline 'nowhere.json' can't be read" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
+@WORKERS
+def test_results_file(project, workers):
+    result = project.runpytest("--qkv-json", "results.json", *workers)
+    assert "Results written to results.json" in result.stdout.str()
+    data = json.loads((project.path / "results.json").read_text())
+    assert data["schema"] == "qkvcheck/results/1"
+    assert data["model"]["stand_in"] is True
+    assert data["corpus"]["padded_shape"] == [54, 8, 384]
+    assert set(data["versions"]) >= {"python", "torch", "transformers", "numpy"}
+    verdicts = {v["key"]: v for v in data["verdicts"]}
+    assert len(verdicts) == 12
+    assert verdicts["LOW-L06-Q"]["verdict"] == "SUPPORTED"
+    assert verdicts["LOW-L06-Q"]["qualifier"] == ["stand-in"]
+    assert [c["name"] for c in verdicts["LOW-L06-Q"]["controls"]] == ["shuffled"]
+    assert verdicts["NONE-L06-QKV"]["reason"] == "no reason"
+
+
+def test_xdist_gives_the_same_numbers(project):
+    for name, workers in (("a.json", ()), ("b.json", ("-n2",))):
+        project.runpytest("--qkv-json", name, *workers)
+    first, second = ((project.path / name).read_text() for name in ("a.json", "b.json"))
+    assert first == second
+
+
+def test_junit_carries_the_verdict(project):
+    project.runpytest("--junitxml=j.xml", "-k", "LOW-L06-Q")
+    (node,) = ElementTree.parse(project.path / "j.xml").getroot().iter("property")
+    assert node.get("name") == "qkvcheck"
+    assert json.loads(node.get("value"))["verdict"]["key"] == "LOW-L06-Q"
+
+
+def test_quiet_leaves_one_line(project):
+    result = project.runpytest("-q")
+    lines = [line for line in result.outlines if "claims:" in line or line.startswith("qkvcheck")]
+    assert lines == [
+        "qkvcheck: embedded: 3 claims: 2 supported on the stand-in, 1 refuted on the stand-in, 1 not judged; "
+        "1 of the supported also in an untrained network".replace("3 claims", "4 claims")
+    ]
+    assert "threshold " not in "\n".join(line for line in result.outlines if line.startswith("claim "))
+
+
+def test_verbose_lists_every_cell(project):
+    assert "L06 K cosine" not in project.runpytest("-k", "LOW").stdout.str()
+    assert "L06 K cosine" in project.runpytest("-k", "LOW", "-v").stdout.str()
+
+
+@pytest.mark.parametrize(("colour", "coloured"), [("yes", True), ("no", False)])
+def test_colours_follow_pytest(project, colour, coloured):
+    assert ("\x1b[33m" in project.runpytest(f"--color={colour}").stdout.str()) is coloured
+
+
+def test_header_line(project):
+    project.runpytest().stdout.fnmatch_lines(
+        ["qkvcheck: model embedded, corpus replication, target ' her', layers 5, 6 (zero-based)"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "count"),
+    [
+        (["-m", "claim(layer=6)"], 6),
+        (["-m", "claim(id='LOW', group='K')"], 2),
+        (["-k", "L05"], 6),
+        (["-k", "LOW-L06"], 2),
+    ],
+)
+def test_selection(project, selection, count):
+    result = project.runpytest("--collect-only", "-q", *selection)
+    assert len([line for line in result.outlines if "::" in line]) == count
+
+
+def test_layers_option_moves_every_claim(project):
+    result = project.runpytest("--collect-only", "-q", "--qkv-layers", "2-4")
+    assert [f"L{layer:02d}" in result.stdout.str() for layer in range(1, 6)] == [False, True, True, True, False]
+
+
+def test_broken_apparatus_is_an_error(project):
+    project.makepyfile(
+        """
+        import numpy as np, pytest
+        from dataclasses import replace
+
+        @pytest.mark.claim(id="HIGH", layer=6, group="Q")
+        def test_nan(claim, activations):
+            claim.check(replace(activations, values=np.full_like(activations.values, np.nan)))
+        """
+    )
+    result = project.runpytest()
+    assert result.ret == 1
+    assert result.parseoutcomes() == {"errors": 1}
+    assert "NaN or infinite values; nothing can be said" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_larger_model_is_told_by_its_parameters(project):
+    result = project.runpytest("-rs", "-k", "NONE")
+    result.stdout.fnmatch_lines(["*SKIPPED*NOT JUDGED: no reason"])
+
+
+def test_a_project_without_claims_file(pytester):
+    """The README's example for other projects: a claim made by its marker, on a model in memory."""
+    pytester.makeconftest(
+        """
+        import pytest
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        import qkvcheck
+        from qkvcheck.models import embedded_directory
+
+        @pytest.fixture(scope="session")
+        def qkv_model():
+            place = embedded_directory()
+            model = AutoModelForCausalLM.from_pretrained(place)
+            return qkvcheck.from_model(model, AutoTokenizer.from_pretrained(place), name="mine")
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.claim(id="keys-stable", layer=9, group="K", statistic="row_cosine", above=0.1)
+        def test_keys_are_stable(claim, activations):
+            claim.check(activations)
+        """
+    )
+    result = pytester.runpytest("-v", "--qkv-model", "embedded")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*test_keys_are_stable?keys-stable-L09-K?*", "model     mine (given in memory)"])
+
+
+def test_without_the_plugin_pytest_is_whole(pytester):
+    pytester.makepyfile("def test_it():\n    pass")
+    result = pytester.runpytest_subprocess("-p", "no:qkvcheck")
+    result.assert_outcomes(passed=1)
+    assert "qkv" not in pytester.runpytest_subprocess("-p", "no:qkvcheck", "--help").stdout.str()
+
+
+def test_silent_where_nothing_is_ours(pytester):
+    pytester.makepyfile("def test_it():\n    pass")
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    assert "claims" not in result.stdout.str()
+    assert not any(line.startswith("qkvcheck") for line in result.outlines)
+
+
+def test_help_markers_and_fixtures(pytester):
+    text = " ".join(pytester.runpytest("--help").stdout.str().split())
+    for part in ("--qkv-model=MODEL", "Default: auto. Also QKV_MODEL, ini qkv_model.", "--qkv-trust-remote-code"):
+        assert part in text
+    assert "@pytest.mark.claim(id, layer, group, measure" in pytester.runpytest("--markers").stdout.str()
+    fixtures = pytester.runpytest("--fixtures").stdout.str()
+    for name in ("qkv_model", "contexts", "samples", "activations", "controls", "claim"):
+        assert f"\n{name} " in fixtures

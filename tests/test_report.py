@@ -1,0 +1,130 @@
+"""Report: words, colours and counts of the claims table."""
+
+from __future__ import annotations
+
+from qkvcheck.baseline import Finding
+from qkvcheck.report import colour_of, failure_text, label, quiet_line, summary_lines
+from qkvcheck.verdicts import ControlResult, Verdict
+
+RUN = {
+    "model": {
+        "spec": "embedded", "slug": "embedded", "source": "ships with qkvcheck", "fingerprint": "0123456789abcdef",
+        "family": "gpt2", "layers": 12, "parameters": 2_559_744, "stand_in": True, "untrained": False,
+    },
+    "corpus": {
+        "name": "replication", "sha256": "c", "lecture": False, "target": " her", "contexts": 54,
+        "distinct_prefixes": 54, "first_words": 47, "positions": {"2": 37, "3": 17}, "padded_shape": [54, 8, 384],
+    },
+    "settings": {"layers": [5, 6], "dtype": "float32", "device": "cpu", "seed": 0},
+}  # fmt: skip
+
+
+def make(verdict="SUPPORTED", *, claim="P3a", group="QQ", layer=6, role="decides", estimate=0.5, **more) -> Verdict:
+    fields = {"threshold": 0.4444, "n": 54, "n_distinct": 54, "qualifier": ("stand-in",), **more}
+    key = f"{claim}-L{layer:02d}-{group}"
+    return Verdict(key, claim, f"{claim} says", layer, group, "cosine", "dimensions", "variance", role, verdict,
+                   estimate, **fields)  # fmt: skip
+
+
+def text_of(findings, **options) -> str:
+    return "\n".join(line.text for line in summary_lines(RUN, findings, **options))
+
+
+def test_labels_and_colours():
+    cases = [
+        (Finding(make()), "supported on the stand-in", "green"),
+        (Finding(make(qualifier=())), "supported", "green"),
+        (Finding(make(qualifier=("also holds untrained",))), "supported, also holds untrained", "yellow"),
+        (Finding(make("REFUTED")), "refuted on the stand-in", "red"),
+        (Finding(make("REFUTED"), "REFUTED"), "refuted (recorded) on the stand-in", "yellow"),
+        (Finding(make("REFUTED", role="family", qualifier=())), "refuted", "yellow"),
+        (Finding(make(), "REFUTED", "was other"), "supported (CHANGED) on the stand-in", "red"),
+        (Finding(make("NOT JUDGED", estimate=None, qualifier=())), "NOT JUDGED", "yellow"),
+    ]
+    for finding, words, colour in cases:
+        assert (label(finding), colour_of(finding)) == (words, colour)
+
+
+def test_header_says_what_was_measured():
+    text = text_of([Finding(make())])
+    assert "embedded (ships with qkvcheck), a stand-in for GPT-2 small" in text
+    assert "12 layers, 2,559,744 parameters, float32 on cpu, fingerprint 0123456789ab" in text
+    assert "replication: 54, of them 54 distinct left of the target; 47 first words" in text
+    assert "' her' at index 2 (37), 3 (17)" in text
+    assert "54 x 8 x 384 at layers 5, 6 (zero-based" in text
+    assert "no result about GPT-2" in text
+
+
+def test_notices_only_where_they_belong():
+    plain = {**RUN, "model": {**RUN["model"], "stand_in": False, "untrained": True}}
+    lecture = {**plain, "corpus": {**RUN["corpus"], "lecture": True}}
+    text = "\n".join(line.text for line in summary_lines(lecture, [Finding(make())]))
+    assert "stand-in" not in text.replace("on the stand-in", "")
+    assert "the lecture's own 54 sentences" in text
+    assert "This network is untrained" in text
+    assert "lecture" not in text_of([Finding(make())])
+
+
+def test_row_holds_estimate_threshold_and_controls():
+    controls = (ControlResult("untrained", 0.21, 0.29, False), ControlResult("non-target", 0.33, 0.17, False))
+    (row,) = [line for line in text_of([Finding(make(controls=controls))]).splitlines() if "L06 QQ" in line]
+    assert row.split() == ["L06", "QQ", "cosine", "0.5000", ">", "0.4444", "0.3300", "0.2100", "-",
+                           "supported", "on", "the", "stand-in"]  # fmt: skip
+
+
+def test_family_is_counted_and_listed_only_when_asked():
+    findings = [
+        Finding(make()),
+        Finding(make("REFUTED", group="KK", role="family")),
+        Finding(make(group="VV", role="family")),
+    ]
+    assert "1 of 2 other cells supported" in text_of(findings)
+    assert "L06 KK" not in text_of(findings)
+    assert "L06 KK" in text_of(findings, every_cell=True)
+
+
+def test_claims_are_counted_by_the_cells_that_decide():
+    findings = [
+        Finding(make()),
+        Finding(make("REFUTED", group="KK", role="family")),
+        Finding(make("REFUTED", layer=5, role="beside")),
+        Finding(make(claim="P5", group="Q")),
+        Finding(make("REFUTED", claim="P5", group="K")),
+        Finding(make("NOT JUDGED", claim="P9")),
+        Finding(make(claim="P6", qualifier=("stand-in", "also holds untrained"))),
+        Finding(make(claim="P7", role="family")),
+    ]
+    want = (
+        "4 claims: 2 supported on the stand-in, 1 refuted on the stand-in, 1 not judged; "
+        "1 of the supported also in an untrained network"
+    )
+    assert want in text_of(findings)
+    assert quiet_line(RUN, findings).text == f"qkvcheck: embedded: {want}"
+    assert "1 claim: 1 supported" in text_of(findings[:1])
+
+
+def test_exact_cells_share_a_line():
+    findings = [Finding(make(group=g, threshold=None, estimate=None)) for g in ("KK", "QQ", "QK")]
+    assert "L06 QQ KK QK" in text_of(findings)
+
+
+def test_dependent_claims_are_told():
+    findings = [Finding(make(claim=c)) for c in ("P3a", "P4", "P5")]
+    assert "not independent evidence" in text_of(findings)
+    assert "not independent evidence" not in text_of(findings[:2])
+
+
+def test_gate_off_is_said():
+    assert "The gate is off: nothing here. Record" in text_of([Finding(make())], gate_off="nothing here")
+
+
+def test_failure_text_is_a_short_table():
+    controls = (
+        ControlResult("untrained", 0.21, 0.29, False),
+        ControlResult("shuffled", None, None, None, reason="few"),
+    )
+    text = failure_text(Finding(make("REFUTED", controls=controls, estimate=0.25, reason="so it is")), RUN)
+    for part in ("P3a: P3a says", "0.2500", "> 0.4444", "54, 54 of them distinct", "6 (zero-based)", "embedded, seed 0",
+                 "0.2100, fails the same criterion", "not measured (few)", "so it is", "--qkv-update=all"):  # fmt: skip
+        assert part in text
+    assert len(text.splitlines()) <= 14
