@@ -52,6 +52,7 @@ def fetch(repository: str, *, revision: str = "main") -> Path:
     if found is not None:
         return found
     from huggingface_hub import constants, get_session, snapshot_download
+    from huggingface_hub.utils import build_hf_headers
 
     allowed = "give a model directory, 'embedded', or a model in the local cache instead"
     if constants.HF_HUB_OFFLINE:
@@ -59,7 +60,10 @@ def fetch(repository: str, *, revision: str = "main") -> Path:
     url = f"{constants.ENDPOINT}/{repository}/resolve/{revision}/config.json"
     try:
         # The hub library would retry for over twenty seconds; ask once, shortly, before it starts.
-        answer = get_session().head(url, timeout=CONNECT_SECONDS, follow_redirects=True)
+        session = get_session()
+        # huggingface_hub 1 speaks through httpx, earlier ones through requests.
+        follow = "follow_redirects" if hasattr(session, "follow_redirects") else "allow_redirects"
+        answer = session.head(url, timeout=CONNECT_SECONDS, headers=build_hf_headers(), **{follow: True})
     except Exception as error:
         raise ModelError(
             f"model {repository!r} is not in the local cache and the hub at {constants.ENDPOINT} does not answer "

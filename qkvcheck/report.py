@@ -136,7 +136,10 @@ def _measured(run: Mapping[str, Any]) -> list[Line]:
             f"contexts  {corpus['name']}: {corpus['contexts']}, of them {corpus['distinct_prefixes']} distinct left of "
             f"the target; {corpus['first_words']} first words"
         ),
-        Line(f"target    {corpus['target']!r} at index {positions}"),
+        Line(
+            f"target    {corpus['target']!r} at index {positions}; it can't see the {corpus['unseen_tokens']} tokens "
+            "after it"
+        ),
         Line(f"captured  {shape} at {plural} {layers} (zero-based: layer 6 is the seventh block)"),
     ]
     if corpus["lecture"]:

@@ -165,6 +165,8 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
             "distinct_prefixes": seen.distinct_prefixes,
             "first_words": seen.first_words,
             "positions": {str(index): count for index, count in seen.positions.items()},
+            "lengths": {str(length): count for length, count in seen.lengths.items()},
+            "unseen_tokens": seen.unseen_tokens,
             "padded_shape": [*seen.padded_shape, sum(part.stop - part.start for part in hooked.blocks.values())],
         },
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},

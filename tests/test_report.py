@@ -13,7 +13,8 @@ RUN = {
     },
     "corpus": {
         "name": "replication", "sha256": "c", "lecture": False, "target": " her", "contexts": 54,
-        "distinct_prefixes": 54, "first_words": 47, "positions": {"2": 37, "3": 17}, "padded_shape": [54, 8, 384],
+        "distinct_prefixes": 54, "first_words": 47, "positions": {"2": 37, "3": 17}, "lengths": {"8": 54},
+        "unseen_tokens": 210, "padded_shape": [54, 8, 384],
     },
     "settings": {"layers": [5, 6], "dtype": "float32", "device": "cpu", "seed": 0},
 }  # fmt: skip
@@ -50,7 +51,7 @@ def test_header_says_what_was_measured():
     assert "embedded (ships with qkvcheck), a stand-in for GPT-2 small" in text
     assert "12 layers, 2,559,744 parameters, float32 on cpu, fingerprint 0123456789ab" in text
     assert "replication: 54, of them 54 distinct left of the target; 47 first words" in text
-    assert "' her' at index 2 (37), 3 (17)" in text
+    assert "' her' at index 2 (37), 3 (17); it can't see the 210 tokens after it" in text
     assert "54 x 8 x 384 at layers 5, 6 (zero-based" in text
     assert "no result about GPT-2" in text
 
