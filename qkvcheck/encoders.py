@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,3 +135,60 @@ class RecordedEncoder:
     def fingerprint(self) -> str:
         """Return a name for the recorded words; they are a part of GPT-2's vocabulary, not the whole."""
         return "recorded-gpt2-words"
+
+
+def load_encoder(
+    directory: Path | None, *, named: str | None, source: str, gpt2: bool, options: Mapping[str, Any]
+) -> PretrainedEncoder | RecordedEncoder:
+    """Load the tokenizer that was named, else the model's own, else the recorded words of GPT-2.
+
+    Parameters
+    ----------
+    directory : Path or None
+        Of the model's files.
+    named : str or None
+        Directory of another tokenizer.
+    source : str
+        How to name the model's own tokenizer.
+    gpt2 : bool
+        Whether it is a GPT-2 without files of its own: then ``QKV_GPT2_TOKENIZER`` of the environment is looked
+        at, and after it the recorded words.
+    options : mapping
+        Further arguments of ``from_pretrained``.
+
+    Raises
+    ------
+    ModelError
+        If there is no usable tokenizer.
+    """
+    if named is None and gpt2:
+        named = os.environ.get("QKV_GPT2_TOKENIZER") or None
+        if named is None:
+            return RecordedEncoder()
+    place = Path(named).expanduser() if named is not None else directory
+    if place is None or not place.is_dir():
+        raise ModelError(
+            f"tokenizer directory {str(named)!r} does not exist; give a directory that holds tokenizer.json, or "
+            "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
+        )
+    try:
+        loaded = _load_tokenizer(place, options)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(
+            f"{str(place)!r} holds no usable tokenizer ({reason}); it needs tokenizer.json, or vocab.json and merges.txt. "
+            "Name another directory with --qkv-tokenizer."
+        ) from None
+    return PretrainedEncoder(loaded, name=source if named is None else str(place))
+
+
+def _load_tokenizer(place: Path, options: Mapping[str, Any]) -> Any:
+    from transformers import AutoTokenizer, GPT2TokenizerFast
+
+    if (place / "tokenizer.json").exists():
+        return AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
+    # Without its files, transformers 5 would make an empty tokenizer and say nothing.
+    absent = [name for name in ("vocab.json", "merges.txt") if not (place / name).exists()]
+    if absent:
+        raise FileNotFoundError(f"no tokenizer.json and no {absent[0]}")
+    return GPT2TokenizerFast.from_pretrained(place, local_files_only=True)

@@ -1,25 +1,62 @@
 """The Hugging Face hub and its cache on disk: finding a whole model there, and fetching one that was asked for.
 
-Nothing here opens a connection except `fetch`, and that only for a model that a person named.
+Nothing here opens a connection except `fetch` and `answers`, and those only for a model that a person named.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qkvcheck.errors import ModelError
+from qkvcheck.weights import flaw_of
 
-CONNECT_SECONDS = 2.0
 GPT2_SMALL = ("openai-community/gpt2", "gpt2")
 """Both names under which GPT-2 small is kept in caches."""
 
+CONNECT_SECONDS = 2.0
+LISTING_SECONDS = 5.0
+STALL_SECONDS = 20.0
+STALL_VARIABLE = "QKV_STALL_SECONDS"
+
+Announce = Callable[[str], None]
+
 _TOKENIZER_FILES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab.json", "merges.txt",
-             "special_tokens_map.json"]  # fmt: skip
+_SMALL_FILES = frozenset(
+    {
+        "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json",
+        "added_tokens.json", "tokenizer.model", "model.safetensors.index.json",
+    }
+)  # fmt: skip
+_INSTEAD = "give a model directory, 'embedded', or a model in the local cache instead"
 
 
-def cached(repository: str, *, revision: str = "main") -> Path | None:
-    """Return the cached snapshot of a model if config, weights and tokenizer are all there.
+@dataclass(frozen=True)
+class Cached:
+    """What the local cache holds of a model.
+
+    Attributes
+    ----------
+    directory : Path or None
+        The snapshot, if config, weights and tokenizer are all whole.
+    flaw : str or None
+        What is wrong with it; None if it is whole or not there at all.
+    """
+
+    directory: Path | None
+    flaw: str | None = None
+
+
+def cached(repository: str, *, revision: str = "main") -> Cached:
+    """Look for a whole model in the local cache; opens no connection.
 
     Parameters
     ----------
@@ -27,55 +64,225 @@ def cached(repository: str, *, revision: str = "main") -> Path | None:
         Such as ``"openai-community/gpt2"``.
     revision : str
         Branch, tag or commit.
-    """
-    from huggingface_hub import try_to_load_from_cache
-
-    def path(name: str) -> Path | None:
-        found = try_to_load_from_cache(repository, name, revision=revision)
-        return Path(found) if isinstance(found, str) else None
-
-    config = path("config.json")
-    weights = path("model.safetensors")
-    tokenizer = any(all(path(name) for name in names) for names in _TOKENIZER_FILES)
-    return config.parent if config and weights and tokenizer else None
-
-
-def fetch(repository: str, *, revision: str = "main") -> Path:
-    """Return the directory of a model from the cache, or download it there.
 
     Raises
     ------
     ModelError
-        If the hub doesn't answer or doesn't have the model.
+        If the repository's name is not one.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    def path(name: str) -> Path | None:
+        try:
+            found = try_to_load_from_cache(repository, name, revision=revision)
+        except ValueError as error:
+            raise ModelError(f"model {repository!r} is no name of a hub model ({_first_line(error)}).") from None
+        return Path(found) if isinstance(found, str) else None
+
+    config = path("config.json")
+    if config is None:
+        return Cached(None)
+    directory = config.parent
+    flaw = flaw_of(directory)
+    if flaw is None and not any(all(path(name) for name in names) for names in _TOKENIZER_FILES):
+        flaw = "its tokenizer is missing"
+    return Cached(directory) if flaw is None else Cached(None, flaw)
+
+
+def fetch(repository: str, *, revision: str = "main", announce: Announce | None = None) -> Path:
+    """Return the directory of a model from the cache, or download it there.
+
+    Parameters
+    ----------
+    repository, revision : str
+        As for `cached`.
+    announce : callable, optional
+        Told of the progress, about once a second.
+
+    Raises
+    ------
+    ModelError
+        If the hub doesn't answer, doesn't have the model, or the transfer stalls.
     """
     found = cached(repository, revision=revision)
-    if found is not None:
-        return found
-    from huggingface_hub import constants, get_session, snapshot_download
-    from huggingface_hub.utils import build_hf_headers
+    if found.directory is not None:
+        return found.directory
+    from huggingface_hub import constants
 
-    allowed = "give a model directory, 'embedded', or a model in the local cache instead"
     if constants.HF_HUB_OFFLINE:
-        raise ModelError(f"model {repository!r} is not in the local cache and HF_HUB_OFFLINE is set; {allowed}.")
-    url = f"{constants.ENDPOINT}/{repository}/resolve/{revision}/config.json"
+        state = f"not whole in the local cache ({found.flaw})" if found.flaw else "not in the local cache"
+        raise ModelError(f"model {repository!r} is {state} and HF_HUB_OFFLINE is set; {_INSTEAD}.")
+    sizes = _listing(repository, revision)
+    files = _choose(repository, sizes)
+    _download(repository, revision, files, total=sum(sizes[name] or 0 for name in files), announce=announce)
+    found = cached(repository, revision=revision)
+    if found.directory is None:
+        flaw = found.flaw or "config.json is missing"
+        raise ModelError(f"model {repository!r} was downloaded and is not whole: {flaw}; {_INSTEAD}.")
+    return found.directory
+
+
+def answers(repository: str = GPT2_SMALL[0]) -> str | None:
+    """Ask the hub about a model; return None if it answers, else why not in a few words."""
     try:
-        # The hub library would retry for over twenty seconds; ask once, shortly, before it starts.
-        session = get_session()
-        # huggingface_hub 1 speaks through httpx, earlier ones through requests.
-        follow = "follow_redirects" if hasattr(session, "follow_redirects") else "allow_redirects"
-        answer = session.head(url, timeout=CONNECT_SECONDS, headers=build_hf_headers(), **{follow: True})
-    except Exception as error:
+        _listing(repository, "main")
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _listing(repository: str, revision: str) -> dict[str, int | None]:
+    """Return the files of a model on the hub with their sizes; wait two seconds, and never for retries."""
+    from huggingface_hub import HfApi, constants
+
+    outcome: list[Any] = []
+
+    def ask() -> None:
+        try:
+            info = HfApi().model_info(repository, revision=revision, timeout=CONNECT_SECONDS, files_metadata=True)
+            outcome.append({sibling.rfilename: sibling.size for sibling in info.siblings or ()})
+        except Exception as error:
+            outcome.append(error)
+
+    # In a thread, since no timeout covers the look-up of a name.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(LISTING_SECONDS)
+    if outcome and isinstance(outcome[0], dict):
+        return outcome[0]
+    error = outcome[0] if outcome else TimeoutError()
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        raise ModelError(_told_by_status(repository, revision, int(status)))
+    raise ModelError(
+        f"model {repository!r} is not in the local cache and the hub at {constants.ENDPOINT} does not answer "
+        f"({type(error).__name__}); check the network, or {_INSTEAD}."
+    )
+
+
+def _told_by_status(repository: str, revision: str, status: int) -> str:
+    from huggingface_hub import constants
+
+    if status in (401, 403):
+        remedy = "it does not exist or needs access; check its name, or set HF_TOKEN to a token that may read it"
+    elif status == 404:
+        remedy = "there is no such model or revision; check its name"
+    elif status == 429:
+        remedy = "it asks to slow down; wait some minutes and run again"
+    elif status >= 500:
+        remedy = "that is an error of the hub's own; run again later"
+    else:
+        remedy = "that is not an answer a hub should give; check HF_ENDPOINT"
+    return (
+        f"the hub at {constants.ENDPOINT} answered {status} for model {repository!r}, revision {revision!r}: {remedy}."
+    )
+
+
+def _choose(repository: str, sizes: dict[str, int | None]) -> list[str]:
+    """Return the files to download: configuration, tokenizer and safetensors, in this order."""
+    weights = sorted(name for name in sizes if name.startswith("model") and name.endswith(".safetensors"))
+    if "model.safetensors" in weights:
+        weights = ["model.safetensors"]
+    if not weights:
+        pickled = next((name for name in sizes if name.endswith((".bin", ".pt", ".pth"))), None)
+        found = f"only {pickled}, a pickle" if pickled else "no weights"
         raise ModelError(
-            f"model {repository!r} is not in the local cache and the hub at {constants.ENDPOINT} does not answer "
-            f"({type(error).__name__}); check the network, or {allowed}."
-        ) from None
-    if answer.status_code >= 400:
-        raise ModelError(
-            f"the hub at {constants.ENDPOINT} answered {answer.status_code} for model {repository!r} "
-            f"(revision {revision!r}); check its name and your access, or {allowed}."
+            f"model {repository!r} has {found}; weights are read from safetensors only. Look for a revision with "
+            "model.safetensors, or convert it elsewhere with save_pretrained and give the directory."
         )
+    return [*sorted(_SMALL_FILES & sizes.keys()), *weights]
+
+
+def _download(repository: str, revision: str, files: Sequence[str], *, total: int, announce: Announce | None) -> None:
+    """Run the downloading child, and end it if no new byte arrives for a while."""
+    from huggingface_hub import constants
+
+    limit = _stall_limit()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "qkvcheck.download"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"},
+    )
+    started = time.monotonic()
+    arrived, moved = -1, started
+    request = json.dumps({"repository": repository, "revision": revision, "files": list(files)})
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=_PATTERNS))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model {repository!r} could not be downloaded ({reason}); run again, or {allowed}.") from None
+        while True:
+            try:
+                answer, _ = child.communicate(request, timeout=1.0)
+                break
+            except subprocess.TimeoutExpired:
+                request = ""  # it has been sent
+            now, size = time.monotonic(), _arrived(repository)
+            # Only a new record counts: a server that cuts off the same transfer again and again stalls too.
+            if size > arrived:
+                arrived, moved = size, now
+            if announce is not None:
+                announce(f"downloading {repository}: {size / 1e6:,.0f} of {total / 1e6:,.0f} MB, {now - started:.0f} s")
+            if now - moved > limit:
+                raise ModelError(
+                    f"the download of {repository!r} from {constants.ENDPOINT} stalled: nothing new for {limit:.0f} s "
+                    f"at {size:,} of {total:,} bytes. Run again, or raise {STALL_VARIABLE} on a slow line."
+                )
+    finally:
+        _end(child)
+    _check_answer(repository, revision, answer)
+
+
+def _check_answer(repository: str, revision: str, answer: str) -> None:
+    try:
+        told = json.loads(answer.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        told = {"status": None, "reason": "the downloading process ended without a word"}
+    if told["status"] is not None:
+        raise ModelError(_told_by_status(repository, revision, int(told["status"])))
+    if told["reason"] is not None:
+        raise ModelError(f"model {repository!r} could not be downloaded ({told['reason']}); run again, or {_INSTEAD}.")
+
+
+def _arrived(repository: str) -> int:
+    """Return the bytes that the cache holds of a model, partial files included."""
+    from huggingface_hub import constants
+
+    total = 0
+    blobs = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "blobs"
+    if blobs.is_dir():
+        for path in blobs.iterdir():
+            try:
+                total += path.stat().st_size
+            except OSError:  # moved into place in between
+                continue
+    return total
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the child: first so that it can remove its partial file, then for good."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _stall_limit() -> float:
+    text = os.environ.get(STALL_VARIABLE, "")
+    try:
+        seconds = float(text) if text else STALL_SECONDS
+    except ValueError:
+        seconds = -1.0
+    if not seconds > 0:
+        raise ModelError(f"{STALL_VARIABLE} is {text!r}; it must be a number of seconds above 0, such as 20.")
+    return seconds
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

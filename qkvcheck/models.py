@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.architectures import Layout, layout_of
-from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder
+from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.errors import CaptureError, ModelError
-from qkvcheck.hub import GPT2_SMALL, cached, fetch
+from qkvcheck.hub import GPT2_SMALL, Announce, cached, fetch
+from qkvcheck.weights import load_weights
 
 if TYPE_CHECKING:
     import torch
@@ -164,6 +164,7 @@ def load_model(
     device: str = "cpu",
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    announce: Announce | None = None,
 ) -> HookedModel:
     """Load a model, its tokenizer and its layout.
 
@@ -180,6 +181,8 @@ def load_model(
         One of `DTYPES`.
     trust_remote_code : bool
         Whether code that comes with a model may run.
+    announce : callable, optional
+        Told of a download's progress, about once a second.
 
     Raises
     ------
@@ -190,7 +193,7 @@ def load_model(
     place = _check_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
-    resolved, directory, origin = _locate(asked)
+    resolved, directory, origin = _locate(asked, announce)
     options = {"trust_remote_code": trust_remote_code}
     if resolved.untrained_seed is not None:
         config = _config(resolved.source, directory, options)
@@ -198,9 +201,12 @@ def load_model(
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
-        model = _load_weights(directory, options)
+        config = _config(str(directory), directory, options)
+        _layout(config)
+        model = load_weights(directory, config, options)
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
-    encoder = _encoder(resolved.source, directory, tokenizer, options)
+    known = _is_known(resolved.source) and directory is None
+    encoder = load_encoder(directory, named=tokenizer, source=resolved.source, gpt2=known, options=options)
     return HookedModel(model, encoder, _layout(model.config), resolved, origin)
 
 
@@ -238,15 +244,11 @@ def embedded_directory() -> Path:
     return Path(str(resources.files("qkvcheck"))) / "data" / "embedded"
 
 
-def _locate(spec: ModelSpec) -> tuple[ModelSpec, Path | None, str]:
+def _locate(spec: ModelSpec, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
     """Resolve `auto`, and find the directory that holds the model's files."""
     source, seed = spec.source, spec.untrained_seed
     if source == AUTO:
-        for repository in GPT2_SMALL:
-            directory = cached(repository)
-            if directory is not None:
-                return ModelSpec(repository, seed), directory, "GPT-2 small, whole in the local cache"
-        return ModelSpec(EMBEDDED, seed), embedded_directory(), "ships with qkvcheck; GPT-2 small is not in the cache"
+        return _automatic(seed)
     if source == EMBEDDED:
         return spec, embedded_directory(), "ships with qkvcheck"
     path = Path(source).expanduser()
@@ -256,15 +258,37 @@ def _locate(spec: ModelSpec) -> tuple[ModelSpec, Path | None, str]:
         raise ModelError(
             f"model {source!r} is a file; give the directory that holds config.json and model.safetensors."
         )
-    if source.startswith((".", "/", "~")) or source.count("/") > 1 or os.sep in source.replace("/", ""):
+    if source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source:
         raise ModelError(
             f"model directory {source!r} does not exist; give an existing directory, auto, embedded or a hub id "
             "such as gpt2. Check --qkv-model."
         )
     repository, _, revision = source.partition("@")
-    if seed is not None and not revision and repository.removeprefix("openai-community/") in _KNOWN_CONFIGS:
-        return spec, cached(repository), "configuration known to qkvcheck"
-    return spec, fetch(repository, revision=revision or "main"), f"hub model {source}"
+    if seed is not None and not revision and _is_known(repository):
+        return spec, cached(repository).directory, "configuration known to qkvcheck"
+    return spec, fetch(repository, revision=revision or "main", announce=announce), f"hub model {source}"
+
+
+def _automatic(seed: int | None) -> tuple[ModelSpec, Path, str]:
+    """Choose GPT-2 small if the local cache holds it whole, else the embedded model; open no connection."""
+    reason = "GPT-2 small is not in the cache"
+    for repository in GPT2_SMALL:
+        found = cached(repository)
+        if found.directory is not None:
+            return ModelSpec(repository, seed), found.directory, "GPT-2 small, whole in the local cache"
+        if found.flaw is not None:
+            reason = f"{repository} in the cache is not whole: {found.flaw}"
+    return ModelSpec(EMBEDDED, seed), embedded_directory(), f"ships with qkvcheck; {reason}"
+
+
+def choose_automatically() -> tuple[str, str]:
+    """Return what ``auto`` would choose here, and why."""
+    spec, _, reason = _automatic(None)
+    return str(spec), reason
+
+
+def _is_known(repository: str) -> bool:
+    return repository.removeprefix("openai-community/") in _KNOWN_CONFIGS
 
 
 def _config(source: str, directory: Path | None, options: dict[str, bool]) -> Any:
@@ -298,77 +322,6 @@ def _initialise(config: Any, *, seed: int, options: dict[str, bool]) -> Any:
         return AutoModelForCausalLM.from_config(config, **options)
 
 
-def _load_weights(directory: Path, options: dict[str, bool]) -> Any:
-    """Load a directory's weights from safetensors, and refuse a model that is not whole."""
-    from transformers import AutoModelForCausalLM
-
-    config = _config(str(directory), directory, options)
-    _layout(config)
-    if not any(directory.glob("*.safetensors")):
-        raise ModelError(
-            f"model directory {str(directory)!r} holds no .safetensors file; weights are read from safetensors only. "
-            "Save the model again with model.save_pretrained(directory, safe_serialization=True)."
-        )
-    try:
-        with _quiet():
-            model, info = AutoModelForCausalLM.from_pretrained(
-                directory,
-                config=config,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **options,
-            )
-    except Exception as error:
-        raise ModelError(
-            f"the weights in {str(directory)!r} can't be read ({_first_line(error)}); "
-            "the file may be cut off or belong to another model. Copy or download it again."
-        ) from None
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"the model in {str(directory)!r} is not whole: {len(missing)} tensors are missing ({missing[0]}, ...). "
-            "They would be filled with random numbers, so it is refused; copy or download it again."
-        )
-    return model
-
-
-def _encoder(
-    source: str, directory: Path | None, tokenizer: str | None, options: dict[str, bool]
-) -> PretrainedEncoder | RecordedEncoder:
-    """Load the tokenizer that was named, else the model's own, else the recorded words of GPT-2."""
-    from transformers import AutoTokenizer
-
-    known = source.partition("@")[0].removeprefix("openai-community/") in _KNOWN_CONFIGS
-    if tokenizer is None and directory is None and known:
-        tokenizer = os.environ.get("QKV_GPT2_TOKENIZER") or None
-        if tokenizer is None:
-            return RecordedEncoder()
-    place = Path(tokenizer).expanduser() if tokenizer is not None else directory
-    if place is None or not place.is_dir():
-        raise ModelError(
-            f"tokenizer directory {str(tokenizer)!r} does not exist; give a directory that holds tokenizer.json, or "
-            "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
-        )
-    try:
-        if (place / "tokenizer.json").exists():
-            loaded = AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
-        else:
-            from transformers import GPT2TokenizerFast
-
-            # Without its files, transformers 5 would make an empty tokenizer and say nothing.
-            absent = [name for name in ("vocab.json", "merges.txt") if not (place / name).exists()]
-            if absent:
-                raise FileNotFoundError(f"no tokenizer.json and no {absent[0]}")
-            loaded = GPT2TokenizerFast.from_pretrained(place, local_files_only=True)
-    except Exception as error:
-        raise ModelError(
-            f"{str(place)!r} holds no usable tokenizer ({_first_line(error)}); it needs tokenizer.json, or vocab.json "
-            "and merges.txt. Name another directory with --qkv-tokenizer."
-        ) from None
-    return PretrainedEncoder(loaded, name=source if tokenizer is None else str(place))
-
-
 def _check_device(device: str) -> torch.device:
     import torch
 
@@ -392,27 +345,6 @@ def _torch_dtype(name: str) -> Any:
     import torch
 
     return getattr(torch, name)
-
-
-def _quiet() -> Any:
-    """Silence the loading library for a moment: what it would warn of is checked here, and refused."""
-    import contextlib
-
-    from transformers.utils import logging
-
-    @contextlib.contextmanager
-    def silenced() -> Any:
-        before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            logging.set_verbosity(before)
-            if bars:
-                logging.enable_progress_bar()
-
-    return silenced()
 
 
 def _first_line(error: BaseException) -> str:

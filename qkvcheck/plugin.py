@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +36,7 @@ PROPERTY = "qkvcheck"
 TRUST = "--qkv-trust-remote-code"
 ALSO_UNTRAINED = "supported, also holds untrained"
 RECORDED = "refuted (recorded)"
+ANNOUNCE_SECONDS = 10.0
 FAMILY = "refuted beside the claim"
 
 _session_key = pytest.StashKey["Session"]()
@@ -150,7 +153,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
     ours = config.stash[_session_key]
     try:
-        ours.prepare(_layers_of(session.items))
+        with _uncaptured(config):
+            ours.prepare(_layers_of(session.items), announce=_announcer(config))
         for path in filter(None, (ours.settings.json, ours.settings.baseline if ours.settings.update else None)):
             if not Path(path).parent.is_dir():
                 raise QkvcheckError(
@@ -158,6 +162,29 @@ def pytest_runtestloop(session: pytest.Session) -> None:
                 )
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
+    """Let what is said of a download through to the terminal."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    return nullcontext() if capture is None else capture.global_and_fixture_disabled()
+
+
+def _announcer(config: pytest.Config) -> Callable[[str], None]:
+    """Return what shows a download's progress: in place on a terminal, else a line every ten seconds."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    said = [-ANNOUNCE_SECONDS]
+
+    def announce(text: str) -> None:
+        if reporter is None or config.get_verbosity() < -1:
+            return
+        if reporter.isatty:
+            reporter.rewrite(f"qkvcheck: {text}", erase=True)
+        elif time.monotonic() - said[0] >= ANNOUNCE_SECONDS:
+            said[0] = time.monotonic()
+            reporter.write_line(f"qkvcheck: {text}")
+
+    return announce
 
 
 def _needs_model(session: pytest.Session) -> bool:

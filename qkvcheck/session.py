@@ -6,7 +6,7 @@ A session is made in every pytest that has this plugin, so what is heavy is impo
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +44,7 @@ class Session:
         self.settings = settings
         self.claims = claims
         self.baselines = baselines
+        self._announce: Callable[[str], None] | None = None
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -57,13 +58,15 @@ class Session:
         """The layer at which the claims file's claims are decided."""
         return self.claims.layer if self.claims else None
 
-    def prepare(self, layers: Iterable[int] = ()) -> None:
+    def prepare(self, layers: Iterable[int] = (), *, announce: Callable[[str], None] | None = None) -> None:
         """Load what was asked for, so that a mistake shows before the first experiment.
 
         Parameters
         ----------
         layers : iterable of int
             Further zero-based layers that experiments ask for.
+        announce : callable, optional
+            Told of a download's progress.
 
         Raises
         ------
@@ -72,6 +75,7 @@ class Session:
         """
         from qkvcheck.capture import check_layers
 
+        self._announce = announce
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
@@ -83,7 +87,12 @@ class Session:
 
         s = self.settings
         return load_model(
-            s.model, tokenizer=s.tokenizer, device=s.device, dtype=s.dtype, trust_remote_code=s.trust_remote_code
+            s.model,
+            tokenizer=s.tokenizer,
+            device=s.device,
+            dtype=s.dtype,
+            trust_remote_code=s.trust_remote_code,
+            announce=self._announce,
         )
 
     def contexts_for(self, hooked: HookedModel) -> ContextSet:

@@ -24,9 +24,11 @@ ALLOWED = {
     "corpora": {"contexts", "errors"},
     "sampling": {"contexts", "corpora", "errors"},
     "architectures": {"errors"},
-    "hub": {"errors"},
+    "weights": {"errors"},
+    "download": set(),
+    "hub": {"errors", "weights"},
     "encoders": {"errors"},
-    "models": {"architectures", "encoders", "errors", "hub"},
+    "models": {"architectures", "encoders", "errors", "hub", "weights"},
     "activations": {"errors"},
     "capture": {"activations", "architectures", "contexts", "errors", "models"},
     "kernels": set(),
@@ -52,8 +54,8 @@ ONLY_IN = {
     "pytest": {"plugin"},
     "hypothesis": {"strategies"},
     "torch": {"architectures", "capture", "models"},
-    "transformers": {"encoders", "hub", "models"},
-    "huggingface_hub": {"hub"},
+    "transformers": {"encoders", "models", "weights"},
+    "huggingface_hub": {"download", "hub"},
 }
 
 

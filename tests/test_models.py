@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from qkvcheck import models
 from qkvcheck.errors import ModelError
+from qkvcheck.hub import Cached
 from qkvcheck.models import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
 
 
@@ -61,7 +65,7 @@ def test_directory_gives_the_same_model(copy, embedded):
 
 
 def test_auto_falls_back_to_embedded(monkeypatch, embedded):
-    monkeypatch.setattr(models, "cached", lambda _repository: None)
+    monkeypatch.setattr(models, "cached", lambda _repository: Cached(None))
     chosen = load_model("auto")
     assert chosen.is_stand_in
     assert chosen.slug == "embedded"
@@ -70,10 +74,18 @@ def test_auto_falls_back_to_embedded(monkeypatch, embedded):
 
 
 def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
-    monkeypatch.setattr(models, "cached", lambda repository: copy if repository == "gpt2" else None)
+    monkeypatch.setattr(models, "cached", lambda repository: Cached(copy if repository == "gpt2" else None))
     chosen = load_model("auto")
     assert str(chosen.spec) == "gpt2"
     assert not chosen.is_stand_in
+
+
+def tensors_of(directory: Path) -> dict[str, torch.Tensor]:
+    return load_file(directory / "model.safetensors")
+
+
+def write(directory: Path, tensors: dict[str, torch.Tensor]) -> None:
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def spoil_no_weights(directory: Path) -> None:
@@ -81,19 +93,66 @@ def spoil_no_weights(directory: Path) -> None:
 
 
 def spoil_pickle(directory: Path) -> None:
-    torch.save(load_file(directory / "model.safetensors"), directory / "pytorch_model.bin")
+    torch.save(tensors_of(directory), directory / "pytorch_model.bin")
     (directory / "model.safetensors").unlink()
 
 
 def spoil_missing_tensor(directory: Path) -> None:
-    tensors = load_file(directory / "model.safetensors")
+    tensors = tensors_of(directory)
     del tensors["transformer.h.6.attn.c_attn.weight"]
-    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    write(directory, tensors)
 
 
 def spoil_cut_off(directory: Path) -> None:
     path = directory / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:100_000])
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def spoil_cut_off_in_the_header(directory: Path) -> None:
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def spoil_too_long(directory: Path) -> None:
+    with (directory / "model.safetensors").open("ab") as file:
+        file.write(b"more")
+
+
+def spoil_other_bytes(directory: Path) -> None:
+    (directory / "model.safetensors").write_bytes(b"<html>sign in</html>" * 100)
+
+
+def spoil_shape(directory: Path) -> None:
+    tensors = tensors_of(directory)
+    name = "transformer.h.6.mlp.c_fc.weight"
+    tensors[name] = tensors[name][:, :-1].contiguous()
+    write(directory, tensors)
+
+
+def spoil_not_a_number(directory: Path) -> None:
+    tensors = tensors_of(directory)
+    tensors["transformer.h.6.attn.c_attn.bias"][3] = float("nan")
+    write(directory, tensors)
+
+
+def spoil_infinite(directory: Path) -> None:
+    tensors = tensors_of(directory)
+    tensors["transformer.wpe.weight"][3, 3] = float("inf")
+    write(directory, tensors)
+
+
+def spoil_shard(directory: Path) -> None:
+    index = {
+        "metadata": {},
+        "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"},
+    }
+    (directory / "model.safetensors").rename(directory / "model-00001-of-00002.safetensors")
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def spoil_depth(directory: Path) -> None:
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "n_layer": 13}))
 
 
 def spoil_no_config(directory: Path) -> None:
@@ -112,10 +171,18 @@ def spoil_tokenizer(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (spoil_no_weights, "holds no .safetensors file; weights are read from safetensors only"),
-        (spoil_pickle, "save_pretrained(directory, safe_serialization=True)"),
-        (spoil_missing_tensor, "is not whole: 1 tensors are missing (transformer.h.6.attn.c_attn.weight"),
-        (spoil_cut_off, "can't be read"),
+        (spoil_no_weights, "holds no model.safetensors; weights are read from safetensors only"),
+        (spoil_pickle, "only pytorch_model.bin, a pickle, which can run code"),
+        (spoil_missing_tensor, "is not whole: 1 tensor (transformer.h.6.attn.c_attn.weight) missing"),
+        (spoil_cut_off, "is not whole: model.safetensors has 10,252,384 bytes and should have 10,253,384"),
+        (spoil_cut_off_in_the_header, "model.safetensors is cut off or is no safetensors file"),
+        (spoil_too_long, "has 10,253,388 bytes and should have 10,253,384"),
+        (spoil_other_bytes, "is cut off or is no safetensors file"),
+        (spoil_shape, "transformer.h.6.mlp.c_fc.weight has shape (128, 511) and should have (128, 512) (1 such)"),
+        (spoil_not_a_number, "holds NaN or infinite numbers in 1 tensor (transformer.h.6.attn.c_attn.bias)"),
+        (spoil_infinite, "holds NaN or infinite numbers in 1 tensor (transformer.wpe.weight)"),
+        (spoil_shard, "model-00002-of-00002.safetensors is missing"),
+        (spoil_depth, "is not whole: 12 tensors (transformer.h.12."),
         (spoil_no_config, "has no usable config.json"),
         (spoil_family, "model family 'bert' is not supported; supported: gpt2"),
         (spoil_tokenizer, "holds no usable tokenizer"),
@@ -127,6 +194,46 @@ def test_model_that_is_not_whole_is_refused(copy, spoil, message):
         load_model(str(copy))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_command_that_converts_a_pickle_works(copy, embedded):
+    """What the refusal tells to do, done."""
+    spoil_pickle(copy)
+    with pytest.raises(ModelError) as caught:
+        load_model(str(copy))
+    command = str(caught.value).partition("convert it: python -c ")[2].strip('"')
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    assert load_model(str(copy)).fingerprint == embedded.fingerprint
+
+
+def test_shards_load(copy, embedded):
+    loaded = load_model(str(copy))
+    (copy / "model.safetensors").unlink()
+    loaded.model.save_pretrained(copy, max_shard_size="3MB")
+    assert len(list(copy.glob("model-*.safetensors"))) > 1
+    assert load_model(str(copy)).fingerprint == embedded.fingerprint
+
+
+def test_code_of_a_model_runs_only_if_allowed(copy):
+    """A directory with code of its own: refused, and the code not run."""
+    ran = copy / "ran"
+    (copy / "own.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import GPT2Config\n"
+        f"Path({str(ran)!r}).touch()\n"
+        "class OwnConfig(GPT2Config):\n    model_type = 'own'\n"
+    )
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(
+        json.dumps({**config, "model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}})
+    )
+    with pytest.raises(ModelError) as caught:
+        load_model(str(copy))
+    assert "\n" not in str(caught.value)
+    assert not ran.exists()
+    with pytest.raises(ModelError, match="model family 'own' is not supported"):
+        load_model(str(copy), trust_remote_code=True)
+    assert ran.exists()
 
 
 def test_file_instead_of_a_directory(copy):

@@ -1,0 +1,45 @@
+"""Download: the child process that fetches one model's files with huggingface_hub.
+
+It is a process of its own, so that a stalled transfer can be ended: the library retries as long as a single
+byte arrives. Run as ``python -m qkvcheck.download`` with a JSON request on standard input; the answer is one
+line of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+CHUNK_BYTES = 64 * 1024
+"""How much arrives before it is written: small, so that the parent sees a slow transfer move."""
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(143)  # an exception, so that the library removes its partial file
+
+
+def main() -> int:
+    """Download what the request names; say what went wrong, if anything did."""
+    signal.signal(signal.SIGTERM, _stop)
+    request: dict[str, Any] = json.load(sys.stdin)
+    from huggingface_hub import constants, hf_hub_download
+
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+    try:
+        for name in request["files"]:
+            hf_hub_download(request["repository"], name, revision=request["revision"])
+    except Exception as error:
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        reason = str(error).strip().splitlines()
+        print(json.dumps({"status": status, "reason": reason[0] if reason else type(error).__name__}))
+        return 1
+    print(json.dumps({"status": None, "reason": None}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
