@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -17,8 +19,25 @@ CHUNK_BYTES = 64 * 1024
 """How much arrives before it is written: small, so that the parent sees a slow transfer move."""
 
 
+ATTEMPTS = 20
+BROKEN_TRANSFERS = ("ChunkedEncodingError", "ConnectionError", "ReadTimeout", "ReadError")
+
+
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(143)  # an exception, so that the library removes its partial file
+
+
+def _fetch(download: Callable[..., str], repository: str, name: str, revision: str) -> None:
+    """Download one file; go on after a broken transfer, which not every release of the library does itself."""
+    for attempt in range(ATTEMPTS):
+        try:
+            download(repository, name, revision=revision)
+            return
+        except OSError as error:
+            broken = type(error).__name__ in BROKEN_TRANSFERS
+            if not broken or attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(1)
 
 
 def main() -> int:
@@ -30,7 +49,7 @@ def main() -> int:
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     try:
         for name in request["files"]:
-            hf_hub_download(request["repository"], name, revision=request["revision"])
+            _fetch(hf_hub_download, request["repository"], name, request["revision"])
     except Exception as error:
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)

@@ -176,8 +176,8 @@ def load_encoder(
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelError(
-            f"{str(place)!r} holds no usable tokenizer ({reason}); it needs tokenizer.json, or vocab.json and merges.txt. "
-            "Name another directory with --qkv-tokenizer."
+            f"{str(place)!r} holds no usable tokenizer ({reason}); it needs tokenizer.json, or vocab.json and "
+            "merges.txt. Name another directory with --qkv-tokenizer."
         ) from None
     return PretrainedEncoder(loaded, name=source if named is None else str(place))
 

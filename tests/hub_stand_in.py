@@ -6,6 +6,7 @@ Small files answer with an ETag; weights redirect to another host name, as to a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -70,8 +71,14 @@ def commit_of(files: Files) -> str:
     """A commit hash that depends on the content."""
     digest = hashlib.sha1()
     for name in sorted(files):
-        digest.update(name.encode() + files[name])
+        digest.update(name.encode() + digest_of(files[name]).encode())
     return digest.hexdigest()
+
+
+@functools.cache
+def digest_of(content: bytes) -> str:
+    """The sha256 of a file's content; files of half a gigabyte are hashed once."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -137,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not name.endswith(LARGE):
             self._send(content, {**headers, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'})
             return
-        digest = hashlib.sha256(content).hexdigest()
+        digest = digest_of(content)
         # The other name of the same machine: another host, as a content delivery network is.
         location = f"http://localhost:{self.hub.port}/cdn/{repository}/{revision}/{name}"
         self._send(
@@ -163,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(asked[1])
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("ETag", f'"{digest_of(content)}"')
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()

@@ -76,8 +76,9 @@ class Machine:
         text, _ = process.communicate(timeout=120)
         return process.returncode, text, time.monotonic() - started
 
-    def partial_files(self) -> list[Path]:
-        return list(self.cache.rglob("*.incomplete"))
+    def weights_taken_for_whole(self) -> list[Path]:
+        """Weights in a snapshot; what is unfinished lies elsewhere, under another name, and is resumed or dropped."""
+        return list(self.cache.rglob("*.safetensors"))
 
 
 @pytest.fixture
@@ -142,9 +143,8 @@ def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositori
     assert status == code, text
     assert any(message in error_line(text) for message in messages.split("|")), text
     assert took < seconds
-    assert here.partial_files() == []
+    assert here.weights_taken_for_whole() == []
     if fault not in TOUCHED_WEIGHTS:
-        assert not list(here.cache.rglob("*.safetensors"))
         return
     status, text, _ = here.run("--qkv-model", REPOSITORY, HF_HUB_OFFLINE="1")
     assert status == 4
@@ -206,7 +206,7 @@ def test_two_runs_at_once_on_an_empty_cache(machine, repositories):
     assert [process.returncode for process in both] == [0, 0], texts
     prints = {json.loads((here.folder / f"{n}.json").read_text())["model"]["fingerprint"] for n in range(2)}
     assert prints == {load_model("embedded").fingerprint}
-    assert here.partial_files() == []
+    assert not list(here.cache.rglob("*.incomplete"))
 
 
 def test_interrupted_download_leaves_nothing_that_looks_whole(machine, repositories):
@@ -220,7 +220,7 @@ def test_interrupted_download_leaves_nothing_that_looks_whole(machine, repositor
         process.send_signal(2)
         text, _ = process.communicate(timeout=30)
     assert process.returncode == 2, text
-    assert here.partial_files() == []
+    assert here.weights_taken_for_whole() == []
 
 
 def test_progress_is_shown(machine, repositories):

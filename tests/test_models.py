@@ -178,7 +178,7 @@ def spoil_tokenizer(directory: Path) -> None:
         (spoil_cut_off_in_the_header, "model.safetensors is cut off or is no safetensors file"),
         (spoil_too_long, "has 10,253,388 bytes and should have 10,253,384"),
         (spoil_other_bytes, "is cut off or is no safetensors file"),
-        (spoil_shape, "transformer.h.6.mlp.c_fc.weight has shape (128, 511) and should have (128, 512) (1 such)"),
+        (spoil_shape, "does not fit its config.json: 1 tensor (transformer.h.6.mlp.c_fc.weight) of another shape"),
         (spoil_not_a_number, "holds NaN or infinite numbers in 1 tensor (transformer.h.6.attn.c_attn.bias)"),
         (spoil_infinite, "holds NaN or infinite numbers in 1 tensor (transformer.wpe.weight)"),
         (spoil_shard, "model-00002-of-00002.safetensors is missing"),
@@ -196,6 +196,9 @@ def test_model_that_is_not_whole_is_refused(copy, spoil, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6), reason="transformers reads no pickle with torch < 2.6"
+)
 def test_command_that_converts_a_pickle_works(copy, embedded):
     """What the refusal tells to do, done."""
     spoil_pickle(copy)
