@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qkvcheck.errors import ModelError
 from qkvcheck.weights import flaw_of
@@ -123,40 +122,55 @@ def fetch(repository: str, *, revision: str = "main", announce: Announce | None 
 
 
 def answers(repository: str = GPT2_SMALL[0]) -> str | None:
-    """Ask the hub about a model; return None if it answers, else why not in a few words."""
-    try:
-        _listing(repository, "main")
-    except ModelError as error:
-        return str(error)
-    return None
+    """Ask the hub about a model; return None if it answers, else what it did in a few words."""
+    reply = _ask(repository, "main")
+    if reply.sizes is not None:
+        return None
+    return f"answered {reply.status}" if reply.status is not None else f"does not answer ({reply.failure})"
 
 
-def _listing(repository: str, revision: str) -> dict[str, int | None]:
-    """Return the files of a model on the hub with their sizes; wait two seconds, and never for retries."""
-    from huggingface_hub import HfApi, constants
+@dataclass(frozen=True)
+class _Reply:
+    """What the hub said: the files with their sizes, or a status, or nothing."""
 
-    outcome: list[Any] = []
+    sizes: dict[str, int | None] | None = None
+    status: int | None = None
+    failure: str = "TimeoutError"
+
+
+def _ask(repository: str, revision: str) -> _Reply:
+    """Ask for the files of a model; wait two seconds, and never for retries."""
+    from huggingface_hub import HfApi
+
+    replies: list[_Reply] = []
 
     def ask() -> None:
         try:
             info = HfApi().model_info(repository, revision=revision, timeout=CONNECT_SECONDS, files_metadata=True)
-            outcome.append({sibling.rfilename: sibling.size for sibling in info.siblings or ()})
+            replies.append(_Reply({sibling.rfilename: sibling.size for sibling in info.siblings or ()}))
         except Exception as error:
-            outcome.append(error)
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            replies.append(_Reply(status=None if status is None else int(status), failure=type(error).__name__))
 
     # In a thread, since no timeout covers the look-up of a name.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(LISTING_SECONDS)
-    if outcome and isinstance(outcome[0], dict):
-        return outcome[0]
-    error = outcome[0] if outcome else TimeoutError()
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    if status is not None:
-        raise ModelError(_told_by_status(repository, revision, int(status)))
+    return replies[0] if replies else _Reply()
+
+
+def _listing(repository: str, revision: str) -> dict[str, int | None]:
+    """Return the files of a model on the hub with their sizes."""
+    from huggingface_hub import constants
+
+    reply = _ask(repository, revision)
+    if reply.sizes is not None:
+        return reply.sizes
+    if reply.status is not None:
+        raise ModelError(_told_by_status(repository, revision, reply.status))
     raise ModelError(
         f"model {repository!r} is not in the local cache and the hub at {constants.ENDPOINT} does not answer "
-        f"({type(error).__name__}); check the network, or {_INSTEAD}."
+        f"({reply.failure}); check the network, or {_INSTEAD}."
     )
 
 

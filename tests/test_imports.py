@@ -45,6 +45,8 @@ ALLOWED = {
     "session": {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "settings",
     },
+    "doctor": {"encoders", "errors", "hub", "models", "weights"},
+    "cli": {"doctor", "errors"},
     "plugin": {
         "activations", "baseline", "claims", "contexts", "controls", "errors", "models", "report", "results",
         "session", "settings", "verdicts",
@@ -53,9 +55,9 @@ ALLOWED = {
 ONLY_IN = {
     "pytest": {"plugin"},
     "hypothesis": {"strategies"},
-    "torch": {"architectures", "capture", "models"},
+    "torch": {"architectures", "capture", "doctor", "models"},
     "transformers": {"encoders", "models", "weights"},
-    "huggingface_hub": {"download", "hub"},
+    "huggingface_hub": {"doctor", "download", "hub"},
 }
 
 

@@ -1,0 +1,131 @@
+"""Doctor: what this machine has to work with, from versions and devices to what ``auto`` would choose."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from qkvcheck.errors import ModelError
+from qkvcheck.hub import GPT2_SMALL, answers, cached
+from qkvcheck.models import choose_automatically, embedded_directory
+from qkvcheck.weights import flaw_of
+
+SCHEMA = "qkvcheck/doctor/1"
+LIBRARIES = ("qkvcheck", "torch", "transformers", "huggingface_hub", "tokenizers", "safetensors", "numpy", "scipy",
+             "pytest", "hypothesis", "pytest-xdist")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    name : str
+        What was looked at.
+    found : str
+        What was found, in words.
+    healthy : bool
+        False if something there is broken.
+    """
+
+    name: str
+    found: str
+    healthy: bool = True
+
+
+def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
+    """Look at this machine; the hub is asked once, for two seconds, unless HF_HUB_OFFLINE is set.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Where ``QKV_GPT2_TOKENIZER`` and ``QKV_MODEL`` are looked up.
+    """
+    return [
+        Check("python", platform.python_version()),
+        *(Check(name, _version(name)) for name in LIBRARIES),
+        Check("devices", _devices()),
+        Check("cache", _cache()),
+        *(_cached_model(name) for name in GPT2_SMALL),
+        _embedded(),
+        Check("auto", _automatic()),
+        _tokenizer(environment),
+        Check("hub", _hub()),
+    ]
+
+
+def as_document(checks: list[Check]) -> dict[str, Any]:
+    """Return the checks as plain data."""
+    return {"schema": SCHEMA, "checks": [asdict(check) for check in checks]}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _devices() -> str:
+    import torch
+
+    found = [f"cpu ({torch.get_num_threads()} threads)"]
+    found += [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())]
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    return ", ".join(found)
+
+
+def _cache() -> str:
+    from huggingface_hub import constants
+
+    place = Path(constants.HF_HUB_CACHE)
+    return f"{place}{'' if place.is_dir() else ' (not there yet)'}"
+
+
+def _cached_model(repository: str) -> Check:
+    found = cached(repository)
+    if found.directory is not None:
+        return Check(repository, f"whole in the cache: {found.directory}")
+    if found.flaw is not None:
+        return Check(repository, f"NOT WHOLE in the cache: {found.flaw}; download it again", healthy=False)
+    return Check(repository, "not in the cache")
+
+
+def _embedded() -> Check:
+    flaw = flaw_of(embedded_directory())
+    if flaw is not None:
+        return Check("embedded", f"NOT WHOLE: {flaw}; install qkvcheck again", healthy=False)
+    return Check("embedded", "whole")
+
+
+def _automatic() -> str:
+    spec, reason = choose_automatically()
+    return f"chooses {spec} ({reason})"
+
+
+def _tokenizer(environment: Mapping[str, str]) -> Check:
+    given = environment.get("QKV_GPT2_TOKENIZER")
+    if not given:
+        return Check("tokenizer", "QKV_GPT2_TOKENIZER is not set; gpt2#untrained knows the words of our corpora alone")
+    from qkvcheck.encoders import load_encoder
+
+    try:
+        load_encoder(None, named=given, source=given, gpt2=True, options={})
+    except ModelError as error:
+        return Check("tokenizer", f"NOT USABLE: {error}", healthy=False)
+    return Check("tokenizer", f"QKV_GPT2_TOKENIZER: {given}")
+
+
+def _hub() -> str:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return f"{constants.ENDPOINT} is not asked, for HF_HUB_OFFLINE is set"
+    reason = answers()
+    return f"{constants.ENDPOINT} {'answers' if reason is None else reason}"
