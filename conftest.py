@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 
 pytest_plugins = ["pytester"]
-if "qkvcheck" not in entry_points(group="pytest11").names:
+if "qkvcheck" not in entry_points(group="pytest11").names or os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
     pytest_plugins.append("qkvcheck.plugin")

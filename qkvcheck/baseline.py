@@ -112,7 +112,7 @@ def compare(baseline: Baseline | None, verdict: Verdict) -> Finding:
     return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})")
 
 
-def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> int:
+def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> str:
     """Write verdicts into a baseline file; nothing on record is deleted.
 
     Parameters
@@ -128,8 +128,8 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
 
     Returns
     -------
-    int
-        Number of entries written.
+    str
+        What was written, in words.
 
     Raises
     ------
@@ -138,6 +138,7 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
     """
     path = Path(path)
     entries: dict[str, Any] = {}
+    replaced = ""
     if path.exists():
         old = read_baseline(path)
         reason = difference(old, run)
@@ -145,6 +146,8 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
             entries = dict(old.verdicts)
         elif mode == "new":
             raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
+        else:
+            replaced = f"; the {len(old.verdicts)} recorded there with {reason} are replaced"
     written = 0
     for verdict in verdicts:
         if verdict.verdict in (SUPPORTED, REFUTED) and (mode == "all" or verdict.key not in entries):
@@ -161,7 +164,7 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)
-    return written
+    return f"{written} verdicts recorded in {path}{replaced}"
 
 
 def _rounded(value: float | None) -> float | None:

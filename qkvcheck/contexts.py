@@ -151,11 +151,18 @@ def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
         If the text is not exactly one token.
     """
     if isinstance(target, int):
-        return encoder.decode([target]), target
+        text = encoder.decode([target])
+        if not text:
+            raise ContextError(f"there is no token {target} in {encoder.name}; choose another with --qkv-target.")
+        return text, target
     ids = encoder.encode(target)
     if len(ids) != 1:
         pieces = ", ".join(repr(encoder.decode([i])) for i in ids) or "nothing"
-        spaced = "" if target.startswith(" ") else f" (a word inside a sentence has a leading space: {' ' + target!r})"
+        spaced = (
+            ""
+            if target.startswith(" ") or not target
+            else f" (a word inside a sentence has a leading space: {' ' + target!r})"
+        )
         raise ContextError(
             f"target {target!r} is {len(ids)} tokens in {encoder.name} ({pieces}); it must be exactly one token. "
             f"Choose another target with --qkv-target{spaced}."

@@ -12,21 +12,21 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from qkvcheck.activations import Activations
     from qkvcheck.baseline import Finding
+    from qkvcheck.checking import ClaimCheck
     from qkvcheck.claims import Cell, Claim
     from qkvcheck.contexts import ContextSet
-    from qkvcheck.controls import Captured, Controls, Samples
+    from qkvcheck.controls import Controls, Samples
     from qkvcheck.models import HookedModel
     from qkvcheck.report import Line
     from qkvcheck.session import Session
     from qkvcheck.settings import Option
-    from qkvcheck.verdicts import Verdict
 
 MARKER = (
     "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
@@ -252,103 +252,51 @@ def qkv_cell() -> tuple[Claim, Cell]:
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run: dict[str, Any]) -> ClaimCheck:
     """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
-    return ClaimCheck(request, *qkv_cell, run=qkv_run)
+    from qkvcheck.checking import ClaimCheck
 
+    session = request.config.stash[_session_key]
+    recording = session.settings.update is not None
 
-class ClaimCheck:
-    """A claim in one cell, to be judged by a test.
-
-    Attributes
-    ----------
-    claim : Claim
-        What is claimed.
-    cell : Cell
-        Layer, group and measure at which this case judges it.
-    """
-
-    def __init__(self, request: pytest.FixtureRequest, claim: Claim, cell: Cell, *, run: dict[str, Any]) -> None:
-        self.claim = claim
-        self.cell = cell
-        self._item = request.node
-        self._request = request
-        self._run = run
-        self._session = request.config.stash[_session_key]
-        self._qualifier = ("stand-in",) if run["model"]["stand_in"] else ()
-
-    def check(self, captured: Captured, *, controls: Mapping[str, Captured] | None = None) -> None:
-        """Judge the claim on captured activations; without `controls`, those of the target are taken.
-
-        Parameters
-        ----------
-        captured : Activations or tuple of Activations
-            What the claim's statistic takes.
-        controls : mapping of str to Activations, optional
-            Such as ``controls.of(lambda samples: samples.target)``.
-        """
+    def conclude(finding: Finding) -> None:
         __tracebackhide__ = True
-        from qkvcheck.claims import MINIMUM_DISTINCT
-        from qkvcheck.controls import sample_of
-        from qkvcheck.verdicts import judge
+        _conclude(request.node, finding, qkv_run, recording=recording)
 
-        if controls is None and self.claim.controls:
-            controls = self._request.getfixturevalue("controls").of(lambda samples: samples.target)
-        beside = {name: controls[name] for name in self.claim.controls if name in controls} if controls else {}
-        file = self._session.claims
-        verdict = judge(
-            self.claim,
-            self.cell,
-            sample_of(captured, layer=self.cell.layer),
-            controls={name: sample_of(control, layer=self.cell.layer) for name, control in beside.items()},
-            qualifier=self._qualifier,
-            minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
-        )
-        self._conclude(verdict)
+    return ClaimCheck(
+        *qkv_cell,
+        session=session,
+        run=qkv_run,
+        usual_controls=lambda: request.getfixturevalue("controls"),
+        conclude=conclude,
+    )
 
-    def require(self, conditions: Mapping[str, bool], *, n: int, **evidence: Any) -> None:
-        """Judge an exact claim: it holds if every condition, named by a sentence, does."""
-        __tracebackhide__ = True
-        from qkvcheck.verdicts import judge_conditions
 
-        self._conclude(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=self._qualifier, **evidence))
+def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool) -> None:
+    """Put the finding on the report, and end the test as its outcome says."""
+    __tracebackhide__ = True
+    from qkvcheck.claims import DECIDES
+    from qkvcheck.report import failure_text
+    from qkvcheck.verdicts import NOT_JUDGED, REFUTED
 
-    def not_judged(self, reason: str) -> NoReturn:
-        """Say why this claim can't be judged here; the test is skipped."""
-        __tracebackhide__ = True
-        from qkvcheck.verdicts import not_judged
-
-        self._conclude(not_judged(self.claim, self.cell, reason, qualifier=self._qualifier))
-        raise AssertionError("unreachable")  # a verdict that is not judged skips
-
-    def _conclude(self, verdict: Verdict) -> None:
-        """Put the verdict on the report, and end the test as its outcome says."""
-        __tracebackhide__ = True
-        from qkvcheck.baseline import compare
-        from qkvcheck.claims import DECIDES
-        from qkvcheck.report import failure_text
-        from qkvcheck.verdicts import NOT_JUDGED, REFUTED
-
-        baseline, _ = self._session.baseline_for(self._run)
-        if self._session.settings.update == "all":
-            baseline = None
-        finding = compare(baseline, verdict)
-        # One string: xdist and junit carry nothing else safely.
-        self._item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
-        self._item.stash[_run_key] = json.dumps(self._run)
-        if verdict.verdict == NOT_JUDGED:
-            pytest.skip(f"NOT JUDGED: {verdict.reason}")
-        if finding.change is not None:
-            pytest.fail(failure_text(finding, self._run), pytrace=False)
-        if verdict.verdict == REFUTED:
-            if finding.recorded == REFUTED:
-                pytest.xfail(RECORDED)
-            if verdict.role != DECIDES:
-                pytest.xfail(FAMILY)
-            if self._session.settings.update is None:
-                pytest.fail(failure_text(finding, self._run), pytrace=False)
-            pytest.xfail("refuted, and recorded now")
+    # One string: xdist and junit carry nothing else safely.
+    item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
+    item.stash[_run_key] = json.dumps(run)
+    verdict = finding.verdict
+    if verdict.verdict == NOT_JUDGED:
+        pytest.skip(f"NOT JUDGED: {verdict.reason}")
+    if finding.change is not None:
+        pytest.fail(failure_text(finding, run), pytrace=False)
+    if verdict.verdict == REFUTED:
+        if finding.recorded == REFUTED:
+            pytest.xfail(RECORDED)
+        if verdict.role != DECIDES:
+            pytest.xfail(FAMILY)
+        if not recording:
+            pytest.fail(failure_text(finding, run), pytrace=False)
+        pytest.xfail("refuted, and recorded now")
 
 
 _run_key = pytest.StashKey[str]()
+_notes_key = pytest.StashKey["list[Line]"]()
 
 
 # Outcomes -----------------------------------------------------------------------------------------
@@ -411,7 +359,7 @@ def _gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Fin
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the claims table, and write the files that were asked for."""
+    """Print the claims table, and tell of the files that were written."""
     gathered = _gather(terminalreporter)
     if gathered is None:
         return
@@ -419,16 +367,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     run, findings = gathered
     session = config.stash[_session_key]
-    notes = _write_files(session, run, findings)
+    _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
     if config.get_verbosity() < 0:
-        lines: Sequence[Line] = [quiet_line(run, findings), *notes]
+        lines: Sequence[Line] = [quiet_line(run, findings, gate_off=gate_off)]
     else:
         terminalreporter.section("claims")
-        _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
-        verbose = config.get_verbosity() > 0
-        lines = [*summary_lines(run, findings, every_cell=verbose, gate_off=gate_off), *notes]
+        lines = summary_lines(run, findings, every_cell=config.get_verbosity() > 0, gate_off=gate_off)
+    lines = [*lines, *config.stash.get(_notes_key, [])]
     for line in lines:
         terminalreporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the files that were asked for, on the controller; a file that can't be written is no success."""
+    reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    gathered = _gather(reporter)
+    if gathered is None:
+        return
+    notes = _write_files(session.config.stash[_session_key], *gathered)
+    session.config.stash[_notes_key] = notes
+    if any(note.colour == "red" for note in notes):
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _write_files(session: Session, run: dict[str, Any], findings: Sequence[Finding]) -> list[Line]:
@@ -445,8 +406,7 @@ def _write_files(session: Session, run: dict[str, Any], findings: Sequence[Findi
             notes.append(Line(f"Results written to {session.settings.json}"))
         path = session.baseline_path(run)
         if session.settings.update is not None and path is not None:
-            count = write_baseline(path, run, [f.verdict for f in findings], mode=session.settings.update)
-            notes.append(Line(f"{count} verdicts recorded in {path}"))
+            notes.append(Line(write_baseline(path, run, [f.verdict for f in findings], mode=session.settings.update)))
         elif session.settings.update is not None:
             notes.append(Line("Nothing recorded: name a file with --qkv-baseline or set qkv_baselines.", "red"))
     except (QkvcheckError, OSError) as error:

@@ -85,9 +85,10 @@ def summary_lines(
     return lines
 
 
-def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding]) -> Line:
+def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding], *, gate_off: str | None = None) -> Line:
     """Return the one line that is left of the summary under ``-q``."""
-    return Line(f"qkvcheck: {run['model']['spec']}: {_tally(run, findings)}")
+    gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
+    return Line(f"qkvcheck: {run['model']['spec']}: {_tally(run, findings)}{gate}")
 
 
 def failure_text(finding: Finding, run: Mapping[str, Any]) -> str:

@@ -27,6 +27,9 @@ LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy"
 _DEFAULT_WORDS = {"pronouns": (" her", " him", " me", " you", " us", " them", " it"), "others": (" people", " water")}
 
 
+UNSPOKEN = ("replication", "float32", "cpu")
+
+
 class Session:
     """What one run works with.
 
@@ -122,10 +125,19 @@ class Session:
         return Controls(samples, seed=self.settings.seed)
 
     def baseline_path(self, run: Mapping[str, Any]) -> Path | None:
-        """Return the file of recorded verdicts for a run: the one asked for, else that of the model's name."""
+        """Return the file of recorded verdicts for a run: the one asked for, else one named after model and corpus."""
         if self.settings.baseline is not None:
             return Path(self.settings.baseline)
-        return None if self.baselines is None else self.baselines / f"{run['model']['slug']}.json"
+        if self.baselines is None:
+            return None
+        # One file for what can be compared; the usual corpus, number format and device are not spelled out.
+        parts = [
+            run["model"]["slug"],
+            _file_part(run["corpus"]["name"]),
+            run["settings"]["dtype"],
+            run["settings"]["device"],
+        ]
+        return self.baselines / f"{'+'.join(part for part in parts if part not in UNSPOKEN)}.json"
 
     def baseline_for(self, run: Mapping[str, Any]) -> tuple[Baseline | None, str | None]:
         """Return the verdicts on record that apply to a run, or why none do.
@@ -147,6 +159,11 @@ class Session:
         baseline = read_baseline(path)
         reason = difference(baseline, run)
         return (baseline, None) if reason is None else (None, f"{path.name} is not comparable ({reason})")
+
+
+def _file_part(name: str) -> str:
+    """Return a corpus's name as part of a file name."""
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in Path(name).name)
 
 
 def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:

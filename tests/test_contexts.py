@@ -76,6 +76,13 @@ def test_target_can_be_given_as_an_id(embedded):
     assert resolve_target(268, embedded.encoder) == (" her", 268)
 
 
+def test_target_that_is_no_token(embedded):
+    with pytest.raises(ContextError, match="there is no token 99999 in embedded; choose another with --qkv-target"):
+        resolve_target(99_999, embedded.encoder)
+    with pytest.raises(ContextError, match=r"target '' is 0 tokens in embedded \(nothing\).*--qkv-target\.$"):
+        resolve_target("", embedded.encoder)
+
+
 def make_set(rows: list[tuple[tuple[int, ...], int]]) -> ContextSet:
     contexts = tuple(Context(str(n), ids, index) for n, (ids, index) in enumerate(rows))
     return ContextSet(contexts, " t", 9, "made", "0" * 64)

@@ -47,8 +47,10 @@ ALLOWED = {
     },
     "doctor": {"encoders", "errors", "hub", "models", "weights"},
     "cli": {"doctor", "errors"},
+    "checking": {"baseline", "claims", "controls", "session", "verdicts"},
     "plugin": {
-        "activations", "baseline", "claims", "contexts", "controls", "errors", "models", "report", "results",
+        "activations", "baseline", "checking", "claims", "contexts", "controls",
+        "errors", "models", "report", "results",
         "session", "settings", "verdicts",
     },
 }  # fmt: skip

@@ -194,12 +194,29 @@ def test_junit_carries_the_verdict(project):
     assert json.loads(node.get("value"))["verdict"]["key"] == "LOW-L06-Q"
 
 
+def test_corpora_have_records_of_their_own(project):
+    project.runpytest("--qkv-update=all")
+    result = project.runpytest("--qkv-update=all", "--qkv-corpus", "balanced", "--qkv-dtype", "float64")
+    assert "embedded+balanced+float64.json" in result.stdout.str()
+    assert project.runpytest().ret == 0
+    assert project.runpytest("--qkv-corpus", "balanced", "--qkv-dtype", "float64").ret == 0
+    assert "no verdicts are on record" in project.runpytest("--qkv-corpus", "balanced").stdout.str()
+
+
+def test_file_that_cannot_be_written_is_no_success(project):
+    (project.path / "r.json").mkdir()
+    result = project.runpytest("--qkv-json", "r.json", "-k", "LOW")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "NOT WRITTEN" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
 def test_quiet_leaves_one_line(project):
     result = project.runpytest("-q")
     lines = [line for line in result.outlines if "claims:" in line or line.startswith("qkvcheck")]
     assert lines == [
-        "qkvcheck: embedded: 3 claims: 2 supported on the stand-in, 1 refuted on the stand-in, 1 not judged; "
-        "1 of the supported also in an untrained network".replace("3 claims", "4 claims")
+        "qkvcheck: embedded: 4 claims: 2 supported on the stand-in, 1 refuted on the stand-in, 1 not judged; "
+        "1 of the supported also in an untrained network; the gate is off (no verdicts are on record for embedded)"
     ]
     assert "threshold " not in "\n".join(line for line in result.outlines if line.startswith("claim "))
 
