@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +153,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
     ours = config.stash[_session_key]
     try:
-        with _uncaptured(config):
-            ours.prepare(_layers_of(session.items), announce=_announcer(config))
+        with _announcing(config) as announce:
+            ours.prepare(_layers_of(session.items), announce=announce)
         for path in filter(None, (ours.settings.json, ours.settings.baseline if ours.settings.update else None)):
             if not Path(path).parent.is_dir():
                 raise QkvcheckError(
@@ -164,27 +164,30 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
-    """Let what is said of a download through to the terminal."""
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    return nullcontext() if capture is None else capture.global_and_fixture_disabled()
-
-
-def _announcer(config: pytest.Config) -> Callable[[str], None]:
-    """Return what shows a download's progress: in place on a terminal, else a line every ten seconds."""
+@contextmanager
+def _announcing(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+    """Give what shows a download's progress: in place on a terminal, else a line every ten seconds."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")
-    said = [-ANNOUNCE_SECONDS]
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    said: list[float] = []
 
     def announce(text: str) -> None:
+        now = time.monotonic()
         if reporter is None or config.get_verbosity() < -1:
             return
         if reporter.isatty:
             reporter.rewrite(f"qkvcheck: {text}", erase=True)
-        elif time.monotonic() - said[0] >= ANNOUNCE_SECONDS:
-            said[0] = time.monotonic()
+            said.append(now)
+        elif not said or now - said[-1] >= ANNOUNCE_SECONDS:
             reporter.write_line(f"qkvcheck: {text}")
+            said.append(now)
 
-    return announce
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        try:
+            yield announce
+        finally:
+            if said and reporter.isatty:
+                reporter.write_line("")
 
 
 def _needs_model(session: pytest.Session) -> bool:
@@ -281,10 +284,10 @@ def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bo
     item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
     item.stash[_run_key] = json.dumps(run)
     verdict = finding.verdict
-    if verdict.verdict == NOT_JUDGED:
-        pytest.skip(f"NOT JUDGED: {verdict.reason}")
     if finding.change is not None:
         pytest.fail(failure_text(finding, run), pytrace=False)
+    if verdict.verdict == NOT_JUDGED:
+        pytest.skip(f"NOT JUDGED: {verdict.reason}")
     if verdict.verdict == REFUTED:
         if finding.recorded == REFUTED:
             pytest.xfail(RECORDED)

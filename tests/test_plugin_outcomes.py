@@ -149,6 +149,18 @@ def test_life_of_a_record(project, workers):
     assert "The gate is off: embedded.json is not comparable (other fingerprint)" in fourth.stdout.str()
 
 
+def test_recorded_verdict_that_can_no_longer_be_judged_is_a_change(project):
+    """Otherwise a gate would pass because nothing was measured."""
+    project.runpytest("--qkv-update=all")
+    recorded = project.path / "recorded" / "embedded.json"
+    data = json.loads(recorded.read_text())
+    data["verdicts"]["NONE-L06-QKV"] = {"verdict": "SUPPORTED", "estimate": 0.5, "n": 54}
+    recorded.write_text(json.dumps(data))
+    result = project.runpytest()
+    assert result.parseoutcomes()["failed"] == 1
+    assert "on record as SUPPORTED (0.5000), now NOT JUDGED (no estimate)" in result.stdout.str()
+
+
 def test_part_of_a_run_records_its_part_only(project):
     project.runpytest("--qkv-update=all")
     before = json.loads((project.path / "recorded" / "embedded.json").read_text())
