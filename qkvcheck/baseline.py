@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qkvcheck.documents import write_document
 from qkvcheck.errors import ClaimError
 from qkvcheck.verdicts import REFUTED, SUPPORTED, Verdict, verdict_from_dict
 
@@ -161,9 +161,7 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
         "verdicts": entries,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_document(path, data)
     return f"{written} verdicts recorded in {path}{replaced}"
 
 

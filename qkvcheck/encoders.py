@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.errors import ModelError
+from qkvcheck.errors import ModelError, first_line
 
 # GPT-2 splits a text into these pieces before any merging, so that the ids of a text are the ids of its
 # pieces one after the other (Radford et al. 2019, encoder.py; here for ASCII texts).
@@ -174,10 +174,9 @@ def load_encoder(
     try:
         loaded = _load_tokenizer(place, options)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelError(
-            f"{str(place)!r} holds no usable tokenizer ({reason}); it needs tokenizer.json, or vocab.json and "
-            "merges.txt. Name another directory with --qkv-tokenizer."
+            f"{str(place)!r} holds no usable tokenizer ({first_line(error)}); it needs tokenizer.json, or vocab.json "
+            "and merges.txt. Name another directory with --qkv-tokenizer."
         ) from None
     return PretrainedEncoder(loaded, name=source if named is None else str(place))
 

@@ -37,3 +37,9 @@ class CaptureError(QkvcheckError):
 
 class ClaimError(QkvcheckError):
     """A claims file, a claim's coordinates or a recorded verdict is wrong."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another library, or its name if it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

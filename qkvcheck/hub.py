@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qkvcheck.errors import ModelError
+from qkvcheck.errors import ModelError, first_line
 from qkvcheck.weights import flaw_of
 
 GPT2_SMALL = ("openai-community/gpt2", "gpt2")
@@ -75,7 +75,7 @@ def cached(repository: str, *, revision: str = "main") -> Cached:
         try:
             found = try_to_load_from_cache(repository, name, revision=revision)
         except ValueError as error:
-            raise ModelError(f"model {repository!r} is no name of a hub model ({_first_line(error)}).") from None
+            raise ModelError(f"model {repository!r} is no name of a hub model ({first_line(error)}).") from None
         return Path(found) if isinstance(found, str) else None
 
     config = path("config.json")
@@ -295,8 +295,3 @@ def _stall_limit() -> float:
     if not seconds > 0:
         raise ModelError(f"{STALL_VARIABLE} is {text!r}; it must be a number of seconds above 0, such as 20.")
     return seconds
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__

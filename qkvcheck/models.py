@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qkvcheck.architectures import Layout, layout_of
 from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder, load_encoder
-from qkvcheck.errors import CaptureError, ModelError
+from qkvcheck.errors import CaptureError, ModelError, first_line
 from qkvcheck.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.weights import load_weights
 
@@ -300,7 +300,7 @@ def _config(source: str, directory: Path | None, options: dict[str, bool]) -> An
         return AutoConfig.from_pretrained(directory, local_files_only=True, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"model directory {str(directory)!r} has no usable config.json ({_first_line(error)}); "
+            f"model directory {str(directory)!r} has no usable config.json ({first_line(error)}); "
             "give a directory written by save_pretrained."
         ) from None
 
@@ -345,11 +345,6 @@ def _torch_dtype(name: str) -> Any:
     import torch
 
     return getattr(torch, name)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _fingerprint(hooked: HookedModel) -> str:

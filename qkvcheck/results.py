@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from qkvcheck.baseline import Finding
+from qkvcheck.documents import write_document
 
 SCHEMA = "qkvcheck/results/1"
 
@@ -32,8 +31,4 @@ def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dic
 
 def write_results(path: str | Path, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:
     """Write a run as JSON, the whole file or nothing."""
-    path = Path(path)
-    text = json.dumps(results_document(run, findings), indent=1, sort_keys=True, allow_nan=False)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_document(Path(path), results_document(run, findings))

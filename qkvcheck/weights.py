@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ModelError
+from qkvcheck.errors import ModelError, first_line
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _HEADER_LIMIT = 100_000_000  # of the safetensors format
@@ -98,7 +98,7 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
             )
     except Exception as error:
         raise ModelError(
-            f"the weights in {str(directory)!r} can't be read ({_first_line(error)}); "
+            f"the weights in {str(directory)!r} can't be read ({first_line(error)}); "
             "the file may be damaged or belong to another model. Copy or download it again."
         ) from None
     model, info = loaded
@@ -152,11 +152,6 @@ def _refuse_not_finite(directory: Path, model: Any) -> None:
 def _some(names: list[str], what: str) -> str:
     listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     return f"{len(names)} {what}{'s' if len(names) != 1 else ''} ({listed})"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -39,8 +39,9 @@ ALLOWED = {
     "claims": {"errors"},
     "verdicts": {"claims", "errors", "similarity", "statistics"},
     "controls": {"activations", "capture", "contexts", "corpora", "models", "sampling", "verdicts"},
-    "baseline": {"errors", "verdicts"},
-    "results": {"baseline"},
+    "documents": set(),
+    "baseline": {"documents", "errors", "verdicts"},
+    "results": {"baseline", "documents"},
     "report": {"baseline", "claims", "verdicts"},
     "session": {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "settings",
