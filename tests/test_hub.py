@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,15 @@ import pytest
 @pytest.mark.claim(id="alike", layer=6, group="Q", statistic="row_mean", above=-1.0)
 def test_alike(claim, activations):
     claim.check(activations)
+"""
+
+
+# As ``python -m pytest``, but interruptible even where this process was started with SIGINT ignored.
+PYTEST = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import pytest
+sys.exit(pytest.console_main())
 """
 
 
@@ -64,7 +74,7 @@ class Machine:
         }  # fmt: skip
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *arguments]
+        command = [sys.executable, "-c", PYTEST, "-p", "no:cacheprovider", "--color=no", *arguments]
         return subprocess.Popen(
             command, cwd=self.folder, env={**self.environment, **environment}, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -216,9 +226,12 @@ def test_interrupted_download_leaves_nothing_that_looks_whole(machine, repositor
         end = time.monotonic() + 30
         while not hub.weight_requests() and time.monotonic() < end:
             time.sleep(0.1)
-        assert hub.weight_requests()
-        process.send_signal(2)
-        text, _ = process.communicate(timeout=30)
+        try:
+            assert hub.weight_requests()
+            process.send_signal(signal.SIGINT)
+            text, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 2, text
     assert here.weights_taken_for_whole() == []
 

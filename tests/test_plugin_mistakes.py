@@ -40,7 +40,7 @@ MISTAKES = {
         ["--qkv-model", "./nowhere"],
         "model directory './nowhere' does not exist; give an existing",
     ),
-    "no-safetensors": (["--qkv-model", "bare"], "holds no .safetensors file; weights are read from safetensors only"),
+    "no-safetensors": (["--qkv-model", "bare"], "holds no model.safetensors; weights are read from safetensors only"),
     "seed-of-the-twin": (["--qkv-model", "gpt2#untrained=x"], "the seed must be a whole number from 0"),
     "seed": (["--qkv-seed", "seven"], "--qkv-seed 'seven' is not a whole number from 0"),
     "target-missing": (
