@@ -90,7 +90,7 @@ def test_larger_models(claim, qkv_model, samples):
     on_file = load_claims(CLAIMS).claims
     claim.require(
         {
-            f"{cell.key} holds": judge(on_file[identity], cell, sample).verdict == SUPPORTED
+            cell.key: judge(on_file[identity], cell, sample).verdict == SUPPORTED
             for identity in MEASURED_ON_THE_TARGET
             for cell in cells(on_file[identity], layers=[layer])
             if cell.role == DECIDES

@@ -1,0 +1,81 @@
+"""The experiments themselves: all of them on record, and P1, P2 and P9 able to fail."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from qkvcheck.claims import cells, load_claims
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("loaded")
+EXPERIMENTS = ROOT / "experiments"
+
+
+@pytest.fixture
+def copy(pytester):
+    """The project's experiments in a folder of their own, without recorded verdicts."""
+    for path in [*EXPERIMENTS.glob("*.py"), EXPERIMENTS / "claims.toml"]:
+        shutil.copy(path, pytester.path)
+    pytester.makeini("[pytest]\nqkv_claims = claims.toml\nqkv_model = embedded\nqkv_layers = 6")
+    return pytester
+
+
+def verdicts_of(project, *arguments: str) -> dict[str, dict]:
+    project.runpytest("--qkv-json", "r.json", *arguments)
+    return {v["key"]: v for v in json.loads((project.path / "r.json").read_text())["verdicts"]}
+
+
+@pytest.mark.parametrize("name", ["embedded", "embedded+balanced"])
+def test_every_cell_but_p9_is_on_record(name):
+    recorded = json.loads((EXPERIMENTS / "baselines" / f"{name}.json").read_text())["verdicts"]
+    file = load_claims(EXPERIMENTS / "claims.toml")
+    keys = {cell.key for claim in file.claims.values() for cell in cells(claim, layers=file.layers)}
+    assert set(recorded) == {key for key in keys if not key.startswith("P9")}
+
+
+def test_every_claim_has_an_experiment():
+    source = "\n".join(path.read_text("utf-8") for path in EXPERIMENTS.glob("test_*.py"))
+    for identity in load_claims(EXPERIMENTS / "claims.toml").claims:
+        assert source.count(f'claim(id="{identity}")') == 1
+
+
+def test_p1_needs_54_contexts_in_8_tokens(copy):
+    (copy.path / "few.txt").write_text("\n".join(["We saw her again", "They gave her a red coat"]) + "\n")
+    verdict = verdicts_of(copy, "-k", "P1", "--qkv-corpus", "few.txt")["P1-L06-QKV"]
+    assert verdict["verdict"] == "REFUTED"
+    assert "there are 54 contexts" in verdict["reason"]
+    assert "the tensor is 54 x 8 x 384" in verdict["reason"]
+    assert verdicts_of(copy, "-k", "P1")["P1-L06-QKV"]["verdict"] == "SUPPORTED"
+
+
+def test_p2_tells_pairs_and_zero_columns(copy):
+    found = verdicts_of(copy, "-k", "P2")
+    assert {key: v["evidence"]["pairs"] for key, v in found.items()} == {
+        **{f"P2-L06-{group}": 128 * 127 // 2 for group in ("QQ", "KK", "VV")},
+        **{f"P2-L06-{group}": 128 * 128 for group in ("QK", "QV", "KV")},
+    }
+    assert all(v["evidence"]["zero_columns"] == 0 for v in found.values())
+    assert all(v["evidence"]["conditions"]["abs(cos) <= 1 + 1e-6"] for v in found.values())
+
+
+def test_p9_judges_a_larger_model_by_the_claims_on_the_target(copy):
+    assert verdicts_of(copy, "-k", "P9")["P9-L06-QKV"]["verdict"] == "NOT JUDGED"
+    path = copy.path / "claims.toml"
+    path.write_text(path.read_text().replace("124439808", "1000000"))
+    verdict = verdicts_of(copy, "-k", "P9")["P9-L06-QKV"]
+    assert verdict["verdict"] == "REFUTED"
+    cells_of_p9 = ["P3a-L06-QQ", "P3b-L06-QQ", "P4-L06-QQ", "P5-L06-Q", "P5-L06-K", "P8-L06-QQ"]
+    assert verdict["reason"] == f"does not hold: {'; '.join(cells_of_p9)}"
+    assert set(verdict["evidence"]["conditions"]) == set(cells_of_p9)
+    assert verdict["evidence"]["parameters"] == 2_559_744
+
+
+def test_p6n_needs_the_target_of_the_balanced_corpus(copy):
+    (copy.path / "him.txt").write_text("\n".join(["We saw him again", "They gave him a red coat"]) + "\n")
+    verdict = verdicts_of(copy, "-k", "P6n-L06-QQ", "--qkv-corpus", "him.txt", "--qkv-target", " him")["P6n-L06-QQ"]
+    assert verdict["verdict"] == "NOT JUDGED"
+    assert verdict["reason"] == "the balanced corpus holds ' her', and the target is ' him'"
