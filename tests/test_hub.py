@@ -126,31 +126,30 @@ def test_model_and_revision_load_and_the_second_run_asks_for_nothing(machine, re
     assert status == 0, text
 
 
+# What is told, and the seconds within which it has to be: the hub library's own retries take over twenty.
 FAULTS = {
-    "silent": (4, "does not answer (ReadTimeout)|does not answer (TimeoutError)", 8),
-    "silent-weights": (4, "stalled: nothing new for 3 s", 8 + STALL),
-    "slow": (4, "stalled: nothing new for 3 s", 8 + STALL),
-    "cut-off-no-ranges": (4, "stalled: nothing new for 3 s|could not be downloaded", 30),
-    "wrong-length": (4, "could not be downloaded (Consistency check failed: file should be of size", 10),
-    "401": (4, "answered 401|does not exist or needs access", 8),
-    "404": (4, "answered 404|no such model or revision", 8),
-    "429": (4, "answered 429|asks to slow down", 8),
-    "500": (4, "answered 500|an error of the hub's own", 8),
-    "weights-500": (4, "answered 500|stalled", 8 + STALL),
-    "weights-403": (4, "answered 403", 8),
+    "silent": ("does not answer (ReadTimeout)|does not answer (TimeoutError)", 18),
+    "silent-weights": ("stalled: nothing new for 3 s", 18 + STALL),
+    "slow": ("stalled: nothing new for 3 s", 18 + STALL),
+    "cut-off-no-ranges": ("stalled: nothing new for 3 s|could not be downloaded", 45),
+    "wrong-length": ("could not be downloaded (Consistency check failed: file should be of size", 18),
+    "401": ("answered 401 for model 'someone/small-gpt2', revision 'main': it does not exist or needs access", 18),
+    "404": ("answered 404 for model 'someone/small-gpt2', revision 'main': there is no such model or revision", 18),
+    "429": ("answered 429 for model 'someone/small-gpt2', revision 'main': it asks to slow down", 18),
+    "500": ("answered 500 for model 'someone/small-gpt2', revision 'main': that is an error of the hub's own", 18),
+    "weights-500": ("answered 500 for model|stalled: nothing new", 18 + STALL),
+    "weights-403": ("answered 403 for model 'someone/small-gpt2'", 18),
 }
-
-
 TOUCHED_WEIGHTS = ("silent-weights", "slow", "cut-off-no-ranges", "wrong-length")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositories, fault):
-    code, messages, seconds = FAULTS[fault]
+    messages, seconds = FAULTS[fault]
     with HubStandIn(repositories, fault=fault) as hub:
         here = machine(hub.endpoint)
         status, text, took = here.run("--qkv-model", REPOSITORY)
-    assert status == code, text
+    assert status == 4, text
     assert any(message in error_line(text) for message in messages.split("|")), text
     assert took < seconds
     assert here.weights_taken_for_whole() == []
@@ -180,7 +179,7 @@ def test_hub_that_is_down_or_has_no_address(machine):
         status, text, took = machine(endpoint).run("--qkv-model", REPOSITORY)
         assert status == 4
         assert f"the hub at {endpoint} does not answer" in error_line(text)
-        assert took < 12
+        assert took < 18
 
 
 @pytest.mark.parametrize(
