@@ -27,11 +27,11 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     sys.exit(143)  # an exception, so that the library removes its partial file
 
 
-def _fetch(download: Callable[..., str], repository: str, name: str, revision: str) -> None:
+def _fetch(download: Callable[..., str], repository: str, name: str, place: dict[str, Any]) -> None:
     """Download one file; go on after a broken transfer, which not every release of the library does itself."""
     for attempt in range(ATTEMPTS):
         try:
-            download(repository, name, revision=revision)
+            download(repository, name, **place)
             return
         except OSError as error:
             broken = type(error).__name__ in BROKEN_TRANSFERS
@@ -49,7 +49,8 @@ def main() -> int:
     constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     try:
         for name in request["files"]:
-            _fetch(hf_hub_download, request["repository"], name, request["revision"])
+            place = {"revision": request["revision"], "force_download": name in request["anew"]}
+            _fetch(hf_hub_download, request["repository"], name, place)
     except Exception as error:
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)

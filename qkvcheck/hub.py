@@ -11,12 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
-from qkvcheck.weights import flaw_of
+from qkvcheck.weights import flaws_of
 
 GPT2_SMALL = ("openai-community/gpt2", "gpt2")
 """Both names under which GPT-2 small is kept in caches."""
@@ -48,13 +49,16 @@ class Cached:
         The snapshot, if config, weights and tokenizer are all whole.
     flaw : str or None
         What is wrong with it; None if it is whole or not there at all.
+    broken : tuple of str
+        Files that are there and not whole, to be fetched anew.
     """
 
     directory: Path | None
     flaw: str | None = None
+    broken: tuple[str, ...] = ()
 
 
-def cached(repository: str, *, revision: str = "main") -> Cached:
+def cached(repository: str, *, revision: str = "main", weights: bool = True, tokenizer: bool = True) -> Cached:
     """Look for a whole model in the local cache; opens no connection.
 
     Parameters
@@ -63,6 +67,8 @@ def cached(repository: str, *, revision: str = "main") -> Cached:
         Such as ``"openai-community/gpt2"``.
     revision : str
         Branch, tag or commit.
+    weights, tokenizer : bool
+        Whether these have to be there too; the configuration always has to.
 
     Raises
     ------
@@ -82,18 +88,28 @@ def cached(repository: str, *, revision: str = "main") -> Cached:
     if config is None:
         return Cached(None)
     directory = config.parent
-    flaw = flaw_of(directory)
-    if flaw is None and not any(all(path(name) for name in names) for names in _TOKENIZER_FILES):
-        flaw = "its tokenizer is missing"
-    return Cached(directory) if flaw is None else Cached(None, flaw)
+    flaws = flaws_of(directory) if weights else {}
+    if flaws:
+        name, flaw = next(iter(flaws.items()))
+        return Cached(None, f"{name} {flaw}", tuple(name for name in flaws if (directory / name).exists()))
+    if tokenizer and not any(all(path(name) for name in names) for names in _TOKENIZER_FILES):
+        return Cached(None, "its tokenizer is missing")
+    return Cached(directory)
 
 
-def fetch(repository: str, *, revision: str = "main", announce: Announce | None = None) -> Path:
+def fetch(
+    repository: str,
+    *,
+    revision: str = "main",
+    weights: bool = True,
+    tokenizer: bool = True,
+    announce: Announce | None = None,
+) -> Path:
     """Return the directory of a model from the cache, or download it there.
 
     Parameters
     ----------
-    repository, revision : str
+    repository, revision, weights, tokenizer
         As for `cached`.
     announce : callable, optional
         Told of the progress, about once a second.
@@ -103,7 +119,7 @@ def fetch(repository: str, *, revision: str = "main", announce: Announce | None 
     ModelError
         If the hub doesn't answer, doesn't have the model, or the transfer stalls.
     """
-    found = cached(repository, revision=revision)
+    found = cached(repository, revision=revision, weights=weights, tokenizer=tokenizer)
     if found.directory is not None:
         return found.directory
     from huggingface_hub import constants
@@ -112,9 +128,10 @@ def fetch(repository: str, *, revision: str = "main", announce: Announce | None 
         state = f"not whole in the local cache ({found.flaw})" if found.flaw else "not in the local cache"
         raise ModelError(f"model {repository!r} is {state} and HF_HUB_OFFLINE is set; {_INSTEAD}.")
     sizes = _listing(repository, revision)
-    files = _choose(repository, sizes)
-    _download(repository, revision, files, total=sum(sizes[name] or 0 for name in files), announce=announce)
-    found = cached(repository, revision=revision)
+    files = _choose(repository, sizes, weights=weights)
+    request = {"repository": repository, "revision": revision, "files": files, "anew": list(found.broken)}
+    _download(request, total=sum(sizes[name] or 0 for name in files), announce=announce)
+    found = cached(repository, revision=revision, weights=weights, tokenizer=tokenizer)
     if found.directory is None:
         flaw = found.flaw or "config.json is missing"
         raise ModelError(f"model {repository!r} was downloaded and is not whole: {flaw}; {_INSTEAD}.")
@@ -192,26 +209,30 @@ def _told_by_status(repository: str, revision: str, status: int) -> str:
     )
 
 
-def _choose(repository: str, sizes: dict[str, int | None]) -> list[str]:
+def _choose(repository: str, sizes: dict[str, int | None], *, weights: bool) -> list[str]:
     """Return the files to download: configuration, tokenizer and safetensors, in this order."""
-    weights = sorted(name for name in sizes if name.startswith("model") and name.endswith(".safetensors"))
-    if "model.safetensors" in weights:
-        weights = ["model.safetensors"]
+    small = sorted(_SMALL_FILES & sizes.keys())
     if not weights:
+        return small
+    tensors = sorted(name for name in sizes if name.startswith("model") and name.endswith(".safetensors"))
+    if "model.safetensors" in tensors:
+        tensors = ["model.safetensors"]
+    if not tensors:
         pickled = next((name for name in sizes if name.endswith((".bin", ".pt", ".pth"))), None)
         found = f"only {pickled}, a pickle" if pickled else "no weights"
         raise ModelError(
             f"model {repository!r} has {found}; weights are read from safetensors only. Look for a revision with "
             "model.safetensors, or convert it elsewhere with save_pretrained and give the directory."
         )
-    return [*sorted(_SMALL_FILES & sizes.keys()), *weights]
+    return [*small, *tensors]
 
 
-def _download(repository: str, revision: str, files: Sequence[str], *, total: int, announce: Announce | None) -> None:
+def _download(request: Mapping[str, Any], *, total: int, announce: Announce | None) -> None:
     """Run the downloading child, and end it if no new byte arrives for a while."""
     from huggingface_hub import constants
 
-    limit = _stall_limit()
+    limit, repository = _stall_limit(), str(request["repository"])
+    text = json.dumps(dict(request))
     child = subprocess.Popen(
         [sys.executable, "-m", "qkvcheck.download"],
         stdin=subprocess.PIPE,
@@ -222,14 +243,13 @@ def _download(repository: str, revision: str, files: Sequence[str], *, total: in
     )
     started = time.monotonic()
     arrived, moved = -1, started
-    request = json.dumps({"repository": repository, "revision": revision, "files": list(files)})
     try:
         while True:
             try:
-                answer, _ = child.communicate(request, timeout=1.0)
+                answer, _ = child.communicate(text, timeout=1.0)
                 break
             except subprocess.TimeoutExpired:
-                request = ""  # it has been sent
+                text = ""  # it has been sent
             now, size = time.monotonic(), _arrived(repository)
             # Only a new record counts: a server that cuts off the same transfer again and again stalls too.
             if size > arrived:
@@ -243,7 +263,7 @@ def _download(repository: str, revision: str, files: Sequence[str], *, total: in
                 )
     finally:
         _end(child)
-    _check_answer(repository, revision, answer)
+    _check_answer(repository, str(request["revision"]), answer)
 
 
 def _check_answer(repository: str, revision: str, answer: str) -> None:

@@ -193,7 +193,7 @@ def load_model(
     place = _check_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
-    resolved, directory, origin = _locate(asked, announce)
+    resolved, directory, origin = _locate(asked, tokenizer is None, announce)
     options = {"trust_remote_code": trust_remote_code}
     if resolved.untrained_seed is not None:
         config = _config(resolved.source, directory, options)
@@ -244,7 +244,7 @@ def embedded_directory() -> Path:
     return Path(str(resources.files("qkvcheck"))) / "data" / "embedded"
 
 
-def _locate(spec: ModelSpec, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
+def _locate(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
     """Resolve `auto`, and find the directory that holds the model's files."""
     source, seed = spec.source, spec.untrained_seed
     if source == AUTO:
@@ -265,8 +265,11 @@ def _locate(spec: ModelSpec, announce: Announce | None) -> tuple[ModelSpec, Path
         )
     repository, _, revision = source.partition("@")
     if seed is not None and not revision and _is_known(repository):
-        return spec, cached(repository).directory, "configuration known to qkvcheck"
-    return spec, fetch(repository, revision=revision or "main", announce=announce), f"hub model {source}"
+        return spec, cached(repository, weights=False).directory, "configuration known to qkvcheck"
+    directory = fetch(
+        repository, revision=revision or "main", weights=seed is None, tokenizer=with_tokenizer, announce=announce
+    )
+    return spec, directory, f"hub model {source}"
 
 
 def _automatic(seed: int | None) -> tuple[ModelSpec, Path, str]:

@@ -30,17 +30,19 @@ def weight_files(directory: Path) -> list[Path]:
     return [directory / SINGLE]
 
 
-def flaw_of(directory: Path) -> str | None:
-    """Return what is wrong with a directory's weight files, or None if they are whole.
+def flaws_of(directory: Path) -> dict[str, str]:
+    """Return what is wrong with a directory's weight files, by name; empty if they are whole.
 
     Reads headers only: a safetensors file begins with the length of its header and says there where its
     last tensor ends.
     """
-    for path in weight_files(directory):
-        flaw = _flaw_of_file(path)
-        if flaw is not None:
-            return f"{path.name} {flaw}"
-    return None
+    flaws = {path.name: _flaw_of_file(path) for path in weight_files(directory)}
+    return {name: flaw for name, flaw in flaws.items() if flaw is not None}
+
+
+def flaw_of(directory: Path) -> str | None:
+    """Return the first flaw of a directory's weight files in words, or None if they are whole."""
+    return next((f"{name} {flaw}" for name, flaw in flaws_of(directory).items()), None)
 
 
 def _flaw_of_file(path: Path) -> str | None:

@@ -305,6 +305,39 @@ def test_auto_with_a_half_written_gpt2(automatic, repositories, spoil, reason):
     assert f"model     embedded (ships with qkvcheck; gpt2 in the cache is not whole: {reason}" in text
 
 
+@pytest.mark.parametrize("cut", [5_000_000, 20], ids=["in-the-data", "in-the-header"])
+def test_half_written_model_is_fetched_anew_when_asked_for(machine, repositories, cut):
+    """A file of the right name with too few bytes: the hub library would take it for whole for ever."""
+    here = machine("http://127.0.0.1:9")
+    weights = (cache_of(here, repositories, REPOSITORY) / "model.safetensors").resolve()
+    weights.write_bytes(weights.read_bytes()[:cut])
+    status, text, _ = here.run("--qkv-model", REPOSITORY, HF_HUB_OFFLINE="1")
+    assert status == 4
+    assert "is not whole in the local cache (model.safetensors" in error_line(text)
+    with HubStandIn(repositories) as hub:
+        status, text, _ = here.run("--qkv-model", REPOSITORY, HF_ENDPOINT=hub.endpoint)
+        assert status == 0, text
+        assert len(hub.weight_requests()) == 1
+
+
+def test_untrained_hub_model_needs_no_weights(machine, repositories):
+    with HubStandIn(repositories) as hub:
+        status, text, _ = machine(hub.endpoint).run("--qkv-model", f"{REPOSITORY}#untrained=3")
+        assert status == 0, text
+        assert hub.weight_requests() == []
+
+
+def test_hub_model_without_a_tokenizer_takes_a_named_one(machine, repositories):
+    files = {n: c for n, c in repositories[REPOSITORY]["main"].items() if not n.startswith("tokenizer")}
+    with HubStandIn({"someone/bare": {"main": files}}) as hub:
+        here = machine(hub.endpoint)
+        status, text, _ = here.run("--qkv-model", "someone/bare")
+        assert status == 4
+        assert "is not whole: its tokenizer is missing" in error_line(text)
+        status, text, _ = here.run("--qkv-model", "someone/bare", "--qkv-tokenizer", str(embedded_directory()))
+        assert status == 0, text
+
+
 def test_auto_without_the_tokenizer(automatic, repositories):
     here, run = automatic
     (cache_of(here, repositories, "gpt2") / "tokenizer.json").unlink()

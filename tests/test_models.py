@@ -65,7 +65,7 @@ def test_directory_gives_the_same_model(copy, embedded):
 
 
 def test_auto_falls_back_to_embedded(monkeypatch, embedded):
-    monkeypatch.setattr(models, "cached", lambda _repository: Cached(None))
+    monkeypatch.setattr(models, "cached", lambda _repository, **_: Cached(None))
     chosen = load_model("auto")
     assert chosen.is_stand_in
     assert chosen.slug == "embedded"
@@ -74,7 +74,7 @@ def test_auto_falls_back_to_embedded(monkeypatch, embedded):
 
 
 def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
-    monkeypatch.setattr(models, "cached", lambda repository: Cached(copy if repository == "gpt2" else None))
+    monkeypatch.setattr(models, "cached", lambda repository, **_: Cached(copy if repository == "gpt2" else None))
     chosen = load_model("auto")
     assert str(chosen.spec) == "gpt2"
     assert not chosen.is_stand_in
