@@ -50,15 +50,15 @@ class Corpus:
     name: str
     sha256: str
 
-    @property
-    def is_lecture(self) -> bool:
-        """Whether these are the lecture's own 54 sentences."""
-        return self.sha256 == LECTURE_SHA256
-
 
 def hash_lines(texts: Sequence[str]) -> str:
     """Return the sha256 of the texts joined by newlines with one at the end."""
     return hashlib.sha256(("\n".join(texts) + "\n").encode("utf-8")).hexdigest()
+
+
+def is_lecture(sha256: str) -> bool:
+    """Tell whether a corpus with this hash is the lecture's own 54 sentences."""
+    return sha256 == LECTURE_SHA256
 
 
 def read_corpus(source: str | Path) -> Corpus:

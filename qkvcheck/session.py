@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qkvcheck.claims import DEFAULT_LAYER, ClaimsFile
 from qkvcheck.contexts import ContextSet, audit
-from qkvcheck.corpora import LECTURE_SHA256, encode_corpus, read_corpus
+from qkvcheck.corpora import encode_corpus, is_lecture, read_corpus
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
         "corpus": {
             "name": contexts.name,
             "sha256": contexts.sha256,
-            "lecture": contexts.sha256 == LECTURE_SHA256,
+            "lecture": is_lecture(contexts.sha256),
             "target": contexts.target,
             "contexts": seen.contexts,
             "distinct_prefixes": seen.distinct_prefixes,

@@ -88,9 +88,9 @@ def test_lecture_is_recognised_by_its_hash(tmp_path, monkeypatch):
     lines = ["We saw her", "I met her"]
     path = tmp_path / "lecture.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert not read_corpus(path).is_lecture
+    assert not corpora.is_lecture(read_corpus(path).sha256)
     monkeypatch.setattr(corpora, "LECTURE_SHA256", hash_lines(lines))
-    assert read_corpus(path).is_lecture
+    assert corpora.is_lecture(read_corpus(path).sha256)
 
 
 @pytest.mark.parametrize(
