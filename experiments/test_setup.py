@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from qkvcheck.claims import DECIDES, cells, load_claims
-from qkvcheck.controls import sample_of
+from qkvcheck.judging import judge
 from qkvcheck.similarity import split_group, unit_columns
-from qkvcheck.verdicts import SUPPORTED, judge
+from qkvcheck.untrained import sample_of
+from qkvcheck.verdicts import SUPPORTED
 
 CLAIMS = Path(__file__).with_name("claims.toml")
 MEASURED_ON_THE_TARGET = ("P3a", "P3b", "P4", "P5", "P8")

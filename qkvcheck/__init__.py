@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from qkvcheck.contexts import Context, ContextSet, audit
     from qkvcheck.corpora import encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError
+    from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
-    from qkvcheck.verdicts import Verdict, judge
+    from qkvcheck.verdicts import Verdict
 
 _HOMES = {
     "Activations": "activations",
@@ -28,7 +29,7 @@ _HOMES = {
     "audit": "contexts",
     "encode_corpus": "corpora",
     "from_model": "models",
-    "judge": "verdicts",
+    "judge": "judging",
     "load_activations": "activations",
     "load_claims": "claims",
     "load_model": "models",

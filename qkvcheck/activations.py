@@ -14,7 +14,7 @@ from qkvcheck.errors import CaptureError
 SCHEMA = "qkvcheck/activations/1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Activations:
     """Captured attention projections.
 
@@ -33,7 +33,11 @@ class Activations:
     mask : ndarray of bool, optional
         (context, token): true where there is a token, false where there is padding.
     provenance : mapping of str to str
-        Model, fingerprint, corpus and the like.
+        Model, corpus, and ``recipe``: a hash of what was run, whatever the weights.
+    clusters : tuple of str, optional
+        Each context's cluster: those that share one leave a jackknife together.
+    subsets : mapping of str to tuple of int
+        Named selections along a word axis.
     """
 
     values: np.ndarray
@@ -42,6 +46,8 @@ class Activations:
     blocks: Mapping[str, slice]
     mask: np.ndarray | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    clusters: tuple[str, ...] | None = None
+    subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def at(self, layer: int) -> np.ndarray:
         """Return the values of one layer (zero-based), without the layer axis.

@@ -10,7 +10,7 @@ from typing import Any
 
 from qkvcheck.documents import write_document
 from qkvcheck.errors import ClaimError
-from qkvcheck.verdicts import REFUTED, SUPPORTED, Verdict, verdict_from_dict
+from qkvcheck.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Verdict, verdict_from_dict
 
 SCHEMA = "qkvcheck/baseline/1"
 RECORD_COMMAND = "record it with --qkv-update=all"
@@ -27,7 +27,7 @@ class Baseline:
     conditions : mapping
         What two runs must share to be comparable: fingerprint, corpus hash, dtype, device kind.
     verdicts : mapping of str to mapping
-        By cell key: verdict, estimate, n.
+        By cell key: verdict, estimate, interval, n (distinct).
     """
 
     path: Path
@@ -150,8 +150,14 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
             replaced = f"; the {len(old.verdicts)} recorded there with {reason} are replaced"
     written = 0
     for verdict in verdicts:
-        if verdict.verdict in (SUPPORTED, REFUTED) and (mode == "all" or verdict.key not in entries):
-            entries[verdict.key] = {"verdict": verdict.verdict, "estimate": _rounded(verdict.estimate), "n": verdict.n}
+        if verdict.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) and (mode == "all" or verdict.key not in entries):
+            entries[verdict.key] = {
+                "verdict": verdict.verdict,
+                "estimate": _rounded(verdict.estimate),
+                "low": _rounded(verdict.low),
+                "high": _rounded(verdict.high),
+                "n": verdict.n_distinct if verdict.n_distinct is not None else verdict.n,
+            }
             written += 1
     data = {
         "schema": SCHEMA,

@@ -6,6 +6,8 @@ later layers and the language-model head never run.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -90,8 +92,20 @@ def capture(
         layers=layers,
         blocks=hooked.blocks,
         mask=np.concatenate(masks).astype(bool) if every else None,
-        provenance={"model": str(hooked.spec), "corpus": contexts.name, "corpus_sha256": contexts.sha256},
+        provenance={
+            "model": str(hooked.spec),
+            "corpus": contexts.name,
+            "corpus_sha256": contexts.sha256,
+            "recipe": _recipe(contexts, wanted, layers),
+        },
     )
+
+
+def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...]) -> str:
+    """Return a hash of what is run and where it is captured, whatever the weights."""
+    places = None if wanted is None else wanted.tolist()
+    run = [[context.token_ids for context in contexts.contexts], places, layers]
+    return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 
 def capture_words(

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from qkvcheck.baseline import Finding, compare
-from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim
-from qkvcheck.controls import Captured, Controls, sample_of
+from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, cells
+from qkvcheck.comparing import Seeds
+from qkvcheck.controls import Control, Controls
+from qkvcheck.errors import NotCapturedError
+from qkvcheck.judging import judge
+from qkvcheck.measurement import Sample
 from qkvcheck.session import Session
-from qkvcheck.verdicts import STAND_IN, Verdict, judge, judge_conditions, not_judged
+from qkvcheck.untrained import Captured, Untrained, sample_of
+from qkvcheck.verdicts import STAND_IN, Verdict, judge_conditions, not_judged
 
 
 class ClaimCheck:
@@ -49,7 +56,7 @@ class ClaimCheck:
         self._conclude = conclude
         self._qualifier = (STAND_IN,) if run["model"]["stand_in"] else ()
 
-    def check(self, captured: Captured, *, controls: Mapping[str, Captured] | None = None) -> None:
+    def check(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
         """Judge the claim on captured activations; without `controls`, those of the target are taken.
 
         Parameters
@@ -60,20 +67,38 @@ class ClaimCheck:
             Such as ``controls.of(lambda samples: samples.target)``.
         """
         __tracebackhide__ = True
-        if controls is None and self.claim.controls:
+        names = self._session.controls_beside(self.claim)
+        if controls is None and names:
             controls = self._usual_controls().of(lambda samples: samples.target)
-        beside = {name: controls[name] for name in self.claim.controls if name in controls} if controls else {}
         file = self._session.claims
-        self._hand_on(
-            judge(
-                self.claim,
-                self.cell,
-                sample_of(captured, layer=self.cell.layer),
-                controls={name: sample_of(control, layer=self.cell.layer) for name, control in beside.items()},
-                qualifier=self._qualifier,
-                minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
-            )
+        verdict = judge(
+            replace(self.claim, controls=names),
+            self.cell,
+            _sample_at(captured, self.cell.layer),
+            family=self._family(),
+            controls={name: self._control(controls, name, captured) for name in names if name in set(controls or ())},
+            qualifier=self._qualifier,
+            minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
         )
+        self._hand_on(verdict)
+
+    def _family(self) -> list[Cell]:
+        """Return the cells that share simultaneous intervals with this one."""
+        if self.cell.role != FAMILY:
+            return []
+        layers, deciding = self._session.layers, self._session.deciding_layer
+        every = cells(self.claim, layers=layers, deciding=deciding)
+        return [cell for cell in every if cell.role == FAMILY and cell.layer == self.cell.layer]
+
+    def _control(self, controls: Mapping[str, Control] | None, name: str, captured: Captured) -> Sample | Seeds | str:
+        """Return a control's sample, or why there is none."""
+        assert controls is not None
+        layer = self.cell.layer
+        try:
+            control = controls[name]
+            return control.at(layer, captured) if isinstance(control, Untrained) else _sample_at(control, layer)
+        except NotCapturedError as error:
+            return str(error)
 
     def require(self, conditions: Mapping[str, bool], *, n: int, **evidence: Any) -> None:
         """Judge an exact claim: it holds if every condition, named by a sentence, does."""
@@ -91,3 +116,9 @@ class ClaimCheck:
         recording = self._session.settings.update == "all"
         baseline = None if recording else self._session.baseline_for(self._run)[0]
         self._conclude(compare(baseline, verdict))
+
+
+@lru_cache(maxsize=64)
+def _sample_at(captured: Captured, layer: int) -> Sample:
+    """Return what a statistic takes: the same object for the same capture, so that cells share their measurements."""
+    return sample_of(captured, layer=layer)

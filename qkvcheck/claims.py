@@ -17,11 +17,17 @@ else:
     import tomli as tomllib
 
 SCHEMA = "qkvcheck/claims/1"
-DIRECTIONS = ("above", "at_least", "exact")
+DIRECTIONS = ("above", "at_least", "at_most", "exact")
+MARGIN = 0.05
+BOUNDS = ("above", "at_least", "at_most")
+BESIDE_ANY = ("different-words", "untrained", "within-column")
 MINIMUM_DISTINCT = 20
 DECIDES, BESIDE, FAMILY = "decides", "beside", "family"
 DEFAULT_LAYER = 6
-MARKER_KEYWORDS = ("id", "layer", "group", "measure", "statistic", "above", "at_least", "statement")
+MARKER_KEYWORDS = (
+    "id", "layer", "group", "measure", "statistic", "above", "at_least", "at_most", "margin",
+    "controls", "statement",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Claim:
         The claim in words, and where the paper says so.
     statistic : str
         A name in `STATISTICS`, or of an exact check.
-    direction : {"above", "at_least", "exact"}
+    direction : {"above", "at_least", "at_most", "exact"}
         How the estimate has to stand to `threshold`.
     threshold : float or None
         None for an exact claim.
@@ -48,6 +54,12 @@ class Claim:
         The cells that decide; the others are shown.
     controls : tuple of str
         What is measured beside it.
+    margin : float
+        How far a control has to stay away for the claim to be specific against it, in units of the statistic.
+    label : str
+        ``"exploratory"`` for a claim that was made or edited after numbers had been seen.
+    file_sha256 : str or None
+        Hash of the claims file.
     settings : mapping
         Whatever else the claims file says of it.
     """
@@ -63,6 +75,9 @@ class Claim:
     measures: tuple[str, ...] = ("cosine",)
     primary: tuple[tuple[str, str], ...] = ()
     controls: tuple[str, ...] = ()
+    margin: float = MARGIN
+    label: str = ""
+    file_sha256: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,14 +132,24 @@ class ClaimsFile:
         return int(self.settings.get("minimum_distinct_contexts", MINIMUM_DISTINCT))
 
 
-def load_claims(path: str | Path) -> ClaimsFile:
-    """Read a claims file.
+def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
+    """Read a claims file, and further ones that add claims to it.
 
     Raises
     ------
     ClaimError
-        If the file is missing or malformed.
+        If a file is missing or malformed, or a claim stands in two of them.
     """
+    claims, settings, sha256 = _read(path)
+    for other in more:
+        for identity, claim in _read(other)[0].items():
+            if identity in claims:
+                raise ClaimError(f"claims file {str(other)!r}: claim {identity} is on file already; rename it.")
+            claims[identity] = claim
+    return ClaimsFile(claims, settings, sha256)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Claim], dict[str, Any], str]:
     try:
         raw = Path(path).read_bytes()
         data = tomllib.loads(raw.decode("utf-8"))
@@ -134,8 +159,9 @@ def load_claims(path: str | Path) -> ClaimsFile:
         raise ClaimError(f"claims file {str(path)!r} is not TOML ({error}); mend it.") from None
     if data.get("schema") != SCHEMA:
         raise ClaimError(f"claims file {str(path)!r} has schema {data.get('schema')!r}; needed is {SCHEMA!r}.")
-    claims = [_claim(entry, path) for entry in data.pop("claim", [])]
-    return ClaimsFile({claim.id: claim for claim in claims}, data, hashlib.sha256(raw).hexdigest())
+    sha256 = hashlib.sha256(raw).hexdigest()
+    claims = [_claim({**entry, "file_sha256": sha256}, path) for entry in data.pop("claim", [])]
+    return {claim.id: claim for claim in claims}, data, sha256
 
 
 def _claim(entry: dict[str, Any], path: str | Path) -> Claim:
@@ -227,15 +253,15 @@ def claim_of_marker(keywords: Mapping[str, Any], file: ClaimsFile | None) -> Cla
 
 
 def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
-    bounds = [name for name in ("above", "at_least") if name in keywords]
+    bounds = [name for name in BOUNDS if name in keywords]
     if len(bounds) != 1 or "group" not in keywords:
         raise ClaimError(
-            f"claim {identity}: a marker with a statistic needs a group and one of above= and at_least=; "
+            f"claim {identity}: a marker with a statistic needs a group and one of above=, at_least= and at_most=; "
             f"given: {', '.join(sorted(keywords))}."
         )
     group, measure = keywords["group"], keywords.get("measure", "cosine")
     threshold = float(keywords[bounds[0]])
-    sign = ">" if bounds[0] == "above" else ">="
+    sign = {"above": ">", "at_least": ">=", "at_most": "<="}[bounds[0]]
     return Claim(
         id=identity,
         statement=keywords.get("statement", f"{keywords['statistic']} of {group} ({measure}) {sign} {threshold:g}"),
@@ -246,7 +272,8 @@ def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
         groups=(group,),
         measures=(measure,),
         primary=((group, measure),),
-        controls=("non-target", "untrained", "shuffled"),
+        controls=tuple(keywords.get("controls", BESIDE_ANY)),
+        margin=float(keywords.get("margin", MARGIN)),
     )
 
 
@@ -263,7 +290,15 @@ def cells_of_marker(
 
 
 def meets(claim: Claim, estimate: float) -> bool:
-    """Tell whether an estimate clears the claim's threshold."""
+    """Tell whether a number clears the claim's threshold."""
     if claim.threshold is None:
         raise ClaimError(f"claim {claim.id} is exact: it has conditions, not a threshold.")
+    if claim.direction == "at_most":
+        return estimate <= claim.threshold
     return estimate > claim.threshold if claim.direction == "above" else estimate >= claim.threshold
+
+
+def stands(claim: Claim, low: float, high: float) -> bool | None:
+    """Tell whether a whole interval clears the claim's threshold (true), misses it (false), or neither (None)."""
+    ends = {meets(claim, low), meets(claim, high)}
+    return ends.pop() if len(ends) == 1 else None

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from qkvcheck.errors import ContextError
 
+LEAST_FIRST_WORDS = 18
+
 
 class Encoder(Protocol):
     """The part of a tokenizer that contexts need."""
@@ -40,11 +42,14 @@ class Context:
         Its tokens, as the model's tokenizer splits it.
     target_index : int
         Zero-based position of the target token.
+    cluster : str or None
+        A label of the user's: contexts that share it may depend on each other.
     """
 
     text: str
     token_ids: tuple[int, ...]
     target_index: int
+    cluster: str | None = None
 
     @property
     def prefix(self) -> tuple[int, ...]:
@@ -53,7 +58,8 @@ class Context:
 
     def continued(self, token_id: int, *, word: str) -> Context:
         """Return the left prefix with another token in the target's place, and nothing after it."""
-        return Context(f"{self.text} [{word.strip()}]", (*self.prefix, token_id), self.target_index)
+        text = f"{self.text} [{word.strip()}]"
+        return replace(self, text=text, token_ids=(*self.prefix, token_id))
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,44 @@ class ContextSet:
     def subset(self, indices: Iterable[int]) -> ContextSet:
         """Return the contexts with the given numbers, in that order."""
         return replace(self, contexts=tuple(self.contexts[i] for i in indices))
+
+
+def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...], str]:
+    """Tell which contexts may depend on each other and leave a jackknife together.
+
+    Parameters
+    ----------
+    contexts : ContextSet
+        The contexts.
+    how : {"auto", "first-word", "prefix", "label"}
+        By their first token, by all tokens left of the target, or by the labels that a JSONL corpus gives. ``auto``
+        takes labels where every context has one, else first words where there are at least 18, else prefixes.
+
+    Returns
+    -------
+    clusters : tuple of str
+        One a context.
+    kind : str
+        What makes a cluster, in words.
+
+    Raises
+    ------
+    ContextError
+        If labels are asked for and a context has none.
+    """
+    rows = contexts.contexts
+    labelled = all(row.cluster is not None for row in rows)
+    if how == "label" and not labelled:
+        raise ContextError(
+            f'{contexts.name} does not label every context; give each line of a JSONL corpus a "cluster", or choose '
+            "another --qkv-clusters."
+        )
+    if how == "label" or (how == "auto" and labelled):
+        return tuple(str(row.cluster) for row in rows), "label"
+    first_words = tuple(f"word {row.token_ids[0]:06d}" for row in rows)
+    if how == "first-word" or (how == "auto" and len(set(first_words)) >= LEAST_FIRST_WORDS):
+        return first_words, "first word"
+    return tuple("prefix " + " ".join(f"{token:06d}" for token in row.prefix) for row in rows), "distinct row"
 
 
 @dataclass(frozen=True)

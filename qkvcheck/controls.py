@@ -1,146 +1,56 @@
 """Controls: the same measurement where the claim should not hold, so that a control can take it away.
 
+``different-words``
+    The same frames, each with another word in the target's place, at the same positions. It tells what repeating one
+    token adds; it decides specificity against words.
+``other-token``
+    The same frames with another pronoun. It tells whether it is this token, or any repeated one.
 ``non-target``
-    The token before the target, in the same sentences. Different words stand there, so it is lower for a
-    trivial reason too: variance between words. It says whether anything is special about the target at all.
+    The token before the target, in the same sentences. Different words stand there, at other positions, so it is
+    lower for a trivial reason too; in GPT-2 the first position is an attention sink besides.
+``position-matched``
+    Only the contexts with the target at its commonest position. It tells whether mixing positions made the number.
 ``untrained``
-    A network of the same configuration with freshly drawn weights. What it shows as well, training did not
-    make. One seed says whether it passes the same criterion, not how specific the claim is to training.
-``shuffled``
-    All entries of the captured array permuted together. A reference line: nearly any structure breaks it.
+    Networks of the same configuration with freshly drawn weights. What they show as well, training did not make.
+``shuffled``, ``within-column``
+    Reference lines in closed form, no evidence: see `qkvcheck.references`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from qkvcheck.activations import Activations
-from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
-from qkvcheck.contexts import ContextSet, match_positions
-from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.models import HookedModel, untrained_twin
-from qkvcheck.sampling import draw_contexts
-from qkvcheck.verdicts import Sample
+from qkvcheck.capture import PRECEDING
+from qkvcheck.contexts import ContextSet
+from qkvcheck.errors import ModelError, NotCapturedError
+from qkvcheck.samples import Samples, Variant
+from qkvcheck.sampling import control_words
+from qkvcheck.untrained import Captured, Twins, Untrained, default_seeds
 
+SAYS: Mapping[str, str] = {
+    "different-words": "the same frames, each with another word: what repeating one token adds",
+    "other-token": "the same frames with another pronoun: whether it is this token or any repeated one",
+    "untrained": "networks of the same shape with random weights: what training did not make",
+    "non-target": "the token before the target: other words at other positions, so lower for trivial reasons too",
+    "position-matched": "only the commonest position: whether mixing positions made the number",
+    "within-column": "contexts permuted within each dimension (a line, no evidence): what mean offset alone gives",
+    "shuffled": "everything permuted (a line, no evidence): nearly any structure is above it",
+}
+"""What each control says."""
 
-class Samples:
-    """What experiments measure of one model, captured when first asked for and then kept.
+NAMES = tuple(SAYS)
 
-    Parameters
-    ----------
-    hooked : HookedModel
-        The model.
-    contexts : ContextSet
-        The corpus.
-    layers : sequence of int
-        Zero-based layers.
-    words : mapping of str to sequence of str
-        Word lists ``pronouns`` and ``others`` of the claims file.
-    fresh_count, fresh_seed : int
-        How many contexts to draw that nobody picked, and from which seed.
-    batch_size : int
-        Contexts a forward.
-    """
+_MATCHED = "positions are matched between target and preceding token already"
+_NO_TARGET = "its frames hold no one word in the target's place"
 
-    def __init__(
-        self,
-        hooked: HookedModel,
-        contexts: ContextSet,
-        *,
-        layers: Sequence[int],
-        words: Mapping[str, Sequence[str]],
-        fresh_count: int,
-        fresh_seed: int,
-        batch_size: int = BATCH_SIZE,
-    ) -> None:
-        self.hooked = hooked
-        self.contexts = contexts
-        self.layers = tuple(layers)
-        self._words = words
-        self._fresh = (fresh_count, fresh_seed)
-        self._batch_size = batch_size
-
-    def beside(self, hooked: HookedModel) -> Samples:
-        """Return the same samples of another model."""
-        count, seed = self._fresh
-        return Samples(
-            hooked,
-            self.contexts,
-            layers=self.layers,
-            words=self._words,
-            fresh_count=count,
-            fresh_seed=seed,
-            batch_size=self._batch_size,
-        )
-
-    @cached_property
-    def everywhere(self) -> Activations:
-        """Every position of every context, right-padded: (context, layer, token, width)."""
-        return self._capture(self.contexts, ALL)
-
-    @cached_property
-    def target(self) -> Activations:
-        """The target of every context: (context, layer, width)."""
-        return self._capture(self.contexts, TARGET)
-
-    @cached_property
-    def preceding(self) -> Activations:
-        """The token before the target of every context: (context, layer, width)."""
-        return self._capture(self.contexts, PRECEDING)
-
-    @cached_property
-    def fresh(self) -> Activations:
-        """The target in contexts that nobody picked: (context, layer, width)."""
-        count, seed = self._fresh
-        drawn = draw_contexts(
-            self.hooked.encoder,
-            count=count,
-            rng=np.random.default_rng(seed),
-            target=self.contexts.target,
-            target_id=self.contexts.target_id,
-            exclude=frozenset(context.prefix for context in self.contexts.contexts),
-        )
-        return self._capture(drawn, TARGET)
-
-    @cached_property
-    def matched(self) -> tuple[Activations, Activations]:
-        """Target and preceding token of the balanced corpus, each position equally often in both."""
-        balanced = encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=" her")
-        target_rows, preceding_rows = match_positions(balanced)
-        return (
-            self._capture(balanced.subset(target_rows), TARGET),
-            self._capture(balanced.subset(preceding_rows), PRECEDING),
-        )
-
-    def words(self, subset: str = "") -> Activations:
-        """Each context continued with each word: (context, layer, word, width); the target is word 0.
-
-        Parameters
-        ----------
-        subset : {"", "pronouns", "others"}
-            Which word list; empty for both.
-        """
-        grid, listed = self._word_grid
-        keep = [listed.index(word) for word in (listed if not subset else self._words[subset]) if word in listed]
-        return replace(grid, values=np.take(grid.values, keep, axis=2))
-
-    @cached_property
-    def _word_grid(self) -> tuple[Activations, list[str]]:
-        every = [*self._words["pronouns"], *self._words["others"]]
-        listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]
-        grid = capture_words(self.hooked, self.contexts, listed, layers=self.layers, batch_size=self._batch_size)
-        return grid, listed
-
-    def _capture(self, contexts: ContextSet, positions: str) -> Activations:
-        return capture(self.hooked, contexts, layers=self.layers, positions=positions, batch_size=self._batch_size)
-
-
-Captured = Activations | tuple[Activations, ...]
-"""What a statistic takes: one capture, or several of them."""
+Control = Captured | Untrained
+"""What a claim's check takes as a control."""
 
 
 class Controls:
@@ -151,71 +61,125 @@ class Controls:
     samples : Samples
         Of the model under test.
     seed : int
-        Of the shuffle and of the untrained twin.
+        Of the first untrained twin.
+    untrained_seeds : int, optional
+        How many untrained twins; without it as many as the model's size allows.
+    folder : Path, optional
+        Where numbers of untrained twins are kept.
+    announce : callable, optional
+        Told of the progress.
     """
 
-    def __init__(self, samples: Samples, *, seed: int) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        seed: int = 0,
+        untrained_seeds: int | None = None,
+        folder: Path | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
         self._samples = samples
-        self._seed = seed
+        count = default_seeds(samples.hooked.parameters) if untrained_seeds is None else untrained_seeds
+        self.twins = Twins(samples, seed=seed, count=count, folder=folder, announce=announce)
 
-    @cached_property
-    def untrained(self) -> Samples:
-        """The same samples of an untrained twin."""
-        return self._samples.beside(untrained_twin(self._samples.hooked, seed=self._seed))
-
-    def of(self, choose: Callable[[Samples], Captured]) -> Mapping[str, Captured]:
+    def of(self, choose: Callable[[Samples], Captured]) -> Mapping[str, Control]:
         """Return the controls that go with a measurement; each is captured when it is looked up.
+
+        Looking up one that makes no sense for the measurement raises `NotCapturedError`.
 
         Parameters
         ----------
         choose : callable
             Takes from a model's samples what is measured, such as ``lambda samples: samples.target``.
         """
-        makers: dict[str, Callable[[], Captured]] = {
-            "untrained": lambda: choose(self.untrained),
-            "shuffled": lambda: self._shuffle(choose(self._samples)),
-        }
-        if min(self._samples.contexts.target_indices) > 0:
-            makers["non-target"] = lambda: self._samples.preceding
-        return _Lazy(makers)
+        return _Lazy(
+            {
+                "different-words": lambda: choose(self.different_words),
+                "other-token": lambda: choose(self.other_token),
+                "untrained": lambda: Untrained(self.twins, choose),
+                "non-target": lambda: choose(self.non_target),
+                "position-matched": lambda: choose(self.position_matched),
+            }
+        )
 
-    def _shuffle(self, captured: Captured) -> Captured:
-        rng = np.random.default_rng(self._seed)
-        if isinstance(captured, tuple):
-            return tuple(shuffled(part, rng=rng) for part in captured)
-        return shuffled(captured, rng=rng)
+    @cached_property
+    def different_words(self) -> Samples:
+        """The same frames, each with another word in the target's place.
+
+        Words are given out in the order of the prefixes, so that the order of the contexts changes nothing.
+        """
+        encoder, own = self._samples.hooked.encoder, self._samples.contexts.target
+        words = []
+        for word in control_words():
+            try:
+                ids = encoder.encode(word)
+            except ModelError:  # recorded words only: this one is not among them
+                continue
+            if len(ids) == 1 and word != own:
+                words.append((word, ids[0]))
+        if len(words) < 2:
+            reason = f"{encoder.name} has no other words of one token"
+            return self._samples.under(Variant(refused=dict.fromkeys(("target", "fresh", "words", "matched"), reason)))
+
+        def change(contexts: ContextSet) -> ContextSet:
+            order = np.argsort(np.argsort([str(c.prefix) for c in contexts.contexts], kind="stable"), kind="stable")
+            changed = tuple(
+                context.continued(words[place % len(words)][1], word=words[place % len(words)][0])
+                for context, place in zip(contexts.contexts, order, strict=True)
+            )
+            return replace(contexts, contexts=changed)
+
+        return self._samples.under(Variant(change, refused={"words": _NO_TARGET}))
+
+    @cached_property
+    def other_token(self) -> Samples:
+        """The same frames with another pronoun in the target's place."""
+        contexts, encoder = self._samples.contexts, self._samples.hooked.encoder
+        for word in (" him", " her", " them"):
+            try:
+                ids = encoder.encode(word)
+            except ModelError:
+                continue
+            if len(ids) == 1 and ids[0] != contexts.target_id:
+                break
+        else:
+            return self._samples.under(Variant(refused=dict.fromkeys(("fresh", "words", "matched"), "no pronoun")))
+        number = ids[0]
+
+        def change(given: ContextSet) -> ContextSet:
+            return replace(given, contexts=tuple(c.continued(number, word=word) for c in given.contexts))
+
+        named = replace(change(contexts), target=word, target_id=number)
+        return self._samples.under(Variant(change), contexts=named)
+
+    @cached_property
+    def non_target(self) -> Samples:
+        """The token before the target."""
+        refused = {"words": "the token before the target is the same whatever word follows", "matched": _MATCHED}
+        if min(self._samples.contexts.target_indices) == 0:
+            raise NotCapturedError("in one of the contexts there is no token before the target")
+        return self._samples.under(Variant(position=PRECEDING, refused=refused))
+
+    @cached_property
+    def position_matched(self) -> Samples:
+        """Only the contexts with the target at its commonest position."""
+        contexts = self._samples.contexts
+        counts = Counter(contexts.target_indices)
+        commonest = min(counts, key=lambda index: (-counts[index], index))
+        rows = [row for row, index in enumerate(contexts.target_indices) if index == commonest]
+        if len(rows) == len(contexts):
+            raise NotCapturedError("the target stands at one position in all contexts already")
+        return self._samples.under(Variant(refused={"matched": _MATCHED}), contexts=contexts.subset(rows))
 
 
-def shuffled(activations: Activations, *, rng: np.random.Generator) -> Activations:
-    """Return the activations with all entries of each layer permuted together.
-
-    Parameters
-    ----------
-    activations : Activations
-        With layers along axis 1.
-    rng : numpy.random.Generator
-        Source of the permutation.
-    """
-    values = np.empty_like(activations.values)
-    for place in range(len(activations.layers)):
-        layer = activations.values[:, place]
-        values[:, place] = rng.permutation(layer.ravel()).reshape(layer.shape)
-    return replace(activations, values=values)
-
-
-def sample_of(captured: Captured, *, layer: int) -> Sample:
-    """Return what a statistic takes, from one or more captures at a layer."""
-    parts = captured if isinstance(captured, tuple) else (captured,)
-    return Sample(tuple(part.at(layer) for part in parts), parts[0].blocks)
-
-
-class _Lazy(Mapping[str, Captured]):
+class _Lazy(Mapping[str, Control]):
     """A mapping whose values are made when they are looked up."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Captured]]) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[], Control]]) -> None:
         self._makers = makers
 
-    def __getitem__(self, name: str) -> Captured:
+    def __getitem__(self, name: str) -> Control:
         return self._makers[name]()
 
     def __iter__(self) -> Iterator[str]:

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,14 @@ class Line:
         Its line in the file, from 1.
     occurrence : int or None
         Which occurrence of the target counts, from 1.
+    cluster : str or None
+        A label: sentences that share it may depend on each other.
     """
 
     text: str
     number: int
     occurrence: int | None = None
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ def read_corpus(source: str | Path) -> Corpus:
     ----------
     source : str or Path
         ``"replication"``, ``"balanced"``, or a path. A text file has one sentence a line; a ``.jsonl`` file
-        one object a line, ``{"text": ...}`` with an optional ``"occurrence"``; of an ``.ipynb`` notebook
-        the one list of sentences in its code is taken.
+        one object a line, ``{"text": ...}`` with an optional ``"occurrence"`` and ``"cluster"``; of an ``.ipynb``
+        notebook the one list of sentences in its code is taken.
 
     Raises
     ------
@@ -109,13 +112,16 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int) -> Con
     """
     text, target_id = resolve_target(target, encoder)
     contexts = tuple(
-        make_context(
-            line.text,
-            encoder,
-            target=text,
-            target_id=target_id,
-            occurrence=line.occurrence,
-            where=f"{corpus.name}, line {line.number}",
+        replace(
+            make_context(
+                line.text,
+                encoder,
+                target=text,
+                target_id=target_id,
+                occurrence=line.occurrence,
+                where=f"{corpus.name}, line {line.number}",
+            ),
+            cluster=line.cluster,
         )
         for line in corpus.lines
     )
@@ -164,7 +170,10 @@ def _jsonl_lines(text: str, name: str) -> list[Line]:
             raise ContextError(
                 f'corpus {name!r}, line {number}: "occurrence" is {occurrence!r}; it must be a whole number from 1.'
             )
-        lines.append(Line(record["text"], number, occurrence))
+        cluster = record.get("cluster")
+        if cluster is not None and not isinstance(cluster, str):
+            raise ContextError(f'corpus {name!r}, line {number}: "cluster" is {cluster!r}; it must be a text.')
+        lines.append(Line(record["text"], number, occurrence, cluster))
     return lines
 
 

@@ -7,6 +7,7 @@
     ├── ContextError       a corpus or a context can't be used
     ├── ModelError         a model or tokenizer can't be had, or is not what it should be
     ├── CaptureError       nothing, or the wrong thing, would be captured
+    │   └── NotCapturedError   a measurement that makes no sense here, or that a file does not hold
     └── ClaimError         a claims file, a claim's coordinates or a recorded verdict is wrong
 
 Each message is one line: what was given, what is allowed, what to do.
@@ -33,6 +34,10 @@ class ModelError(QkvcheckError):
 
 class CaptureError(QkvcheckError):
     """Nothing, or the wrong thing, would be captured."""
+
+
+class NotCapturedError(CaptureError):
+    """A measurement that makes no sense here, or that a file of activations does not hold; a claim is not judged."""
 
 
 class ClaimError(QkvcheckError):

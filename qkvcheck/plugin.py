@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from qkvcheck.checking import ClaimCheck
     from qkvcheck.claims import Cell, Claim
     from qkvcheck.contexts import ContextSet
-    from qkvcheck.controls import Controls, Samples
+    from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
     from qkvcheck.report import Line
+    from qkvcheck.samples import Samples
     from qkvcheck.session import Session
     from qkvcheck.settings import Option
 
@@ -38,6 +39,7 @@ ALSO_UNTRAINED = "supported, also holds untrained"
 RECORDED = "refuted (recorded)"
 ANNOUNCE_SECONDS = 10.0
 FAMILY = "refuted beside the claim"
+INCONCLUSIVE_NOTE = "inconclusive"
 
 _session_key = pytest.StashKey["Session"]()
 
@@ -52,15 +54,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("qkvcheck", "claims about queries, keys and values (qkvcheck)")
     for option in OPTIONS:
         default = f" Default: {option.default}." if option.default is not None else ""
-        group.addoption(
-            option.flag,
-            default=None,
-            metavar=option.name.upper(),
-            help=f"{option.help}{default} Also {option.variable}, ini {option.ini}.",
+        kind: dict[str, Any] = (
+            {"action": "store_const", "const": "yes"} if option.switch else {"metavar": option.name.upper()}
         )
+        text = f"{option.help}{default} Also {option.variable}, ini {option.ini}."
+        group.addoption(option.flag, default=None, help=text, **kind)
         parser.addini(option.ini, f"default of {option.flag}", default=None)
     group.addoption(TRUST, action="store_true", help="let code that comes with a model run. Default: no.")
-    parser.addini("qkv_claims", "the project's claims file, from the root directory", default="")
+    parser.addini("qkv_claims", "the project's claims files, from the root directory", default="")
     parser.addini("qkv_baselines", "folder of recorded verdicts, from the root directory", default="")
 
 
@@ -94,7 +95,7 @@ def _make_session(config: pytest.Config) -> Session:
     claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
     return Session(
         settings,
-        load_claims(config.rootpath / claims) if claims else None,
+        load_claims(*(config.rootpath / name for name in claims.split())) if claims else None,
         baselines=config.rootpath / baselines if baselines else None,
     )
 
@@ -235,7 +236,15 @@ def activations(samples: Samples) -> Activations:
 @pytest.fixture(scope="session")
 def controls(pytestconfig: pytest.Config, samples: Samples) -> Controls:
     """The controls: the same measurements where a claim should not hold."""
-    return pytestconfig.stash[_session_key].controls_of(samples)
+    cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
+
+    def announce(text: str) -> None:
+        with _announcing(pytestconfig) as say:
+            say(text)
+
+    return pytestconfig.stash[_session_key].controls_of(
+        samples, folder=None if cache is None else cache.mkdir("qkvcheck"), announce=announce
+    )
 
 
 @pytest.fixture(scope="session")
@@ -258,11 +267,11 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run:
     from qkvcheck.checking import ClaimCheck
 
     session = request.config.stash[_session_key]
-    recording = session.settings.update is not None
+    recording, strict = session.settings.update is not None, session.settings.strict
 
     def conclude(finding: Finding) -> None:
         __tracebackhide__ = True
-        _conclude(request.node, finding, qkv_run, recording=recording)
+        _conclude(request.node, finding, qkv_run, recording=recording, strict=strict)
 
     return ClaimCheck(
         *qkv_cell,
@@ -273,21 +282,26 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run:
     )
 
 
-def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool) -> None:
+def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
     from qkvcheck.claims import DECIDES
-    from qkvcheck.report import failure_text
-    from qkvcheck.verdicts import NOT_JUDGED, REFUTED
+    from qkvcheck.report import failure_text, properties_of
+    from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED
 
     # One string: xdist and junit carry nothing else safely.
     item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
+    item.user_properties.extend(properties_of(finding))
     item.stash[_run_key] = json.dumps(run)
     verdict = finding.verdict
     if finding.change is not None:
         pytest.fail(failure_text(finding, run), pytrace=False)
     if verdict.verdict == NOT_JUDGED:
         pytest.skip(f"NOT JUDGED: {verdict.reason}")
+    if verdict.verdict == INCONCLUSIVE:
+        if strict and verdict.role == DECIDES:
+            pytest.fail(failure_text(finding, run), pytrace=False)
+        pytest.skip(INCONCLUSIVE_NOTE)
     if verdict.verdict == REFUTED:
         if finding.recorded == REFUTED:
             pytest.xfail(RECORDED)
@@ -328,7 +342,10 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     if finding is None:
         return None
     from qkvcheck.verdicts import ALSO_UNTRAINED as NOTE
+    from qkvcheck.verdicts import INCONCLUSIVE
 
+    if report.skipped and finding.verdict.verdict == INCONCLUSIVE:
+        return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})
     if report.passed and NOTE in finding.verdict.qualifier:
         return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
     reason = getattr(report, "wasxfail", "").removeprefix("reason: ")

@@ -10,12 +10,22 @@ from typing import Any
 
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import BESIDE, DECIDES, FAMILY
-from qkvcheck.verdicts import ALSO_UNTRAINED, NOT_JUDGED, REFUTED, STAND_IN, SUPPORTED, Verdict
+from qkvcheck.verdicts import (
+    ALSO_UNTRAINED,
+    INCONCLUSIVE,
+    NOT_JUDGED,
+    REFUTED,
+    STAND_IN,
+    SUPPORTED,
+    ControlResult,
+    Verdict,
+)
 
 GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")
-CONTROLS = ("non-target", "untrained", "shuffled")
-SIGNS = {"above": ">", "at_least": ">="}
-WIDTH = 110
+CONTROLS = ("different-words", "untrained")
+SIGNS = {"above": ">", "at_least": ">=", "at_most": "<="}
+DEPENDENT = (("P3a", "P4", "P5"),)
+WIDTH = 116
 _INDENT = " " * 7
 
 
@@ -37,9 +47,7 @@ def label(finding: Finding) -> str:
         words += " (recorded)"
     if STAND_IN in verdict.qualifier:
         words += " on the stand-in"
-    if ALSO_UNTRAINED in verdict.qualifier:
-        words += f", {ALSO_UNTRAINED}"
-    return words
+    return ", ".join([words, *(note for note in verdict.qualifier if note != STAND_IN)])
 
 
 def colour_of(finding: Finding) -> str:
@@ -76,7 +84,9 @@ def summary_lines(
         Why no recorded verdicts apply.
     """
     lines = [*_measured(run), Line("")]
-    lines.append(Line(_row("claim", "cell", "estimate", "threshold", CONTROLS, "verdict"), "bold"))
+    lines.append(
+        Line(_row("claim", "cell", "estimate [95 %]", "threshold", ("words", "untrained", "offset"), "verdict"), "bold")
+    )
     for claim in _by_claim(findings).values():
         lines += _claim_lines(claim, every_cell=every_cell)
     lines += [Line(""), *_closing(run, findings)]
@@ -93,31 +103,116 @@ def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding], *, gate_off:
 
 def failure_text(finding: Finding, run: Mapping[str, Any]) -> str:
     """Return the short table that a failing claim prints."""
+    return "\n".join(
+        [finding.verdict.key, *_table([*story(finding, run), ("what to do", _advice(finding))], indent="  ")]
+    )
+
+
+def story(finding: Finding, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of one verdict, as pairs of a name and a text."""
     verdict = finding.verdict
-    distinct = "" if verdict.n_distinct is None else f", {verdict.n_distinct} of them distinct"
     rows = [
         ("claim", f"{verdict.claim}: {verdict.statement}"),
         ("verdict", label(finding)),
         ("statistic", f"{verdict.statistic}, {verdict.group} {verdict.measure}, over {verdict.axis}"),
-        ("estimate", _number(verdict.estimate)),
+        ("estimate", _with_interval(verdict)),
         ("threshold", _threshold(verdict)),
-        ("contexts", f"{verdict.n}{distinct}"),
+        ("contexts", _contexts(verdict)),
         ("layer", f"{verdict.layer} (zero-based)"),
         ("model", f"{run['model']['spec']}, seed {run['settings']['seed']}"),
     ]
-    rows += [(f"control {c.name}", _control_text(c.estimate, c.passes, c.reason)) for c in verdict.controls]
+    if verdict.plug_in is not None and verdict.plug_in != verdict.estimate:
+        rows.insert(4, ("plug-in", f"{_number(verdict.plug_in)} on these contexts, before its bias is taken off"))
+    if verdict.grade is not None:
+        rows.append(("grade", f"{verdict.grade} (by the lower bound)"))
+    if verdict.offset_share is not None:
+        rows.append(("offset", f"{verdict.offset_share:.0%} of the mean squared cosine is mean offset"))
+    rows += [(f"control {control.name}", control_text(control)) for control in verdict.controls]
+    if finding.recorded is not None:
+        rows.append(("on record", finding.recorded.lower()))
     if finding.change is not None:
         rows.append(("change", finding.change))
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
-    rows.append(
-        (
-            "what to do",
-            "if this is so, record it with --qkv-update=all; if not, look at the model, its layer and its contexts",
-        )
-    )
+    return rows
+
+
+def _advice(finding: Finding) -> str:
+    verdict = finding.verdict
+    if verdict.verdict == INCONCLUSIVE and finding.change is None:
+        return "give more different contexts with --qkv-corpus, or run without --qkv-strict"
+    return "if this is so, record it with --qkv-update=all; if not, look at the model, its layer and its contexts"
+
+
+def _table(rows: Sequence[tuple[str, str]], *, indent: str = "") -> list[str]:
     wide = max(len(name) for name, _ in rows)
-    return "\n".join([verdict.key, *(f"  {name:<{wide}}  {text}" for name, text in rows)])
+    return [f"{indent}{name:<{wide}}  {text}" for name, text in rows]
+
+
+def explain_lines(finding: Finding, run: Mapping[str, Any], *, says: Mapping[str, str]) -> list[str]:
+    """Return the whole story of one verdict, for ``qkvcheck explain``.
+
+    Parameters
+    ----------
+    finding : Finding
+        The verdict and what is on record of it.
+    run : mapping
+        Model, corpus, versions and settings of the result file.
+    says : mapping of str to str
+        What each control says.
+    """
+    verdict = finding.verdict
+    rows = story(finding, run)
+    if verdict.source is not None:
+        rows.insert(1, ("source", verdict.source))
+    corpus, settings = run["corpus"], run["settings"]
+    rows += [
+        ("corpus", f"{corpus['name']}, target {corpus['target']!r}, {corpus['distinct_prefixes']} distinct prefixes"),
+        ("numbers", f"{settings['dtype']} on {settings['device']}, weights {run['model']['fingerprint'][:12]}"),
+        ("claims file", f"sha256 {(verdict.claims_sha256 or 'none')[:12]}"),
+    ]
+    lines = [verdict.key, *_table(rows, indent="  ")]
+    shown = [control.name for control in verdict.controls if control.name in says]
+    if shown:
+        lines += ["", "What the controls say", *_table([(name, says[name]) for name in shown], indent="  ")]
+    evidence = verdict.evidence
+    if "offset" in evidence:
+        parts = evidence["offset"]
+        lines += [
+            "",
+            f"Mean squared cosine {parts['mean_square']:.4f} = offset {parts['offset']:.4f} + cross "
+            f"{parts['cross']:.4f} + co-variation {parts['residual']:.4f}; offset alone would give "
+            f"{parts['offset_only']:.4f}.",
+        ]
+    if "histogram" in evidence:
+        lines += ["", f"Similarities over {evidence['pairs']:,} pairs, from -1 to 1:", _bars(evidence["histogram"])]
+    if "conditions" in evidence:
+        lines += ["", *(f"  {'holds' if holds else 'FAILS'}  {text}" for text, holds in evidence["conditions"].items())]
+    return lines
+
+
+def _bars(counts: Sequence[int], *, columns: int = 50) -> str:
+    """Draw a histogram in one line of block characters."""
+    step = max(1, len(counts) // columns)
+    sums = [sum(counts[start : start + step]) for start in range(0, len(counts), step)]
+    most = max(sums) or 1
+    return "  -1 |" + "".join(" ▁▂▃▄▅▆▇█"[-(-8 * value // most)] for value in sums) + "| 1"
+
+
+def properties_of(finding: Finding) -> list[tuple[str, str]]:
+    """Return what junit's XML says of a verdict, each a property of its own."""
+    verdict = finding.verdict
+    told = {
+        "verdict": label(finding),
+        "estimate": verdict.estimate,
+        "low": verdict.low,
+        "high": verdict.high,
+        "threshold": verdict.threshold,
+        "n_distinct": verdict.n_distinct,
+        "offset_share": verdict.offset_share,
+    }
+    named = [(f"qkvcheck.{name}", str(value)) for name, value in told.items() if value is not None]
+    return named + [(f"qkvcheck.control.{c.name}", control_text(c)) for c in verdict.controls]
 
 
 def _measured(run: Mapping[str, Any]) -> list[Line]:
@@ -164,10 +259,21 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]
     lines += _rows(shown)
     reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
+    reasons |= {
+        f"{f.verdict.key} is open: some {f.verdict.n_needed} distinct contexts would settle it": None
+        for f in shown
+        if f.verdict.n_needed is not None
+    }
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
     family = [f for f in findings if f.verdict.role == FAMILY]
-    if family and every_cell:
+    if every_cell:
         lines += _rows(family)
+        lines += [
+            Line(f"{_INDENT}  {f.verdict.key} beside {c.name}: {control_text(c)}")
+            for f in shown
+            for c in f.verdict.controls
+            if f.verdict.role == DECIDES
+        ]
     if family:
         held = sum(f.verdict.verdict == SUPPORTED for f in family)
         lines.append(Line(f"{_INDENT}{held} of {len(family)} other cells supported"))
@@ -193,22 +299,32 @@ def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
     verdict = finding.verdict
     controls = {control.name: control for control in verdict.controls}
     shown = [_number(controls[name].estimate) if name in controls else "-" for name in CONTROLS]
+    shown.append("-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}")
     if cell is None:
         cell = f"L{verdict.layer:02d} {verdict.group} {verdict.measure}"
     text = label(finding) + (f" [{verdict.role}]" if verdict.role != DECIDES else "")
-    return Line(_row("", cell, _number(verdict.estimate), _threshold(verdict), shown, text), colour_of(finding))
+    return Line(_row("", cell, _with_interval(verdict), _threshold(verdict), shown, text), colour_of(finding))
 
 
 def _row(claim: str, cell: str, estimate: str, threshold: str, controls: Sequence[str], verdict: str) -> str:
-    beside = " ".join(f"{text:>10}" for text in controls)
-    return f"{claim:<7}{cell:<22} {estimate:>8} {threshold:>9} {beside}  {verdict}".rstrip()
+    beside = " ".join(f"{text:>9}" for text in controls)
+    return f"{claim:<7}{cell:<21} {estimate:<26} {threshold:>9} {beside}  {verdict}".rstrip()
 
 
 def _closing(run: Mapping[str, Any], findings: Sequence[Finding]) -> list[Line]:
     lines = []
     held = {f.verdict.claim for f in findings}
-    if {"P3a", "P4", "P5"} <= held:
-        lines.append(Line("P3a, P4 and P5 measure nearly one quantity: they are not independent evidence."))
+    for group in DEPENDENT:
+        if held.issuperset(group):
+            named = f"{', '.join(group[:-1])} and {group[-1]}"
+            lines.append(Line(f"{named} measure nearly one quantity: they are not independent evidence."))
+    if any(c.name in CONTROLS for f in findings for c in f.verdict.controls):
+        lines.append(
+            Line(
+                "words: other words in the same frames; untrained: mean of networks with random weights; offset: the "
+                "share that is mean offset alone. All controls: -v, or qkvcheck explain."
+            )
+        )
     lines.append(Line(_tally(run, findings), "bold"))
     return lines
 
@@ -218,6 +334,7 @@ def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     decided = Counter(_decision(claim) for claim in _by_claim(findings).values())
     where = " on the stand-in" if run["model"]["stand_in"] else ""
     parts = [f"{decided[SUPPORTED]} supported{where}", f"{decided[REFUTED]} refuted{where}"]
+    parts += [f"{decided[INCONCLUSIVE]} inconclusive{where}"] if decided[INCONCLUSIVE] else []
     parts += [f"{decided[NOT_JUDGED]} not judged"] if decided[NOT_JUDGED] else []
     untrained = sum(
         any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == DECIDES)
@@ -234,9 +351,10 @@ def _decision(findings: Iterable[Finding]) -> str | None:
     deciding = {f.verdict.verdict for f in findings if f.verdict.role == DECIDES}
     if not deciding:
         return None
-    if REFUTED in deciding:
-        return REFUTED
-    return SUPPORTED if deciding == {SUPPORTED} else NOT_JUDGED
+    for verdict in (REFUTED, INCONCLUSIVE, NOT_JUDGED):
+        if verdict in deciding:
+            return verdict
+    return SUPPORTED
 
 
 def _by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -258,10 +376,41 @@ def _threshold(verdict: Verdict) -> str:
     return f"{SIGNS.get(verdict.direction, '')} {verdict.threshold:.4f}"
 
 
-def _control_text(estimate: float | None, passes: bool | None, reason: str | None) -> str:
-    if estimate is None:
-        return f"not measured ({reason})"
-    return f"{estimate:.4f}, {'passes' if passes else 'fails'} the same criterion"
+def _with_interval(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return _number(verdict.estimate)
+    return f"{_number(verdict.estimate)} [{_number(verdict.low)}, {_number(verdict.high)}]"
+
+
+def _contexts(verdict: Verdict) -> str:
+    if verdict.n_distinct is None:
+        return str(verdict.n)
+    text = f"{verdict.n}, {verdict.n_distinct} of them distinct"
+    if verdict.clusters is not None:
+        text += f"; {verdict.clusters} clusters by {verdict.cluster_kind}"
+    if verdict.n_needed is not None:
+        text += f"; some {verdict.n_needed} distinct ones would settle it, if the estimate stays"
+    return text
+
+
+def control_text(control: ControlResult) -> str:
+    """Return what a control found, in one line."""
+    if control.estimate is None:
+        return f"not measured ({control.reason})"
+    text = f"{control.estimate:.4f}"
+    if control.kind == "reference":
+        return f"{text} ({control.reason}; a line to read by)"
+    if control.kind == "seeds" and control.seeds is not None and control.seeds > 1:
+        text += f", mean of {control.seeds} seeds; {control.passing} of them meet the criterion"
+    else:
+        text += f", {'meets' if control.passes else 'misses'} the same criterion"
+    if control.difference is not None and control.low is not None and control.high is not None:
+        text += f"; difference {control.difference:+.4f} [{control.low:+.4f}, {control.high:+.4f}]"
+    if control.specificity is not None:
+        text += f": {control.specificity}"
+    if control.p_value is not None:
+        text += f" (p = {control.p_value:.2f} as one more seed)"
+    return text if control.reason is None else f"{text} ({control.reason})"
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,16 @@ else:
     import tomli as tomllib
 
 _TRIES_PER_CONTEXT = 50
+
+
+def control_words() -> list[str]:
+    """Return the words that stand in the target's place in the control ``different-words``."""
+    return [str(word) for word in _word_lists()["words"]["any"]]
+
+
+def _word_lists() -> dict[str, Any]:
+    lists: dict[str, Any] = tomllib.loads((resources.files("qkvcheck") / "data" / "frames.toml").read_text("utf-8"))
+    return lists
 
 
 def draw_contexts(
@@ -54,8 +65,7 @@ def draw_contexts(
     ContextError
         If the word lists don't give that many different prefixes.
     """
-    text = (resources.files("qkvcheck") / "data" / "frames.toml").read_text("utf-8")
-    lists = tomllib.loads(text)
+    lists = _word_lists()
     subjects, verbs, endings = list(lists["subjects"].values()), lists["verbs"]["any"], lists["endings"]["any"]
     drawn: dict[tuple[int, ...], Context] = {}
     for _ in range(count * _TRIES_PER_CONTEXT):

@@ -12,15 +12,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.claims import DEFAULT_LAYER, ClaimsFile
+from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, audit
 from qkvcheck.corpora import encode_corpus, is_lecture, read_corpus
+from qkvcheck.errors import SettingsError
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
     from qkvcheck.baseline import Baseline
-    from qkvcheck.controls import Controls, Samples
+    from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
+    from qkvcheck.samples import Samples
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -79,6 +81,11 @@ class Session:
         from qkvcheck.capture import check_layers
 
         self._announce = announce
+        if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
+            raise SettingsError(
+                "--qkv-strict: auto would fall back to the embedded model, a stand-in; name the model with --qkv-model "
+                "(gpt2 fetches the paper's, embedded takes the stand-in)."
+            )
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
@@ -104,25 +111,38 @@ class Session:
 
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
-        from qkvcheck.controls import Samples
+        from qkvcheck.samples import Plan, Samples
 
         file = dict(self.claims.settings) if self.claims else {}
         fresh = file.get("fresh", {})
-        return Samples(
-            hooked,
-            contexts,
-            layers=sorted({*self.layers, *layers}),
+        plan = Plan(
+            layers=tuple(sorted({*self.layers, *layers})),
             words=file.get("words", _DEFAULT_WORDS),
             fresh_count=fresh.get("count", 59),
             fresh_seed=fresh.get("seed", 0),
+            clusters=self.settings.clusters,
             batch_size=self.settings.batch_size,
         )
+        return Samples(hooked, contexts, plan)
 
-    def controls_of(self, samples: Samples) -> Controls:
-        """Return the controls of a model's samples."""
+    def controls_of(
+        self, samples: Samples, *, folder: Path | None = None, announce: Callable[[str], None] | None = None
+    ) -> Controls:
+        """Return the controls of a model's samples; numbers of untrained twins are kept in `folder`."""
         from qkvcheck.controls import Controls
 
-        return Controls(samples, seed=self.settings.seed)
+        s = self.settings
+        return Controls(samples, seed=s.seed, untrained_seeds=s.untrained_seeds, folder=folder, announce=announce)
+
+    def controls_beside(self, claim: Claim) -> tuple[str, ...]:
+        """Return the names of the controls that a claim gets in this run."""
+        from qkvcheck.controls import NAMES
+
+        chosen = self.settings.controls
+        if not claim.controls or chosen == "claim":
+            return claim.controls
+        extra = NAMES if chosen == "all" else tuple(chosen)
+        return tuple(name for name in NAMES if name in extra or name in claim.controls)
 
     def baseline_path(self, run: Mapping[str, Any]) -> Path | None:
         """Return the file of recorded verdicts for a run: the one asked for, else one named after model and corpus."""
@@ -201,6 +221,8 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
             "device": hooked.device.type,
             "dtype": hooked.dtype,
             "seed": settings.seed,
+            "controls": settings.controls if isinstance(settings.controls, str) else list(settings.controls),
+            "clusters": settings.clusters,
             "claims_sha256": session.claims.sha256 if session.claims else None,
         },
     }

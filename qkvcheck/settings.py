@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from qkvcheck.errors import SettingsError
 
 UPDATE_MODES = ("new", "all")
+CLUSTERINGS = ("auto", "first-word", "prefix", "label")
+CONTROLS = (
+    "different-words", "other-token", "untrained", "non-target", "position-matched", "within-column", "shuffled",
+)  # fmt: skip
+_YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,7 @@ class Option:
     name: str
     default: str | None
     help: str
+    switch: bool = False
 
     @property
     def flag(self) -> str:
@@ -45,11 +51,16 @@ OPTIONS = (
     Option("layers", None, "zero-based layers, such as 6 or 5,6 or 0-11; without it those of the claims file, else 6."),
     Option("device", "cpu", "torch device, such as cpu or cuda:0."),
     Option("dtype", "float32", "float32, float64, bfloat16 or float16."),
-    Option("seed", "0", "seed of the untrained twin and of the shuffle."),
+    Option("seed", "0", "first seed of the untrained twins."),
+    Option("untrained-seeds", None, "untrained twins; without it 19 up to 10 million parameters, else 1."),
+    Option("controls", "all", "all, claim (only those that a claim names), or some: different-words,untrained."),
+    Option("clusters", "auto", "contexts that leave the jackknife together: auto, first-word, prefix or label."),
     Option("batch-size", "64", "contexts a forward."),
     Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
     Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
     Option("json", None, "write all results to this file."),
+    Option("activations", None, "judge activations captured elsewhere: a safetensors or npz file."),
+    Option("strict", None, "an inconclusive claim fails, and auto may not fall back to the embedded model.", True),
 )
 
 
@@ -65,10 +76,15 @@ class Settings:
     device: str
     dtype: str
     seed: int
+    untrained_seeds: int | None
+    controls: str | tuple[str, ...]
+    clusters: str
     batch_size: int
     baseline: str | None
     update: str | None
     json: str | None
+    activations: str | None
+    strict: bool
     trust_remote_code: bool
     explicit: frozenset[str]
 
@@ -117,13 +133,43 @@ def resolve_settings(
         device=values["device"] or "",
         dtype=values["dtype"] or "",
         seed=_whole_number("seed", values["seed"] or "", least=0),
+        untrained_seeds=None
+        if values["untrained-seeds"] is None
+        else _whole_number("untrained-seeds", values["untrained-seeds"], least=0),
+        controls=_controls(values["controls"] or ""),
+        clusters=_one_of("clusters", values["clusters"] or "", CLUSTERINGS),
         batch_size=_whole_number("batch-size", values["batch-size"] or "", least=1),
         baseline=values["baseline"],
         update=update,
         json=values["json"],
+        activations=values["activations"],
+        strict=_switch("strict", values["strict"]),
         trust_remote_code=trust_remote_code,
         explicit=frozenset(explicit),
     )
+
+
+def _controls(text: str) -> str | tuple[str, ...]:
+    """Read ``all``, ``claim`` or a list of controls."""
+    if text in ("all", "claim"):
+        return text
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        _one_of("controls", name, CONTROLS)
+    return names
+
+
+def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        raise SettingsError(f"--qkv-{name} {text!r} is not known; allowed: {', '.join(allowed)}.")
+    return text
+
+
+def _switch(name: str, text: str | None) -> bool:
+    value = (text or "no").lower()
+    if value not in (*_YES, *_NO):
+        raise SettingsError(f"qkv_{name} {text!r} is neither yes nor no; mend it.")
+    return value in _YES
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

@@ -14,8 +14,8 @@ from qkvcheck.similarity import row_similarities, summarise_group, unit_columns
 DISTINCT_TOLERANCE = 1e-5
 
 
-def distinct_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
-    """Return the indices of the first of each set of equal rows, in order.
+def first_equal_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
+    """Return, for each row, the index of the first row that equals it (its own if there is none before).
 
     Two rows count as one if their cosine is at least ``1 - tolerance``: a causal model gives two sentences
     with the same left prefix the same row.
@@ -30,11 +30,24 @@ def distinct_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np
     same = row_similarities(x) >= 1.0 - tolerance
     empty = ~np.any(x, axis=1)
     same |= np.logical_and.outer(empty, empty)
-    kept: list[int] = []
+    first = np.arange(len(same))
     for row in range(len(same)):
-        if not same[row, kept].any():
-            kept.append(row)
-    return np.array(kept, dtype=np.int64)
+        kept = np.flatnonzero(first[:row] == np.arange(row))
+        before = kept[same[row, kept]]
+        if len(before):
+            first[row] = before[0]
+    return first
+
+
+def distinct_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
+    """Return the indices of the first of each set of equal rows, in order; see `first_equal_rows`."""
+    first = first_equal_rows(x, tolerance=tolerance)
+    return np.flatnonzero(first == np.arange(len(first)))
+
+
+def observations(array: np.ndarray) -> np.ndarray:
+    """Return one row a context: for an array with a word axis, the row of its first word, the target."""
+    return array if array.ndim == 2 else array[:, 0]
 
 
 def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:

@@ -1,0 +1,171 @@
+"""Judging: an interval beside a threshold, and the controls beside the interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from qkvcheck.bounds import violation_rate
+from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
+from qkvcheck.comparing import Seeds, compare, compare_reference, qualifiers_of
+from qkvcheck.errors import ClaimError
+from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife, simultaneous_critical
+from qkvcheck.measured import distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, statistic_named
+from qkvcheck.offset import decompose
+from qkvcheck.polarisation import grade
+from qkvcheck.references import REFERENCES
+from qkvcheck.similarity import row_similarities
+from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
+
+
+def judge(
+    claim: Claim,
+    cell: Cell,
+    sample: Sample,
+    *,
+    family: Sequence[Cell] = (),
+    controls: Mapping[str, Sample | Seeds | str] | None = None,
+    qualifier: Sequence[str] = (),
+    minimum_distinct: int = MINIMUM_DISTINCT,
+) -> Verdict:
+    """Judge a claim in one cell: SUPPORTED if the whole interval clears the threshold, REFUTED if all of it misses.
+
+    Parameters
+    ----------
+    claim, cell : Claim, Cell
+        What is claimed, and where.
+    sample : Sample
+        What was captured.
+    family : sequence of Cell
+        Where the cell decides nothing, it and the others like it at its layer: their intervals hold all at once.
+    controls : mapping of str to Sample, Seeds or str
+        The same for each control, or why it could not be measured.
+    qualifier : sequence of str
+        Such as ``"stand-in"``.
+    minimum_distinct : int
+        With fewer distinct contexts than this the claim is NOT JUDGED.
+
+    Raises
+    ------
+    ClaimError
+        If the statistic is unknown, or an array holds NaN or infinite values.
+    """
+    statistic = statistic_named(claim.statistic, claim=claim.id)
+    rows = distinct_of(sample)
+    place = (cell.group, cell.measure)
+    obstacle = obstacle_to(claim, statistic, sample, rows, place, minimum_distinct)
+    common = {"n": rows.n, "n_distinct": rows.n_distinct, "cluster_kind": sample.cluster_kind}
+    if obstacle is not None:
+        return make_verdict(claim, cell, NOT_JUDGED, qualifier=tuple(qualifier), reason=obstacle, **common)
+    if statistic.counts:
+        decided = _count_violations(claim, rows, place)
+    else:
+        decided = _decide(claim, statistic, sample, cell, _places(cell, family))
+    evidence = {**_evidence(claim, rows, place), **decided.pop("evidence", {})}
+    verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided)
+    verdict = _with_poles(claim, verdict, evidence)
+    results = [
+        compare(claim, sample, verdict, name, control, minimum_distinct=minimum_distinct)
+        for name, control in (controls or {}).items()
+    ]
+    results += [compare_reference(claim, rows, verdict, name) for name in claim.controls if name in REFERENCES]
+    offset = _offset(claim, rows, place)
+    return replace(
+        verdict,
+        controls=tuple(results),
+        qualifier=(*qualifier, *verdict.qualifier, *qualifiers_of(verdict, results)),
+        evidence={**evidence, **offset},
+        offset_share=offset["offset"]["share"] if offset else None,
+    )
+
+
+def _places(cell: Cell, family: Sequence[Cell]) -> tuple[Place, ...]:
+    return tuple(sorted({(c.group, c.measure) for c in (cell, *family)}))
+
+
+def _decide(
+    claim: Claim, statistic: Statistic, sample: Sample, cell: Cell, places: tuple[Place, ...]
+) -> dict[str, Any]:
+    """Put the interval of the statistic beside the threshold."""
+    rows = distinct_of(sample)
+    own_place = (cell.group, cell.measure)
+    every = replicates_of(claim.statistic, rows, measured_places(claim, own_place), tuple(rows.clusters))
+    own = every[own_place]
+    if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
+        raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
+    together = cell.role == FAMILY and len(places) > 1
+    beside = [every[place] for place in places]
+    critical = simultaneous_critical(beside, scale=statistic.scale) if together else None
+    estimate = jackknife(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
+    assert claim.threshold is not None  # exact claims are judged by their conditions
+    verdict = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}[stands(claim, estimate.low, estimate.high)]
+    needed = (
+        contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.scale)
+        if verdict == INCONCLUSIVE
+        else None
+    )
+    graded = claim.statistic == "variance" and claim.axis == "dimensions"
+    return {
+        "verdict": verdict,
+        "estimate": estimate.value,
+        "plug_in": estimate.plug_in,
+        "low": estimate.low,
+        "high": estimate.high,
+        "level": LEVEL,
+        "simultaneous": together,
+        "n_needed": needed,
+        "clusters": estimate.clusters,
+        "grade": grade(estimate.low) if graded else None,
+        "evidence": {
+            "standard_error": estimate.standard_error,
+            "effective_contexts": effective_contexts(rows.labels[0]),
+        },
+    }
+
+
+def _count_violations(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
+    """Count the contexts that miss the threshold, and bound their rate exactly."""
+    fresh, reference_rows = (part[0] for part in parts_of(rows.arrays, place, rows))
+    means = row_similarities(fresh, reference_rows, measure=place[1]).mean(axis=1)
+    rate = violation_rate(int(sum(not meets(claim, float(mean)) for mean in means)), len(means))
+    allowed = float(claim.settings.get("rate", 0.05))
+    verdict = SUPPORTED if rate.high < allowed else REFUTED if rate.low >= allowed else INCONCLUSIVE
+    text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {rate.confidence:.0%} confidence "
+    text += f"at least {rate.low:.1%}" if rate.violations else f"fewer than {rate.high:.1%}"
+    return {
+        "verdict": verdict,
+        "estimate": float(means.min()),
+        "plug_in": float(means.min()),
+        "reason": f"{text} of such contexts do",
+        "evidence": {"violations": asdict(rate), "allowed_rate": allowed, "means": [float(m) for m in means]},
+    }
+
+
+def _with_poles(claim: Claim, verdict: Verdict, evidence: Mapping[str, Any]) -> Verdict:
+    """Refute what needs two poles where one is missing; the shares are shown either way."""
+    share = claim.settings.get("pole_share")
+    if share is None:
+        return verdict
+    low, high = evidence["share_low"], evidence["share_high"]
+    text = f"{low:.1%} of pairs below -0.5, {high:.1%} above 0.5"
+    if min(low, high) < share:
+        return replace(verdict, verdict=REFUTED, n_needed=None, reason=f"not both poles present: {text}")
+    if abs(verdict.estimate or 0.0) < claim.settings.get("equally_common_below", 0.0):
+        text = f"about equally common: {text}"
+    return replace(verdict, reason=text)
+
+
+def _evidence(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
+    return dict(evidence_of(rows, place)) if claim.axis == "dimensions" and len(rows.arrays) == 1 else {}
+
+
+def _offset(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
+    """Return how much of the mean squared cosine is mean offset."""
+    if claim.axis != "dimensions" or len(rows.arrays) != 1 or place[1] != "cosine":
+        return {}
+    found = decompose(*parts_of(rows.arrays, place, rows)[0])
+    return {"offset": {**asdict(found), "share": found.share}}

@@ -1,0 +1,209 @@
+"""Samples: what experiments measure of one model, captured when first asked for and then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from qkvcheck.activations import Activations
+from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
+from qkvcheck.contexts import ContextSet, clusters_of, match_positions
+from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.errors import NotCapturedError
+from qkvcheck.models import HookedModel
+from qkvcheck.sampling import draw_contexts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is sampled, apart from the model.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        Zero-based layers.
+    words : mapping of str to sequence of str
+        Word lists ``pronouns`` and ``others`` of the claims file.
+    fresh_count, fresh_seed : int
+        How many contexts to draw that nobody picked, and from which seed.
+    clusters : str
+        As `qkvcheck.contexts.clusters_of` takes it.
+    batch_size : int
+        Contexts a forward.
+    """
+
+    layers: tuple[int, ...]
+    words: Mapping[str, Sequence[str]]
+    fresh_count: int = 59
+    fresh_seed: int = 0
+    clusters: str = "auto"
+    batch_size: int = BATCH_SIZE
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a control departs from the target.
+
+    Attributes
+    ----------
+    change : callable or None
+        What is done to a set of contexts before it is captured.
+    position : str
+        ``"target"``, or ``"preceding"`` for the token before it.
+    refused : mapping of str to str
+        Measurements that make no sense under it, and why.
+    """
+
+    change: Callable[[ContextSet], ContextSet] | None = None
+    position: str = TARGET
+    refused: Mapping[str, str] | None = None
+
+
+class Samples:
+    """What experiments measure of one model, captured when first asked for and then kept.
+
+    Parameters
+    ----------
+    hooked : HookedModel
+        The model.
+    contexts : ContextSet
+        The corpus.
+    plan : Plan
+        Layers, words, fresh contexts.
+    variant : Variant
+        How a control departs from the target.
+    """
+
+    def __init__(
+        self, hooked: HookedModel, contexts: ContextSet, plan: Plan, *, variant: Variant | None = None
+    ) -> None:
+        self.hooked = hooked
+        self.contexts = contexts
+        self.plan = plan
+        self._variant = variant or Variant()
+        self._grids: dict[str, Activations] = {}
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Zero-based layers that are captured."""
+        return self.plan.layers
+
+    def beside(self, hooked: HookedModel) -> Samples:
+        """Return the same samples of another model."""
+        return Samples(hooked, self.contexts, self.plan, variant=self._variant)
+
+    def under(self, variant: Variant, *, contexts: ContextSet | None = None) -> Samples:
+        """Return the samples of the same model under a control's variant."""
+        return Samples(self.hooked, contexts or self.contexts, self.plan, variant=variant)
+
+    def at_layers(self, layers: Sequence[int]) -> Samples:
+        """Return the same samples at other layers."""
+        return Samples(self.hooked, self.contexts, replace(self.plan, layers=tuple(layers)), variant=self._variant)
+
+    @cached_property
+    def everywhere(self) -> Activations:
+        """Every position of every context, right-padded: (context, layer, token, width)."""
+        return self._capture(self.contexts, ALL)
+
+    @cached_property
+    def target(self) -> Activations:
+        """The target of every context: (context, layer, width)."""
+        return self._capture(self.contexts, self._variant.position)
+
+    @cached_property
+    def preceding(self) -> Activations:
+        """The token before the target of every context: (context, layer, width)."""
+        return self._capture(self.contexts, PRECEDING)
+
+    @cached_property
+    def fresh(self) -> Activations:
+        """The target in contexts that nobody picked: (context, layer, width)."""
+        self._refuse("fresh")
+        drawn = draw_contexts(
+            self.hooked.encoder,
+            count=self.plan.fresh_count,
+            rng=np.random.default_rng(self.plan.fresh_seed),
+            target=self.contexts.target,
+            target_id=self.contexts.target_id,
+            exclude=frozenset(context.prefix for context in self.contexts.contexts),
+        )
+        return self._capture(drawn, self._variant.position)
+
+    @cached_property
+    def matched(self) -> tuple[Activations, Activations]:
+        """Target and preceding token of the balanced corpus, each position equally often in both."""
+        self._refuse("matched")
+        balanced = encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=" her")
+        target_rows, preceding_rows = match_positions(balanced)
+        # The clusters are those of the whole corpus, so that both arms name them alike.
+        clusters, kind = clusters_of(balanced, self.plan.clusters)
+        arms = []
+        for rows, position in ((target_rows, TARGET), (preceding_rows, PRECEDING)):
+            captured = self._capture(balanced.subset(rows), position)
+            provenance = {**captured.provenance, "clusters": kind}
+            arms.append(replace(captured, clusters=tuple(clusters[row] for row in rows), provenance=provenance))
+        return arms[0], arms[1]
+
+    def words(self, subset: str = "") -> Activations:
+        """Each context continued with each word: (context, layer, word, width); the target is word 0.
+
+        Parameters
+        ----------
+        subset : {"", "pronouns", "others"}
+            Which word list; empty for both.
+        """
+        self._refuse("words")
+        if subset not in self._grids:
+            grid = self._word_grid
+            keep = grid.subsets[subset] if subset else tuple(range(grid.values.shape[2]))
+            taken = np.take(grid.values, keep, axis=2)
+            whole = subset == ""
+            self._grids[subset] = grid if whole else replace(grid, values=taken, subsets={})
+        return self._grids[subset]
+
+    @cached_property
+    def generic_removed(self) -> Activations:
+        """The target less the mean of all other words in the same contexts: (context, layer, width).
+
+        One mean over words and contexts is taken off every row: what is left of the offset is the token's own.
+        """
+        self._refuse("words")
+        values = self.words().values.astype(np.float64)
+        generic = values[:, :, 1:].mean(axis=(0, 2))
+        target = self.target
+        recipe = f"{target.provenance.get('recipe')} less the generic mean of {self.words().provenance.get('recipe')}"
+        return replace(
+            target,
+            values=(target.values - generic).astype(np.float32),
+            provenance={**target.provenance, "recipe": recipe},
+        )
+
+    @cached_property
+    def _word_grid(self) -> Activations:
+        every = [*self.plan.words["pronouns"], *self.plan.words["others"]]
+        listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]
+        grid = capture_words(self.hooked, self.contexts, listed, layers=self.layers, batch_size=self.plan.batch_size)
+        subsets = {
+            name: tuple(listed.index(word) for word in words if word in listed)
+            for name, words in self.plan.words.items()
+        }
+        return self._clustered(replace(grid, subsets=subsets), self.contexts)
+
+    def _refuse(self, what: str) -> None:
+        reason = (self._variant.refused or {}).get(what)
+        if reason is not None:
+            raise NotCapturedError(reason)
+
+    def _capture(self, contexts: ContextSet, positions: str) -> Activations:
+        changed = contexts if self._variant.change is None else self._variant.change(contexts)
+        captured = capture(
+            self.hooked, changed, layers=self.layers, positions=positions, batch_size=self.plan.batch_size
+        )
+        return self._clustered(captured, contexts)
+
+    def _clustered(self, captured: Activations, contexts: ContextSet) -> Activations:
+        clusters, kind = clusters_of(contexts, self.plan.clusters)
+        return replace(captured, clusters=clusters, provenance={**captured.provenance, "clusters": kind})

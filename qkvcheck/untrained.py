@@ -1,0 +1,190 @@
+"""Untrained: the same measurements in networks of the same shape with freshly drawn weights, one a seed.
+
+What they show as well, training did not make. Nineteen seeds tell how far a further one would lie; a single one only
+tells whether it meets the same criterion. Their numbers are kept on disk, so that they cost once: a number is
+found again only if weights' recipe, contexts, layers, statistic, libraries and this package's own code are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from qkvcheck.activations import Activations
+from qkvcheck.documents import write_document
+from qkvcheck.measurement import Sample
+from qkvcheck.models import untrained_twin
+from qkvcheck.samples import Samples
+
+Captured = Activations | tuple[Activations, ...]
+"""What a statistic takes: one capture, or several of them."""
+
+LARGE = 10_000_000
+"""Up to so many parameters 19 seeds are the default; above it one."""
+
+
+def default_seeds(parameters: int) -> int:
+    """Return how many untrained seeds a model of that size gets unless a run asks for another number."""
+    return 19 if parameters <= LARGE else 1
+
+
+def sample_of(captured: Captured, *, layer: int) -> Sample:
+    """Return what a statistic takes, from one or more captures at a layer."""
+    parts = captured if isinstance(captured, tuple) else (captured,)
+    clusters = tuple(part.clusters for part in parts if part.clusters is not None)
+    return Sample(
+        arrays=tuple(part.at(layer) for part in parts),
+        blocks=parts[0].blocks,
+        clusters=clusters if len(clusters) == len(parts) else None,
+        cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
+        subsets=parts[0].subsets,
+    )
+
+
+class Twins:
+    """Untrained twins of a model, one a seed, sampled when first asked for.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of the model under test.
+    seed : int
+        The first seed.
+    count : int
+        How many.
+    folder : Path or None
+        Where numbers are kept; None keeps none.
+    announce : callable, optional
+        Told of the progress.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        seed: int,
+        count: int,
+        folder: Path | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        self._samples = samples
+        own = samples.hooked.spec.untrained_seed
+        self.seeds = [s for s in range(seed, seed + count + 1) if s != own][:count]
+        self._folder = folder
+        self._announce = announce
+        self._made: dict[int, Samples] = {}
+
+    def samples(self, seed: int) -> Samples:
+        """Return the samples of one seed's twin."""
+        if seed not in self._made:
+            if self._announce is not None:
+                self._announce(f"untrained twin {len(self._made) + 1} of {len(self.seeds)}")
+            self._made[seed] = self._samples.beside(untrained_twin(self._samples.hooked, seed=seed))
+        return self._made[seed]
+
+    def identity(self, seed: int) -> list[Any]:
+        """Return what decides the weights of one seed's twin."""
+        return [seed, *self._shape]
+
+    @cached_property
+    def _shape(self) -> list[Any]:
+        hooked = self._samples.hooked
+        versions = [metadata.version(name) for name in ("torch", "transformers", "numpy")]
+        config = json.loads(hooked.model.config.to_json_string(use_diff=False))
+        config.pop("_name_or_path", None)
+        return [versions, config, hooked.dtype, str(hooked.device), hooked.layout.family]
+
+    def recall(self, key: list[Any]) -> tuple[Path | None, Any]:
+        """Return where a number is kept, and the number if it is there."""
+        if self._folder is None:
+            return None, None
+        name = hashlib.sha256(json.dumps([_own_code(), *key], sort_keys=True, default=str).encode()).hexdigest()
+        path = self._folder / f"untrained-{name}.json"
+        try:
+            return path, json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return path, None
+
+
+class Untrained:
+    """A measurement in untrained twins; what a claim's check gets as its control ``untrained``.
+
+    Parameters
+    ----------
+    twins : Twins
+        The networks.
+    choose : callable
+        Takes from a model's samples what is measured.
+    """
+
+    def __init__(self, twins: Twins, choose: Callable[[Samples], Captured]) -> None:
+        self.twins = twins
+        self.choose = choose
+
+    def at(self, layer: int, captured: Captured) -> UntrainedSeeds:
+        """Return the measurement at a layer; `captured` is the trained network's."""
+        return UntrainedSeeds(self, layer, captured)
+
+
+class UntrainedSeeds:
+    """A measurement in untrained twins at one layer (see `qkvcheck.comparing.Seeds`)."""
+
+    def __init__(self, untrained: Untrained, layer: int, captured: Captured) -> None:
+        self._untrained = untrained
+        self._layer = layer
+        parts = captured if isinstance(captured, tuple) else (captured,)
+        self._recipe = [part.provenance.get("recipe") for part in parts]
+        self._clusters = [part.clusters for part in parts]
+        self._sampled: dict[int, Sample] = {}
+
+    @property
+    def count(self) -> int:
+        """How many seeds there are."""
+        return len(self._untrained.twins.seeds)
+
+    def measure(self, what: str, compute: Callable[[Sample], Any], *, first: int | None = None) -> list[Any]:
+        """Return what `compute` (named `what`) finds in each seed's sample, or in the `first` few; plain data."""
+        twins = self._untrained.twins
+        found = []
+        for seed in twins.seeds[:first]:
+            key = [twins.identity(seed), what, self._layer, self._recipe, self._clusters, _code(self._untrained.choose)]
+            # A capture without a recipe can't be told from another.
+            path, kept = twins.recall(key) if all(self._recipe) else (None, None)
+            if kept is None:
+                kept = compute(self._sample(seed))
+                if path is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_document(path, kept)
+            found.append(kept)
+        return found
+
+    def _sample(self, seed: int) -> Sample:
+        if seed not in self._sampled:
+            captured = self._untrained.choose(self._untrained.twins.samples(seed))
+            self._sampled[seed] = sample_of(captured, layer=self._layer)
+        return self._sampled[seed]
+
+
+def _code(function: Callable[..., Any]) -> list[str]:
+    """Return what a function does, as far as its code tells."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return [repr(function)]
+    cells = [repr(cell.cell_contents) for cell in (function.__closure__ or ())]
+    return [code.co_code.hex(), repr(code.co_consts), repr(code.co_names), *cells]
+
+
+@cache
+def _own_code() -> str:
+    """Return a hash of this package's code: another version computes its numbers anew."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(os.fsencode(path.relative_to(folder)) + path.read_bytes())
+    return digest.hexdigest()
