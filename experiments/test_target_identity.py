@@ -14,6 +14,7 @@ def test_token_overwhelms_the_context(claim, samples, controls):
 @pytest.mark.claim(id="P6n")
 def test_target_differs_from_the_preceding_token(claim, contexts, samples, controls):
     """Var(cos) at the target is at least 0.05 above that at the token before it, positions matched."""
+    matched = samples.matched
     if contexts.target != " her":
         claim.not_judged(f"the balanced corpus holds ' her', and the target is {contexts.target!r}")
-    claim.check(samples.matched, controls=controls.of(lambda s: s.matched))
+    claim.check(matched, controls=controls.of(lambda s: s.matched))

@@ -14,6 +14,7 @@ from qkvcheck.controls import Control, Controls
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.judging import judge
 from qkvcheck.measurement import Sample
+from qkvcheck.referee import Submission
 from qkvcheck.session import Session
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import STAND_IN, Verdict, judge_conditions, not_judged
@@ -45,7 +46,7 @@ class ClaimCheck:
         *,
         session: Session,
         run: Mapping[str, Any],
-        usual_controls: Callable[[], Controls],
+        usual_controls: Callable[[], Controls | Submission],
         conclude: Callable[[Finding], None],
     ) -> None:
         self.claim = claim

@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
-from qkvcheck.errors import QkvcheckError
+from qkvcheck.errors import CaptureError, ClaimError, QkvcheckError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +39,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(run=_doctor)
+    explain = commands.add_parser(
+        "explain",
+        help="the whole story of one verdict, from a result file",
+        description="Tell everything that is known of one verdict: claim, estimate, interval, controls and what they "
+        "say, evidence. The result file is what pytest wrote with --qkv-json. Without a key the verdicts are listed.",
+        epilog="example: qkvcheck explain P3a-L06-QQ results.json",
+    )
+    explain.add_argument("key", nargs="?", help="such as P3a-L06-QQ")
+    explain.add_argument("results", help="what --qkv-json wrote")
+    explain.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    explain.set_defaults(run=_explain)
+    compare = commands.add_parser(
+        "compare",
+        help="how far a file of activations is from our own capture of the same contexts",
+        description="Capture the corpus on a model, and tell for every layer and block of the file how far its rows "
+        "are from ours. The file's form is in docs/referee.md. Exit status 1 if a difference passes the tolerance.",
+        epilog="example: qkvcheck compare theirs.npz --model gpt2",
+    )
+    compare.add_argument("file", help="safetensors or npz")
+    compare.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
+    compare.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
+    compare.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
+    compare.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    compare.add_argument(
+        "--tolerance", type=float, default=1e-4, help="relative to a block's root mean square; default: 1e-4"
+    )
+    compare.add_argument("--json", action="store_true", help="print the differences as JSON")
+    compare.set_defaults(run=_compare)
     return parser
 
 
@@ -52,6 +81,66 @@ def _doctor(options: argparse.Namespace) -> int:
         for check in checks:
             print(f"{check.name:<{wide}}  {check.found}")
     return 0 if all(check.healthy for check in checks) else 1
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from qkvcheck.controls import SAYS
+    from qkvcheck.report import explain_lines, label
+    from qkvcheck.results import read_results
+
+    run, findings = read_results(options.results)
+    by_key = {finding.verdict.key: finding for finding in findings}
+    if options.key is None:
+        for key, finding in by_key.items():
+            print(f"{key:<26} {label(finding)}")
+        return 0
+    if options.key not in by_key:
+        near = get_close_matches(options.key, by_key, n=3, cutoff=0.3)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise ClaimError(f"{options.results!r} holds no verdict {options.key!r} (it holds {len(by_key)}{hint}).")
+    finding = by_key[options.key]
+    if options.json:
+        print(json.dumps(finding.to_dict(), indent=1, sort_keys=True))
+    else:
+        print("\n".join(explain_lines(finding, run, says=SAYS)))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from qkvcheck.capture import capture
+    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.drift import drifts, first_moved
+    from qkvcheck.models import load_model
+    from qkvcheck.referee import read_submission
+
+    submission = read_submission(options.file)
+    corpus = read_corpus(options.corpus)
+    hooked = load_model(options.model, tokenizer=options.tokenizer)
+    contexts = encode_corpus(corpus, hooked.encoder, target=options.target)
+    if submission.texts is not None and list(submission.texts) != [c.text for c in contexts.contexts]:
+        raise CaptureError(f"{options.file!r} holds other sentences than the corpus {corpus.name!r}; name its corpus.")
+    ours = capture(hooked, contexts, layers=submission.layers)
+    found = drifts(ours, submission.target)
+    moved = first_moved(found, tolerance=options.tolerance)
+    if options.json:
+        print(json.dumps({"equal": moved is None, "differences": [asdict(drift) for drift in found]}, indent=1))
+        return int(moved is not None)
+    print(f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {corpus.name}, layers zero-based")
+    print(f"{'layer':>5} {'block':>5} {'least cosine':>13} {'largest':>10} {'relative':>10}")
+    for drift in found:
+        print(
+            f"{drift.layer:5d} {drift.block:>5} {drift.least_cosine:13.9f} {drift.largest:10.2e} {drift.relative:10.2e}"
+        )
+    if moved is None:
+        print(f"The same within {options.tolerance:g} of the size of the numbers.")
+        return 0
+    print(
+        f"DIFFERENT: first in {moved.block} of layer {moved.layer}, by {moved.relative:.2g} of the size of the numbers "
+        f"(tolerance {options.tolerance:g})."
+    )
+    return 1
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qkvcheck.contexts import ContextSet
     from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
+    from qkvcheck.referee import Submission
     from qkvcheck.report import Line
     from qkvcheck.samples import Samples
     from qkvcheck.session import Session
@@ -108,6 +109,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     from qkvcheck.report import asked_line
 
     s = session.settings
+    if s.activations is not None:
+        return f"qkvcheck: activations {s.activations}"
     return asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers)
 
 
@@ -209,33 +212,46 @@ def _needs_model(session: pytest.Session) -> bool:
 
 
 @pytest.fixture(scope="session")
-def qkv_model(pytestconfig: pytest.Config) -> HookedModel:
+def qkv_model(pytestconfig: pytest.Config) -> HookedModel | Submission:
     """The hooked model under test; override it with `qkvcheck.from_model(model, tokenizer)` for one of your own."""
-    return pytestconfig.stash[_session_key].hooked
+    session = pytestconfig.stash[_session_key]
+    return session.hooked if session.submission is None else session.submission
 
 
 @pytest.fixture(scope="session")
-def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel) -> ContextSet:
+def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission) -> ContextSet | Submission:
     """The corpus, tokenised for the model, with the target found in each context."""
+    from qkvcheck.referee import Submission
+
+    if isinstance(qkv_model, Submission):
+        return qkv_model
     return pytestconfig.stash[_session_key].contexts_for(qkv_model)
 
 
 @pytest.fixture(scope="session")
-def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples:
-    """What experiments measure of the model: the target, the token before it, fresh contexts, other words."""
+def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples | Submission:
+    """What experiments measure: the target, the token before it, fresh contexts, other words."""
+    from qkvcheck.referee import Submission
+
+    if isinstance(qkv_model, Submission):
+        return qkv_model
     session = request.config.stash[_session_key]
     return session.samples_of(qkv_model, contexts, layers=_layers_of(request.session.items))
 
 
 @pytest.fixture(scope="session")
-def activations(samples: Samples) -> Activations:
+def activations(samples: Samples | Submission) -> Activations:
     """The target's queries, keys and values in every context: (context, layer, width)."""
     return samples.target
 
 
 @pytest.fixture(scope="session")
-def controls(pytestconfig: pytest.Config, samples: Samples) -> Controls:
+def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Controls | Submission:
     """The controls: the same measurements where a claim should not hold."""
+    from qkvcheck.referee import Submission
+
+    if isinstance(samples, Submission):
+        return samples
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
 
     def announce(text: str) -> None:
@@ -248,11 +264,15 @@ def controls(pytestconfig: pytest.Config, samples: Samples) -> Controls:
 
 
 @pytest.fixture(scope="session")
-def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel, contexts: ContextSet) -> dict[str, Any]:
+def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission, contexts: ContextSet) -> dict[str, Any]:
     """What a result says of this run: model, corpus, versions, settings."""
-    from qkvcheck.session import describe_run
+    from qkvcheck.referee import Submission
+    from qkvcheck.session import describe_referee, describe_run
 
-    return describe_run(pytestconfig.stash[_session_key], qkv_model, contexts)
+    session = pytestconfig.stash[_session_key]
+    if isinstance(qkv_model, Submission):
+        return describe_referee(session, qkv_model)
+    return describe_run(session, qkv_model, contexts)
 
 
 @pytest.fixture
@@ -314,6 +334,22 @@ def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bo
 
 _run_key = pytest.StashKey[str]()
 _notes_key = pytest.StashKey["list[Line]"]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Don't judge a claim whose measurement makes no sense here, or is not in the file that is judged."""
+    __tracebackhide__ = True
+    from qkvcheck.errors import NotCapturedError
+
+    try:
+        return (yield)
+    except NotCapturedError as error:
+        check = pyfuncitem.funcargs.get("claim")
+        if check is None or not hasattr(check, "not_judged"):
+            raise
+        reason = str(error)
+    check.not_judged(reason)
 
 
 # Outcomes -----------------------------------------------------------------------------------------

@@ -217,6 +217,12 @@ def properties_of(finding: Finding) -> list[tuple[str, str]]:
 
 def _measured(run: Mapping[str, Any]) -> list[Line]:
     model, corpus, settings = run["model"], run["corpus"], run["settings"]
+    if not corpus["positions"]:
+        shape = " x ".join(map(str, corpus["padded_shape"]))
+        return [
+            Line(f"judged    {model['spec']} ({model['source']}), sha256 {model['fingerprint'][:12]}", "bold"),
+            Line(f"          {shape} at layers {', '.join(map(str, settings['layers']))} (zero-based)"),
+        ]
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
     shape = " x ".join(map(str, corpus["padded_shape"]))
     layers = ", ".join(map(str, settings["layers"]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from qkvcheck.baseline import Finding
 from qkvcheck.documents import write_document
+from qkvcheck.errors import ClaimError
+from qkvcheck.verdicts import Verdict, verdict_from_dict
 
 SCHEMA = "qkvcheck/results/1"
 
@@ -32,3 +35,41 @@ def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dic
 def write_results(path: str | Path, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:
     """Write a run as JSON, the whole file or nothing."""
     write_document(Path(path), results_document(run, findings))
+
+
+def read_results(path: str | Path) -> tuple[dict[str, Any], list[Finding]]:
+    """Read a result file back.
+
+    Returns
+    -------
+    run : dict
+        Model, corpus, versions, settings.
+    findings : list of Finding
+        Sorted by key.
+
+    Raises
+    ------
+    ClaimError
+        If the file can't be read or is no result file.
+    """
+    try:
+        data = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ClaimError(
+            f"results {str(path)!r} can't be read ({error.strerror}); write them with --qkv-json."
+        ) from None
+    except ValueError as error:
+        raise ClaimError(f"results {str(path)!r} are not JSON ({error}); write them anew with --qkv-json.") from None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise ClaimError(f"results {str(path)!r} are not of schema {SCHEMA!r}; write them anew with --qkv-json.")
+    verdicts = data.pop("verdicts")
+    known = set(Verdict.__dataclass_fields__)
+    findings = [
+        Finding(
+            verdict_from_dict({name: value for name, value in entry.items() if name in known}),
+            entry["recorded"],
+            entry["change"],
+        )
+        for entry in verdicts
+    ]
+    return data, findings

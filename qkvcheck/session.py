@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qkvcheck.baseline import Baseline
     from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
+    from qkvcheck.referee import Submission
     from qkvcheck.samples import Samples
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
@@ -54,6 +55,9 @@ class Session:
     @property
     def layers(self) -> tuple[int, ...]:
         """The layers asked for, else those of the claims file, else layer 6 (zero-based)."""
+        if self.submission is not None:
+            held = self.submission.layers
+            return tuple(layer for layer in self.settings.layers or held if layer in held)
         if self.settings.layers is not None:
             return self.settings.layers
         return self.claims.layers if self.claims else (DEFAULT_LAYER,)
@@ -81,6 +85,14 @@ class Session:
         from qkvcheck.capture import check_layers
 
         self._announce = announce
+        if self.submission is not None:
+            missing = sorted(set(layers) - set(self.submission.layers))
+            if missing:
+                raise SettingsError(
+                    f"{self.submission.name} holds no layer {missing[0]} (zero-based), which an experiment names; it "
+                    f"holds {', '.join(map(str, self.submission.layers))}."
+                )
+            return
         if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
             raise SettingsError(
                 "--qkv-strict: auto would fall back to the embedded model, a stand-in; name the model with --qkv-model "
@@ -89,6 +101,15 @@ class Session:
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
+
+    @cached_property
+    def submission(self) -> Submission | None:
+        """The activations captured elsewhere that are to be judged, if any were named."""
+        if self.settings.activations is None:
+            return None
+        from qkvcheck.referee import read_submission
+
+        return read_submission(self.settings.activations)
 
     @cached_property
     def hooked(self) -> HookedModel:
@@ -189,7 +210,6 @@ def _file_part(name: str) -> str:
 def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:
     """Return what a result has to say of its run: model, corpus, versions, settings; plain data."""
     seen = audit(contexts)
-    settings = session.settings
     return {
         "model": {
             "spec": str(hooked.spec),
@@ -215,11 +235,26 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
             "unseen_tokens": seen.unseen_tokens,
             "padded_shape": [*seen.padded_shape, sum(part.stop - part.start for part in hooked.blocks.values())],
         },
+        **_describe_settings(session, device=hooked.device.type, dtype=hooked.dtype),
+    }
+
+
+def describe_referee(session: Session, submission: Submission) -> dict[str, Any]:
+    """Return what a result has to say of activations captured elsewhere, in the same form."""
+    from qkvcheck.referee import describe_submission
+
+    dtype = str(submission.target.values.dtype)
+    return {**describe_submission(submission), **_describe_settings(session, device="unknown", dtype=dtype)}
+
+
+def _describe_settings(session: Session, *, device: str, dtype: str) -> dict[str, Any]:
+    settings = session.settings
+    return {
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
         "settings": {
             "layers": list(session.layers),
-            "device": hooked.device.type,
-            "dtype": hooked.dtype,
+            "device": device,
+            "dtype": dtype,
             "seed": settings.seed,
             "controls": settings.controls if isinstance(settings.controls, str) else list(settings.controls),
             "clusters": settings.clusters,
