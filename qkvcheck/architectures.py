@@ -32,12 +32,15 @@ class Layout:
         Attribute path of the fused projection, from a layer.
     fingerprint_fields : tuple of str
         Configuration fields that change what is computed.
+    norm : str
+        Attribute path of the layer norm before the projection, from a layer.
     """
 
     family: str
     layers: str
     projection: str
     fingerprint_fields: tuple[str, ...]
+    norm: str
 
     def depth(self, model: Any) -> int:
         """Return the number of layers of a loaded model."""
@@ -47,6 +50,15 @@ class Layout:
         """Return the module whose output is the fused Q | K | V of a layer (zero-based)."""
         module: torch.nn.Module = attrgetter(self.projection)(attrgetter(self.layers)(model.base_model)[layer])
         return module
+
+    def weights_alone(self, model: Any, layer: int) -> torch.Tensor:
+        """Return what the projection of a layer puts out for the bias of the norm before it: no token enters."""
+        import torch
+
+        norm = attrgetter(self.norm)(attrgetter(self.layers)(model.base_model)[layer])
+        with torch.inference_mode():
+            alone: torch.Tensor = self.projection_module(model, layer)(norm.bias[None])[0]
+        return alone
 
     def blocks(self, config: Any) -> dict[str, slice]:
         """Return where Q, K and V stand in the last axis of the projection's output."""
@@ -74,6 +86,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "scale_attn_by_inverse_layer_idx",
             "reorder_and_upcast_attn",
         ),
+        norm="ln_1",
     ),
 }
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from qkvcheck.baseline import Finding, compare
+from qkvcheck.beyond import judge_against_untrained, judge_layers
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, cells
 from qkvcheck.comparing import Seeds
 from qkvcheck.controls import Control, Controls
@@ -55,7 +56,12 @@ class ClaimCheck:
         self._run = run
         self._usual_controls = usual_controls
         self._conclude = conclude
+        self._evidence: dict[str, Any] = {}
         self._qualifier = (STAND_IN,) if run["model"]["stand_in"] else ()
+
+    def beside(self, **evidence: Any) -> None:
+        """Add plain data to the evidence of the verdict that is still to come."""
+        self._evidence.update(evidence)
 
     def check(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
         """Judge the claim on captured activations; without `controls`, those of the target are taken.
@@ -82,6 +88,46 @@ class ClaimCheck:
             minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
         )
         self._hand_on(verdict)
+
+    def check_layers(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
+        """Judge the claim at every captured layer at once: it holds if it does at each layer that can be judged.
+
+        Parameters
+        ----------
+        captured : Activations
+            The target at many layers.
+        controls : mapping of str to Activations, optional
+            Of them ``untrained`` is shown layer by layer.
+        """
+        __tracebackhide__ = True
+        twins = controls["untrained"] if controls is not None and "untrained" in set(controls) else None
+        self._hand_on(
+            judge_layers(
+                self.claim,
+                self.cell,
+                captured,
+                untrained=twins if isinstance(twins, Untrained) else None,
+                qualifier=self._qualifier,
+            )
+        )
+
+    def against_untrained(self, captured: Captured, *, controls: Mapping[str, Control]) -> None:
+        """Judge by the difference from untrained seeds: the interval in which a further seed would leave it.
+
+        Parameters
+        ----------
+        captured : Activations
+            What the claim's statistic takes.
+        controls : mapping of str to Activations
+            Of them ``untrained`` is taken.
+        """
+        __tracebackhide__ = True
+        control = self._control(controls, "untrained", captured)
+        self._hand_on(
+            judge_against_untrained(
+                self.claim, self.cell, _sample_at(captured, self.cell.layer), control, qualifier=self._qualifier
+            )
+        )
 
     def _family(self) -> list[Cell]:
         """Return the cells that share simultaneous intervals with this one."""
@@ -114,6 +160,8 @@ class ClaimCheck:
 
     def _hand_on(self, verdict: Verdict) -> None:
         __tracebackhide__ = True
+        if self._evidence:
+            verdict = replace(verdict, evidence={**verdict.evidence, **self._evidence})
         recording = self._session.settings.update == "all"
         baseline = None if recording else self._session.baseline_for(self._run)[0]
         self._conclude(compare(baseline, verdict))

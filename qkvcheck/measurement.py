@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from qkvcheck import statistics
+from qkvcheck.attribution import token_share
 from qkvcheck.errors import ClaimError
 from qkvcheck.jackknife import LOGARITHM, RAW, WIDENING, Replicates, Scale, merge_labels
 from qkvcheck.offset import decompose
@@ -184,6 +185,14 @@ def _collapse(array: np.ndarray, blocks: Mapping[str, slice], groups: Sequence[s
     return {g: after[g].mean_square / before[g].mean_square if before[g].mean_square > 0 else 0.0 for g in groups}
 
 
+def _above_values(
+    array: np.ndarray, blocks: Mapping[str, slice], groups: Sequence[str], measure: str
+) -> dict[str, float]:
+    """Return V of each group less V of the values' own."""
+    found = group_moments(scaled_columns(array), blocks, ["VV", *groups], measure=measure)
+    return {group: found[group].variance - found["VV"].variance for group in groups}
+
+
 def _first_group(compute: Callable[..., dict[str, float]], parts: Sequence[Part], measure: str) -> float:
     """Give a number that is computed for all groups together, of one group."""
     x, y = parts[0]
@@ -195,6 +204,10 @@ def _first_group(compute: Callable[..., dict[str, float]], parts: Sequence[Part]
 
 def _columns(compute: Callable[..., dict[str, float]], *, widening: float = WIDENING) -> Statistic:
     return Statistic(partial(_first_group, compute), together=compute, widening=widening)
+
+
+def _alone(_parts: Sequence[Part], _measure: str) -> float:
+    raise ClaimError("a difference of blocks needs all of them; measure it in a sample with Q, K and V.")
 
 
 def _difference(parts: Sequence[Part], measure: str) -> float:
@@ -231,6 +244,8 @@ STATISTICS: Mapping[str, Statistic] = {
         scale=LOGARITHM,
         widening=6.0,
     ),
+    "block_difference": Statistic(_alone, together=_above_values),
+    "token_share": Statistic(lambda parts, _measure: token_share(parts[0][0]), one_target=True),
     "least_row_mean": Statistic(
         lambda parts, measure: statistics.least_row_mean(parts[0][0], parts[1][0], measure=measure), counts=True
     ),

@@ -255,8 +255,10 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
 
     def announce(text: str) -> None:
-        with _announcing(pytestconfig) as say:
-            say(text)
+        reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and reporter.isatty:
+            with _announcing(pytestconfig) as say:
+                say(text)
 
     return pytestconfig.stash[_session_key].controls_of(
         samples, folder=None if cache is None else cache.mkdir("qkvcheck"), announce=announce

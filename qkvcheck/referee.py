@@ -34,6 +34,8 @@ _NOT_HELD = {
     "fresh": "contexts that nobody picked",
     "matched": "the balanced corpus",
     "generic_removed": "other words in the target's place",
+    "words_and_weights": "other words in the target's place",
+    "profile": "every layer",
     "contexts": "the sentences' tokens",
     "encoder": "a tokenizer",
     "model": "the model",

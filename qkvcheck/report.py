@@ -184,11 +184,34 @@ def explain_lines(finding: Finding, run: Mapping[str, Any], *, says: Mapping[str
             f"{parts['cross']:.4f} + co-variation {parts['residual']:.4f}; offset alone would give "
             f"{parts['offset_only']:.4f}.",
         ]
+    if "profile" in evidence:
+        lines += [
+            "",
+            "Layer by layer (intervals hold for all at once)",
+            *_table(_profile(evidence["profile"]), indent="  "),
+        ]
+    if "attribution" in evidence:
+        shares = ", ".join(
+            f"{name} {share:.0%}" for name, share in evidence["attribution"].items() if name != "top_share"
+        )
+        lines += ["", f"The target's energy: {shares}."]
+        lines += [f"The largest 1 % of the dimensions hold {evidence['attribution']['top_share']:.0%} of the offset."]
     if "histogram" in evidence:
         lines += ["", f"Similarities over {evidence['pairs']:,} pairs, from -1 to 1:", _bars(evidence["histogram"])]
     if "conditions" in evidence:
         lines += ["", *(f"  {'holds' if holds else 'FAILS'}  {text}" for text, holds in evidence["conditions"].items())]
     return lines
+
+
+def _profile(points: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    rows = []
+    for point in points:
+        text = point["reason"] or f"{point['estimate']:.4f} [{point['low']:.4f}, {point['high']:.4f}]"
+        if "untrained" in point:
+            seeds = point["untrained"]
+            text += f"; untrained {seeds['mean']:.4f} ({seeds['low']:.4f} to {seeds['high']:.4f})"
+        rows.append((f"layer {point['layer']}", text))
+    return rows
 
 
 def _bars(counts: Sequence[int], *, columns: int = 50) -> str:
@@ -407,7 +430,7 @@ def control_text(control: ControlResult) -> str:
     if control.kind == "reference":
         return f"{text} ({control.reason}; a line to read by)"
     if control.kind == "seeds" and control.seeds is not None and control.seeds > 1:
-        text += f", mean of {control.seeds} seeds; {control.passing} of them meet the criterion"
+        text += f", mean of {control.seeds} seeds (plug-in); {control.passing} of them meet the criterion"
     else:
         text += f", {'meets' if control.passes else 'misses'} the same criterion"
     if control.difference is not None and control.low is not None and control.high is not None:

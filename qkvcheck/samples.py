@@ -182,6 +182,27 @@ class Samples:
         )
 
     @cached_property
+    def words_and_weights(self) -> Activations:
+        """The words grid with one more word, what the weights put out alone: (context, layer, word, width)."""
+        grid, model = self.words(), self.hooked
+        alone = [
+            model.layout.weights_alone(model.model, layer).detach().to("cpu").float().numpy() for layer in self.layers
+        ]
+        last = np.broadcast_to(np.stack(alone)[None, :, None], (len(self.contexts), len(alone), 1, len(alone[0])))
+        recipe = f"{grid.provenance.get('recipe')} and the weights alone"
+        return replace(
+            grid,
+            values=np.concatenate([grid.values, last], axis=2),
+            subsets={},
+            provenance={**grid.provenance, "recipe": recipe},
+        )
+
+    @cached_property
+    def profile(self) -> Activations:
+        """The target at every layer: (context, layer, width)."""
+        return self.at_layers(range(self.hooked.depth)).target
+
+    @cached_property
     def _word_grid(self) -> Activations:
         every = [*self.plan.words["pronouns"], *self.plan.words["others"]]
         listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]

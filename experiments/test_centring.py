@@ -1,0 +1,46 @@
+"""B1, B2, B3, B7 and B8: what the poles are made of, and whose offset it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from qkvcheck.attribution import attribute
+
+
+@pytest.mark.claim(id="B1")
+def test_poles_collapse_under_centring(claim, samples, controls):
+    """Subtracting each dimension's mean takes at least two thirds of the mean squared cosine away."""
+    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+
+
+@pytest.mark.claim(id="B2")
+def test_poles_are_mean_offset(claim, samples, controls):
+    """At least nine tenths of the mean squared cosine is the product of two offsets."""
+    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+
+
+@pytest.mark.claim(id="B3")
+def test_poles_are_the_tokens_own(claim, samples, controls):
+    """V above 1/3 after the mean over other words in the same contexts is taken off."""
+    claim.check(samples.generic_removed, controls=controls.of(lambda s: s.generic_removed))
+
+
+@pytest.mark.claim(id="B7")
+def test_offset_is_the_tokens(claim, samples, contexts, controls):
+    """Of the offset at least half is the token's; the five shares of its energy go with the verdict."""
+    captured = samples.words_and_weights
+    claim.beside(
+        attribution=asdict(
+            attribute(captured.block(claim.cell.layer, claim.cell.group), np.array(contexts.target_indices))
+        )
+    )
+    claim.check(captured, controls=controls.of(lambda s: s.words_and_weights))
+
+
+@pytest.mark.claim(id="B8")
+def test_alike_beyond_what_all_words_share(claim, samples, controls):
+    """Mean row cosine above 0.5 after the mean over other words is taken off."""
+    claim.check(samples.generic_removed, controls=controls.of(lambda s: s.generic_removed))

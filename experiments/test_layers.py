@@ -1,0 +1,23 @@
+"""B4, B5 and B6: the poles from layer to layer, from block to block, and against untrained networks."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.claim(id="B4")
+def test_poles_stand_at_every_layer(claim, samples, controls):
+    """V above 4/9 at every layer, with intervals that hold for all layers at once."""
+    claim.check_layers(samples.profile, controls=controls.of(lambda s: s.profile))
+
+
+@pytest.mark.claim(id="B5")
+def test_queries_and_keys_against_values(claim, samples, controls):
+    """V of QQ and of KK at least 0.05 above V of VV, under the same deletions."""
+    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+
+
+@pytest.mark.claim(id="B6")
+def test_training_made_the_poles(claim, samples, controls):
+    """V at least 0.05 above that of any further untrained seed."""
+    claim.against_untrained(samples.target, controls=controls.of(lambda s: s.target))

@@ -1,0 +1,73 @@
+"""Profile: one statistic over the layers, with intervals that hold for all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from qkvcheck.jackknife import jackknife, simultaneous_critical
+from qkvcheck.measurement import Place, Sample, distinct, replicate, statistic_named, unjudgeable
+
+
+@dataclass(frozen=True)
+class LayerPoint:
+    """A statistic at one layer.
+
+    Attributes
+    ----------
+    layer : int
+        Zero-based.
+    estimate, low, high : float or None
+        With simultaneous bounds; None where nothing is judged.
+    n_distinct : int
+        Distinct contexts there.
+    reason : str or None
+        Why nothing is judged.
+    """
+
+    layer: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    n_distinct: int
+    reason: str | None = None
+
+
+def layer_profile(
+    samples: Sequence[tuple[int, Sample]], place: Place, *, statistic: str = "variance", minimum_distinct: int = 20
+) -> list[LayerPoint]:
+    """Return a statistic at every layer, with simultaneous (max-T) intervals over the layers that are judged.
+
+    Parameters
+    ----------
+    samples : sequence of (layer, Sample)
+        The same contexts at each layer.
+    place : (group, measure)
+        Where.
+    statistic : str
+        Its name.
+    minimum_distinct : int
+        At layer 0 a vector depends on token and position alone, so that few contexts are distinct; a layer with fewer
+        than this is not judged.
+    """
+    chosen = statistic_named(statistic, claim="layer profile")
+    points, found = [], {}
+    every = {layer: distinct(sample) for layer, sample in samples}
+    names = sorted({name for rows in every.values() for name in rows.clusters})
+    for layer, rows in every.items():
+        reason = unjudgeable(rows, [place], axis="dimensions")
+        if rows.n_distinct < minimum_distinct:
+            reason = f"{rows.n_distinct} distinct contexts of {rows.n}; at least {minimum_distinct} are needed"
+        points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))
+        if reason is None:
+            found[layer] = replicate(chosen, rows, [place], clusters=names)[place]
+    if not found:
+        return points
+    critical = simultaneous_critical(list(found.values()), scale=chosen.scale)
+    judged = []
+    for point in points:
+        if point.layer in found:
+            estimate = jackknife(found[point.layer], scale=chosen.scale, critical=critical, widening=chosen.widening)
+            point = replace(point, estimate=estimate.value, low=estimate.low, high=estimate.high)
+        judged.append(point)
+    return judged
