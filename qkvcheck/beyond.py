@@ -63,7 +63,7 @@ def judge_layers(
         def number(sample: Sample) -> float:
             return plug_in(statistic, distinct(sample), [place])[place]
 
-        for entry in profile:
+        for entry in (entry for entry in profile if entry["estimate"] is not None):
             seeds = untrained.at(entry["layer"], captured).measure(f"profile {claim.statistic} {place}", number)
             entry["untrained"] = {"mean": sum(seeds) / len(seeds), "low": min(seeds), "high": max(seeds)}
     return make_verdict(
@@ -100,7 +100,7 @@ def judge_against_untrained(
     qualifier : sequence of str
         Such as ``"stand-in"``.
     """
-    plain = judge(replace(claim, controls=()), cell, sample, controls={"untrained": untrained}, qualifier=qualifier)
+    plain = judge(replace(claim, controls=("untrained",)), cell, sample, controls={"untrained": untrained}, qualifier=qualifier)
     found = plain.controls[0] if plain.controls else None
     if plain.verdict == NOT_JUDGED or found is None or found.low is None or found.high is None:
         why = plain.reason if found is None else found.reason
@@ -116,6 +116,7 @@ def judge_against_untrained(
         high=found.high,
         n_needed=None,
         grade=None,
+        controls=(replace(found, passes=None, passing=None),),  # the criterion is of the difference
         qualifier=tuple(note for note in plain.qualifier if note in (*qualifier, "exploratory")),
         evidence={**plain.evidence, "number": plain.plug_in, "meets": meets(claim, found.difference)},
     )

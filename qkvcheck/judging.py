@@ -43,7 +43,7 @@ def judge(
     family : sequence of Cell
         Where the cell decides nothing, it and the others like it at its layer: their intervals hold all at once.
     controls : mapping of str to Sample, Seeds or str
-        The same for each control, or why it could not be measured.
+        The same for each control, or why it could not be measured; those that the claim names are compared.
     qualifier : sequence of str
         Such as ``"stand-in"``.
     minimum_distinct : int
@@ -69,8 +69,9 @@ def judge(
     verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided)
     verdict = _with_poles(claim, verdict, evidence)
     results = [
-        compare(claim, sample, verdict, name, control, minimum_distinct=minimum_distinct)
-        for name, control in (controls or {}).items()
+        compare(claim, sample, verdict, name, controls[name], minimum_distinct=minimum_distinct)
+        for name in claim.controls
+        if controls is not None and name in controls
     ]
     results += [compare_reference(claim, rows, verdict, name) for name in claim.controls if name in REFERENCES]
     offset = _offset(claim, rows, place)

@@ -68,8 +68,8 @@ def _shuffled(name: str, rows: Rows, place: Place) -> float | None:
         "mean_square": 1 / n,
         "mean_absolute": random_mean_absolute(n),
         "sign_balance": 0.0,
-        "collapse": 1.0,
-        "offset_share": 1 / (n + 2),
+        "collapse": n / (n - 1),
+        "offset_share": 1 / n,
     }
     return known.get(name)
 

@@ -430,7 +430,8 @@ def control_text(control: ControlResult) -> str:
     if control.kind == "reference":
         return f"{text} ({control.reason}; a line to read by)"
     if control.kind == "seeds" and control.seeds is not None and control.seeds > 1:
-        text += f", mean of {control.seeds} seeds (plug-in); {control.passing} of them meet the criterion"
+        text += f", mean of {control.seeds} seeds (plug-in)"
+        text += f"; {control.passing} of them meet the criterion" if control.passing is not None else ""
     else:
         text += f", {'meets' if control.passes else 'misses'} the same criterion"
     if control.difference is not None and control.low is not None and control.high is not None:

@@ -56,11 +56,13 @@ def corpus_records() -> dict[str, list[dict]]:
 def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     """Everything heavy imported: pytester forgets what an inner run imports, and torch can't be imported twice."""
     import hypothesis
+    import scipy.special
     import scipy.stats
 
-    from qkvcheck import controls, plugin, report, results, session
+    from qkvcheck import beyond, checking, controls, judging, plugin, referee, report, results, session
 
-    assert all((hypothesis, scipy.stats, controls, plugin, report, results, session))
+    ours = (beyond, checking, controls, judging, plugin, referee, report, results, session)
+    assert all((hypothesis, scipy.special, scipy.stats, *ours))
     capture(untrained_twin(embedded), replication, layers=[6])
     from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))
 

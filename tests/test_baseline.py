@@ -33,7 +33,9 @@ def test_recorded_verdicts_come_back(tmp_path):
         f"1 verdicts recorded in {path}"
     )
     baseline = read_baseline(path)
-    assert dict(baseline.verdicts) == {"A-L06-QQ": {"estimate": 0.5, "n": 54, "verdict": "SUPPORTED"}}
+    assert dict(baseline.verdicts) == {
+        "A-L06-QQ": {"estimate": 0.5, "low": None, "high": None, "n": 54, "verdict": "SUPPORTED"}
+    }
     assert difference(baseline, RUN) is None
     assert difference(baseline, with_fingerprint("f2")) == "other fingerprint"
     assert path.read_text().endswith("}\n")

@@ -6,7 +6,7 @@ import pytest
 
 from qkvcheck.claims import BESIDE, DECIDES, FAMILY, cells, cells_of_marker, claim_of_marker, load_claims, meets
 from qkvcheck.errors import ClaimError
-from qkvcheck.verdicts import STATISTICS
+from qkvcheck.measurement import STATISTICS
 
 from .conftest import ROOT
 
@@ -93,7 +93,7 @@ def test_marker_narrows_a_claim_on_file(file):
         ({"id": "P3a", "group": "Q"}, "group 'Q' is not one of QQ, KK"),
         ({"id": "P3a", "measure": "dot"}, "measure 'dot' is not one of"),
         ({"id": "P3a", "layer": "6"}, "layer '6' must be a whole number"),
-        ({"id": "x", "statistic": "variance", "group": "QQ"}, "one of above= and at_least="),
+        ({"id": "x", "statistic": "variance", "group": "QQ"}, "one of above=, at_least= and at_most="),
         ({"id": "x", "statistic": "variance", "above": 1}, "needs a group"),
     ],
 )

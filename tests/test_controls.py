@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,15 @@ from qkvcheck import sampling
 from qkvcheck.capture import capture
 from qkvcheck.claims import load_claims
 from qkvcheck.contexts import resolve_target
-from qkvcheck.controls import Controls, Samples, sample_of, shuffled
+from qkvcheck.controls import NAMES, Controls
 from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.encoders import RecordedEncoder
-from qkvcheck.errors import ContextError
+from qkvcheck.errors import ContextError, NotCapturedError
 from qkvcheck.models import untrained_twin
-from qkvcheck.sampling import draw_contexts
+from qkvcheck.samples import Plan, Samples
+from qkvcheck.sampling import control_words, draw_contexts
+from qkvcheck.settings import CONTROLS
+from qkvcheck.untrained import Twins, Untrained, default_seeds, sample_of
 
 from .conftest import ROOT
 
@@ -23,7 +28,7 @@ WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
 
 @pytest.fixture(scope="module")
 def samples(embedded, replication) -> Samples:
-    return Samples(embedded, replication, layers=(5, 6), words=WORDS, fresh_count=59, fresh_seed=1)
+    return Samples(embedded, replication, Plan((5, 6), WORDS, fresh_count=59, fresh_seed=1))
 
 
 def test_target_and_preceding_are_what_stands_there(samples):
@@ -54,27 +59,117 @@ def test_matched_arms_hold_each_position_equally(samples, embedded):
     assert set(places) == {2, 3, 4, 5}
 
 
-def test_controls(samples, embedded):
-    controls = Controls(samples, seed=0)
-    found = controls.of(lambda s: s.target)
-    assert set(found) == {"non-target", "untrained", "shuffled"}
+def test_names():
+    assert set(NAMES) == set(CONTROLS)
+
+
+@pytest.fixture(scope="module")
+def found(samples):
+    return Controls(samples, seed=0, untrained_seeds=2).of(lambda s: s.target)
+
+
+def test_non_target(samples, found):
     np.testing.assert_array_equal(found["non-target"].values, samples.preceding.values)
-    twin = capture(untrained_twin(embedded, seed=0), samples.contexts, layers=(5, 6))
-    np.testing.assert_array_equal(found["untrained"].values, twin.values)
-    mixed = found["shuffled"].values
-    assert not np.array_equal(mixed, samples.target.values)
-    np.testing.assert_array_equal(np.sort(mixed[:, 1].ravel()), np.sort(samples.target.values[:, 1].ravel()))
 
 
-def test_shuffle_keeps_layers_apart_and_depends_on_its_generator(samples):
-    first, again, other = (shuffled(samples.target, rng=np.random.default_rng(s)) for s in (0, 0, 1))
-    np.testing.assert_array_equal(first.values, again.values)
-    assert not np.array_equal(first.values, other.values)
+def test_other_token_stands_in_the_same_frames(samples, found):
+    him = samples.hooked.encoder.encode(" him")[0]
+    grid = samples.words()
+    place = WORDS["pronouns"].index(" him")
+    np.testing.assert_allclose(found["other-token"].values, grid.values[:, :, place], atol=1e-5)
+    assert found["other-token"].clusters == samples.target.clusters
+    assert him != samples.contexts.target_id
+
+
+def test_different_words_stand_in_the_same_frames(samples, embedded, found):
+    captured = found["different-words"]
+    assert captured.clusters == samples.target.clusters
+    words = control_words()
+    assert len(words) == len(set(words)) >= 54
+    assert " her" not in words
+    # By hand: the contexts in the order of their prefixes get the words in theirs.
+    order = sorted(range(54), key=lambda row: str(samples.contexts.contexts[row].prefix))
+    for number in (0, 17, 53):
+        row = order[number]
+        context = samples.contexts.contexts[row].continued(embedded.encoder.encode(words[number])[0], word="w")
+        alone = capture(embedded, replace(samples.contexts, contexts=(context,)), layers=(5, 6))
+        np.testing.assert_allclose(captured.values[row], alone.values[0], atol=1e-5)
+
+
+def test_controls_do_not_depend_on_the_order_of_the_contexts(embedded, samples, found, rng):
+    order = rng.permutation(54)
+    mixed = Samples(embedded, samples.contexts.subset(order), samples.plan)
+    other = Controls(mixed, seed=0, untrained_seeds=1).of(lambda s: s.target)
+    for name in ("different-words", "other-token", "non-target"):
+        np.testing.assert_allclose(other[name].values, found[name].values[order], atol=1e-5)
+
+
+def test_position_matched(samples, found):
+    at_two = [row for row, index in enumerate(samples.contexts.target_indices) if index == 2]
+    assert len(at_two) == 37
+    np.testing.assert_allclose(found["position-matched"].values, samples.target.values[at_two], atol=1e-5)
+
+
+def test_controls_that_make_no_sense_say_so(samples):
+    controls = Controls(samples, seed=0, untrained_seeds=1)
+    for choose, names in (
+        (lambda s: s.words(), ("different-words", "non-target")),
+        (lambda s: s.matched, ("non-target", "position-matched")),
+    ):
+        for name in names:
+            with pytest.raises(NotCapturedError):
+                _ = controls.of(choose)[name]
+    one_position = Samples(samples.hooked, samples.contexts.subset([0, 0, 0]), samples.plan)
+    with pytest.raises(NotCapturedError, match="at one position in all contexts"):
+        _ = Controls(one_position).of(lambda s: s.target)["position-matched"]
+
+
+def test_untrained_seeds(samples, embedded, found):
+    seeds = found["untrained"].at(6, samples.target)
+    assert seeds.count == 2
+    rows = seeds.measure("rows", lambda sample: sample.arrays[0].tolist())
+    for seed, values in enumerate(rows):
+        twin = capture(untrained_twin(embedded, seed=seed), samples.contexts, layers=(5, 6))
+        np.testing.assert_allclose(np.array(values), twin.at(6), atol=1e-6)
+    assert seeds.measure("rows", lambda sample: sample.arrays[0].tolist(), first=1) == rows[:1]
+
+
+def test_an_untrained_model_is_not_its_own_control(full_size, samples):
+    assert Twins(Samples(full_size, samples.contexts, samples.plan), seed=0, count=3).seeds == [1, 2, 3]
+    assert (default_seeds(2_559_744), default_seeds(124_439_808)) == (19, 1)
+
+
+def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):
+    def numbers(choose, what="a", layer=6, folder=tmp_path):
+        calls = []
+
+        def compute(sample):
+            calls.append(1)
+            return float(sample.arrays[0].sum())
+
+        untrained = Untrained(Twins(samples, seed=0, count=2, folder=folder), choose)
+        return untrained.at(layer, choose(samples)).measure(what, compute), len(calls)
+
+    def target(s):
+        return s.target
+
+    first, made = numbers(target)
+    assert made == 2
+    assert numbers(target) == (first, 0)
+    assert numbers(target, what="b") == (first, 2)
+    assert numbers(target, layer=5)[1] == 2
+    assert numbers(lambda s: s.preceding)[1] == 2
+    assert numbers(target, folder=None) == (first, 2)
+    for path in tmp_path.iterdir():
+        path.write_text("{ broken")
+    assert numbers(target) == (first, 2)
 
 
 def test_sample_of_takes_a_layer(samples):
     sample = sample_of((samples.fresh, samples.target), layer=5)
     np.testing.assert_array_equal(sample.arrays[1], samples.target.at(5))
+    assert sample.cluster_kind == "first word"
+    assert [len(clusters) for clusters in sample.clusters] == [59, 54]
     assert sample.arrays[0].shape == (59, 384)
 
 

@@ -18,9 +18,11 @@ EXPERIMENTS = ROOT / "experiments"
 @pytest.fixture
 def copy(pytester):
     """The project's experiments in a folder of their own, without recorded verdicts."""
-    for path in [*EXPERIMENTS.glob("*.py"), EXPERIMENTS / "claims.toml"]:
+    for path in [*EXPERIMENTS.glob("*.py"), *EXPERIMENTS.glob("*.toml")]:
         shutil.copy(path, pytester.path)
-    pytester.makeini("[pytest]\nqkv_claims = claims.toml\nqkv_model = embedded\nqkv_layers = 6")
+    pytester.makeini(
+        "[pytest]\nqkv_claims = claims.toml beyond.toml\nqkv_model = embedded\nqkv_layers = 6\nqkv_untrained_seeds = 1"
+    )
     return pytester
 
 
@@ -32,14 +34,14 @@ def verdicts_of(project, *arguments: str) -> dict[str, dict]:
 @pytest.mark.parametrize("name", ["embedded", "embedded+balanced"])
 def test_every_cell_but_p9_is_on_record(name):
     recorded = json.loads((EXPERIMENTS / "baselines" / f"{name}.json").read_text())["verdicts"]
-    file = load_claims(EXPERIMENTS / "claims.toml")
+    file = load_claims(EXPERIMENTS / "claims.toml", EXPERIMENTS / "beyond.toml")
     keys = {cell.key for claim in file.claims.values() for cell in cells(claim, layers=file.layers)}
     assert set(recorded) == {key for key in keys if not key.startswith("P9")}
 
 
 def test_every_claim_has_an_experiment():
     source = "\n".join(path.read_text("utf-8") for path in EXPERIMENTS.glob("test_*.py"))
-    for identity in load_claims(EXPERIMENTS / "claims.toml").claims:
+    for identity in load_claims(EXPERIMENTS / "claims.toml", EXPERIMENTS / "beyond.toml").claims:
         assert source.count(f'claim(id="{identity}")') == 1
 
 

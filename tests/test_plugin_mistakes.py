@@ -105,7 +105,7 @@ def test_collect_only_loads_nothing(project):
         ('id="alike", head=1', "can't have 'head'; allowed: id, layer"),
         ('id="P3a"', "'P3a' is not on file"),
         ('"P3a"', "takes keywords only"),
-        ('id="a", statistic="variance", group="QQ"', "one of above= and at_least="),
+        ('id="a", statistic="variance", group="QQ"', "one of above=, at_least= and at_most="),
     ],
 )
 def test_marker_that_makes_no_sense(pytester, marker, message):

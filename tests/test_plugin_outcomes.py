@@ -83,7 +83,10 @@ EXPERIMENTS = """
 
 @pytest.fixture
 def project(pytester):
-    pytester.makeini("[pytest]\nqkv_claims = claims.toml\nqkv_baselines = recorded\nqkv_model = embedded")
+    pytester.makeini(
+        "[pytest]\nqkv_claims = claims.toml\nqkv_baselines = recorded\nqkv_model = embedded\n"
+        "qkv_controls = claim\nqkv_untrained_seeds = 1"
+    )
     (pytester.path / "claims.toml").write_text(CLAIMS)
     pytester.makepyfile(EXPERIMENTS)
     return pytester
@@ -201,9 +204,13 @@ def test_xdist_gives_the_same_numbers(project):
 
 def test_junit_carries_the_verdict(project):
     project.runpytest("--junitxml=j.xml", "-k", "LOW-L06-Q")
-    (node,) = ElementTree.parse(project.path / "j.xml").getroot().iter("property")
-    assert node.get("name") == "qkvcheck"
-    assert json.loads(node.get("value"))["verdict"]["key"] == "LOW-L06-Q"
+    nodes = ElementTree.parse(project.path / "j.xml").getroot().iter("property")
+    told = {node.get("name"): node.get("value") for node in nodes}
+    verdict = json.loads(told["qkvcheck"])["verdict"]
+    assert verdict["key"] == "LOW-L06-Q"
+    assert told["qkvcheck.verdict"] == "supported on the stand-in"
+    assert float(told["qkvcheck.low"]) == verdict["low"] < verdict["estimate"] < verdict["high"]
+    assert told["qkvcheck.control.shuffled"].startswith(f"{verdict['controls'][0]['estimate']:.4f}")
 
 
 def test_corpora_have_records_of_their_own(project):

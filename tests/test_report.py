@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qkvcheck.baseline import Finding
-from qkvcheck.report import colour_of, failure_text, label, quiet_line, summary_lines
+from qkvcheck.report import colour_of, control_text, explain_lines, failure_text, label, quiet_line, summary_lines
 from qkvcheck.verdicts import ControlResult, Verdict
 
 RUN = {
@@ -66,11 +66,33 @@ def test_notices_only_where_they_belong():
     assert "lecture" not in text_of([Finding(make())])
 
 
-def test_row_holds_estimate_threshold_and_controls():
-    controls = (ControlResult("untrained", 0.21, 0.29, False), ControlResult("non-target", 0.33, 0.17, False))
-    (row,) = [line for line in text_of([Finding(make(controls=controls))]).splitlines() if "L06 QQ" in line]
-    assert row.split() == ["L06", "QQ", "cosine", "0.5000", ">", "0.4444", "0.3300", "0.2100", "-",
-                           "supported", "on", "the", "stand-in"]  # fmt: skip
+def test_row_holds_interval_threshold_and_controls():
+    controls = (ControlResult("untrained", 0.21, 0.29, False), ControlResult("different-words", 0.33, 0.17, False))
+    verdict = make(controls=controls, low=0.46, high=0.54, offset_share=0.976)
+    (row,) = [line for line in text_of([Finding(verdict)]).splitlines() if "L06 QQ" in line]
+    assert row.split() == ["L06", "QQ", "cosine", "0.5000", "[0.4600,", "0.5400]", ">", "0.4444", "0.3300", "0.2100",
+                           "98%", "supported", "on", "the", "stand-in"]  # fmt: skip
+
+
+def test_inconclusive_tells_what_would_settle_it():
+    text = text_of([Finding(make("INCONCLUSIVE", n_needed=210, qualifier=()))])
+    assert "P3a-L06-QQ is open: some 210 distinct contexts would settle it" in text
+    assert "1 claim: 0 supported on the stand-in, 0 refuted on the stand-in, 1 inconclusive on the stand-in" in text
+
+
+def test_control_texts():
+    cases = [
+        (ControlResult("shuffled", 0.0185, 0.4, False, kind="reference", reason="closed form"),
+         "0.0185 (closed form; a line to read by)"),
+        (ControlResult("untrained", 0.3, 0.2, True, 0.1, 0.3, "specific", kind="seeds", seeds=19, passing=12, p_value=0.05),
+         "0.3000, mean of 19 seeds (plug-in); 12 of them meet the criterion; difference +0.2000 [+0.1000, +0.3000]: "
+         "specific (p = 0.05 as one more seed)"),
+        (ControlResult("other-token", None, None, None, reason="none"), "not measured (none)"),
+        (ControlResult("non-target", 0.4, 0.1, False, 0.05, 0.15, "specific"),
+         "0.4000, misses the same criterion; difference +0.1000 [+0.0500, +0.1500]: specific"),
+    ]  # fmt: skip
+    for control, text in cases:
+        assert control_text(control) == text
 
 
 def test_family_is_counted_and_listed_only_when_asked():
@@ -124,8 +146,31 @@ def test_failure_text_is_a_short_table():
         ControlResult("untrained", 0.21, 0.29, False),
         ControlResult("shuffled", None, None, None, reason="few"),
     )
-    text = failure_text(Finding(make("REFUTED", controls=controls, estimate=0.25, reason="so it is")), RUN)
-    for part in ("P3a: P3a says", "0.2500", "> 0.4444", "54, 54 of them distinct", "6 (zero-based)", "embedded, seed 0",
-                 "0.2100, fails the same criterion", "not measured (few)", "so it is", "--qkv-update=all"):  # fmt: skip
+    verdict = make("REFUTED", controls=controls, estimate=0.25, low=0.2, high=0.3, reason="so it is", plug_in=0.26,
+                   clusters=47, cluster_kind="first word")  # fmt: skip
+    text = failure_text(Finding(verdict), RUN)
+    for part in ("P3a: P3a says", "0.2500 [0.2000, 0.3000]", "> 0.4444", "54, 54 of them distinct; 47 clusters by",
+                 "6 (zero-based)", "embedded, seed 0", "0.2100, misses the same criterion", "not measured (few)",
+                 "so it is", "0.2600 on these contexts", "--qkv-update=all"):  # fmt: skip
         assert part in text
-    assert len(text.splitlines()) <= 14
+    assert len(text.splitlines()) <= 15
+
+
+def test_explanation_tells_the_whole_story():
+    evidence = {
+        "offset": {"mean_square": 0.5, "offset": 0.4, "cross": 0.02, "residual": 0.08, "offset_only": 0.41},
+        "histogram": [5] + [0] * 98 + [10],
+        "pairs": 15,
+        "profile": [
+            {"layer": 0, "estimate": None, "low": None, "high": None, "reason": "too few"},
+            {"layer": 1, "estimate": 0.5, "low": 0.4, "high": 0.6, "reason": None,
+             "untrained": {"mean": 0.3, "low": 0.2, "high": 0.35}},
+        ],
+    }  # fmt: skip
+    controls = (ControlResult("untrained", 0.21, 0.29, False),)
+    finding = Finding(make(evidence=evidence, controls=controls, source="Section 3", claims_sha256="abc"), "SUPPORTED")
+    text = "\n".join(explain_lines(finding, RUN, says={"untrained": "random weights"}))
+    for part in ("P3a-L06-QQ", "Section 3", "untrained  random weights", "offset 0.4000 + cross 0.0200",
+                 "layer 1  0.5000 [0.4000, 0.6000]; untrained 0.3000 (0.2000 to 0.3500)", "layer 0  too few",
+                 "-1 |▄", "█| 1", "sha256 abc", "on record"):  # fmt: skip
+        assert part in text

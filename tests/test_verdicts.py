@@ -9,13 +9,14 @@ import pytest
 
 from qkvcheck.claims import Claim, cells
 from qkvcheck.errors import ClaimError
+from qkvcheck.judging import judge
+from qkvcheck.measurement import Sample
 from qkvcheck.statistics import variance
 from qkvcheck.verdicts import (
+    INCONCLUSIVE,
     NOT_JUDGED,
     REFUTED,
     SUPPORTED,
-    Sample,
-    judge,
     judge_conditions,
     not_judged,
     verdict_from_dict,
@@ -52,7 +53,9 @@ def test_supported_and_refuted(poles, noise):
     claim = make_claim()
     up, down = judged(claim, poles), judged(claim, noise)
     assert (up.verdict, down.verdict) == (SUPPORTED, REFUTED)
-    assert up.estimate == pytest.approx(variance(poles[:, :10]))
+    assert up.plug_in == pytest.approx(variance(poles[:, :10]))
+    assert up.low < up.estimate < up.high
+    assert up.low > 0.3
     assert (up.key, up.layer, up.group, up.measure, up.role) == ("X-L06-QQ", 6, "QQ", "cosine", "decides")
     assert (up.n, up.n_distinct, up.threshold) == (30, 30, 0.3)
 
@@ -65,14 +68,16 @@ def test_each_cell_takes_its_own_blocks(rng):
     for cell in cells(claim, layers=[6]):
         first, second = parts[cell.group]
         want = variance(blocks[first], None if second is None else blocks[second], measure=cell.measure)
-        assert judge(claim, cell, Sample((array,), BLOCKS)).estimate == pytest.approx(want, abs=1e-12)
+        assert judge(claim, cell, Sample((array,), BLOCKS)).plug_in == pytest.approx(want, abs=1e-12)
 
 
 def test_repeated_contexts_count_once(poles):
     doubled = np.vstack([poles, poles[:20]])
     verdict = judged(make_claim(), doubled)
     assert (verdict.n, verdict.n_distinct) == (50, 30)
-    assert verdict.estimate == pytest.approx(variance(poles[:, :10]), abs=1e-12)
+    alone = judged(make_claim(), poles)
+    assert verdict.plug_in == pytest.approx(variance(poles[:, :10]), abs=1e-12)
+    assert (verdict.estimate, verdict.low, verdict.high) == (alone.estimate, alone.low, alone.high)
 
 
 def test_too_few_distinct_contexts(poles):
@@ -89,14 +94,19 @@ def test_controls_are_measured_alike(poles, noise):
     controls = {"untrained": Sample((noise,), BLOCKS), "not-asked-for": Sample((noise,), BLOCKS)}
     (control,) = judged(make_claim(), poles, controls=controls).controls
     assert (control.name, control.passes) == ("untrained", False)
-    assert control.estimate == pytest.approx(variance(noise[:, :10]), abs=1e-12)
-    assert control.difference == pytest.approx(variance(poles[:, :10]) - variance(noise[:, :10]), abs=1e-12)
+    bias_corrected = judged(make_claim(), noise).estimate
+    assert control.estimate == pytest.approx(bias_corrected, abs=1e-12)
+    assert control.difference == pytest.approx(judged(make_claim(), poles).estimate - bias_corrected, abs=1e-12)
+    assert control.specificity is None  # one network says nothing about training
 
 
 def test_a_control_can_take_it_away(poles, rng):
     also = Sample((poles + rng.normal(size=poles.shape),), BLOCKS)
     assert judged(make_claim(), poles, controls={"untrained": also}).qualifier == ("also holds untrained",)
     assert judged(make_claim(), poles, controls={"non-target": also}).qualifier == ()
+    alike = Sample((poles + 0.1 * rng.normal(size=poles.shape),), BLOCKS)
+    verdict = judged(make_claim(controls=("other-token",)), poles, controls={"other-token": alike})
+    assert verdict.qualifier == ("any repeated token",)
     fails = {"untrained": Sample((rng.normal(size=poles.shape),), BLOCKS)}
     assert judged(make_claim(), poles, controls=fails, qualifier=("stand-in",)).qualifier == ("stand-in",)
 
@@ -105,7 +115,7 @@ def test_control_with_too_few_contexts_says_so(poles):
     beside = {"untrained": Sample((np.tile(poles[:2], (20, 1)),), BLOCKS)}
     (control,) = judged(make_claim(), poles, controls=beside).controls
     assert control.estimate is None
-    assert control.reason == "2 distinct contexts of 40"
+    assert control.reason == "2 distinct contexts of 40; at least 20 are needed"
 
 
 def test_both_poles_have_to_be_there(rng):
@@ -117,8 +127,6 @@ def test_both_poles_have_to_be_there(rng):
     assert verdict.estimate > 0.9
     assert verdict.verdict == REFUTED
     assert "not both poles present: 0.0% of pairs below -0.5" in verdict.reason
-    signs = np.r_[-np.ones(3), np.ones(27)] * 5
-    assert judged(claim, rng.permutation(signs) * 0 + signs[rng.permutation(30)] + rng.normal(size=(30, 30))).n == 30
     mixed = np.r_[-np.ones(2), np.ones(8), np.ones(20)] * 5 + rng.normal(size=(30, 30))
     assert judged(claim, mixed).verdict == SUPPORTED
     even = np.r_[-np.ones(4), np.ones(6), np.ones(20)] * 5 + rng.normal(size=(30, 30))
@@ -154,3 +162,162 @@ def test_not_a_number_is_no_verdict(poles):
 def test_unknown_statistic(poles):
     with pytest.raises(ClaimError, match="statistic 'mode' is not known; allowed: variance"):
         judged(make_claim(statistic="mode"), poles)
+
+
+@pytest.mark.parametrize(
+    ("direction", "threshold", "expected"),
+    [("above", 0.5, SUPPORTED), ("above", 0.99, REFUTED), ("at_most", 0.99, SUPPORTED), ("at_most", 0.5, REFUTED)],
+)
+def test_the_whole_interval_decides(poles, direction, threshold, expected):
+    first = judged(make_claim(direction=direction, threshold=threshold), poles)
+    assert first.verdict == expected
+    inside = make_claim(direction=direction, threshold=(first.low + first.estimate) / 2)
+    assert judged(inside, poles).verdict == INCONCLUSIVE
+
+
+def test_inconclusive_says_how_many_contexts_would_settle_it(noise):
+    first = judged(make_claim(threshold=0.5), noise)
+    threshold = first.estimate + 0.25 * (first.high - first.estimate)
+    verdict = judged(make_claim(threshold=threshold), noise)
+    assert verdict.verdict == INCONCLUSIVE
+    # The half-width has to shrink to a quarter: sixteen times the contexts.
+    assert verdict.n_needed == pytest.approx(16 * 30, abs=3)
+    assert first.n_needed is None
+
+
+def test_family_has_simultaneous_intervals(rng):
+    array = rng.normal(size=(40, 30)) + 2 * rng.normal(size=30)
+    claim = make_claim(groups=("QQ", "KK", "VV", "QK", "QV", "KV"))
+    cells_there = cells(claim, layers=[6])
+    family = [cell for cell in cells_there if cell.role == "family"]
+    sample = Sample((array,), BLOCKS)
+    alone = judge(claim, family[0], sample)
+    together = judge(claim, family[0], sample, family=family)
+    assert together.simultaneous
+    assert not alone.simultaneous
+    assert together.high - together.low > 1.1 * (alone.high - alone.low)
+    assert together.estimate == pytest.approx(alone.estimate, abs=1e-12)
+
+
+def test_clusters_decide_the_interval(rng):
+    """Copies with a little noise in clusters of three: the interval has to know of them."""
+    centres = np.repeat(rng.normal(size=(18, 30)), 3, axis=0) + rng.normal(size=30)
+    array = centres + 0.1 * rng.normal(size=(54, 30))
+    labels = tuple(f"c{i // 3}" for i in range(54))
+    alone = judged(make_claim(), array)
+    claim = make_claim()
+    clustered = judge(claim, cells(claim, layers=[6])[0], Sample((array,), BLOCKS, (labels,), "label"))
+    assert (alone.clusters, clustered.clusters) == (54, 18)
+    assert clustered.high - clustered.low > 1.4 * (alone.high - alone.low)
+    few = Sample((array,), BLOCKS, (tuple(f"c{i % 7}" for i in range(54)),), "label")
+    verdict = judge(claim, cells(claim, layers=[6])[0], few)
+    assert verdict.verdict == NOT_JUDGED
+    assert verdict.reason == "7 clusters of contexts by label; at least 10 are needed"
+
+
+def test_order_of_the_contexts_changes_nothing(rng):
+    array = rng.normal(size=(40, 30)) + 2 * rng.normal(size=30)
+    order = rng.permutation(40)
+    claim = make_claim(groups=("QQ", "KK", "VV"))
+    family = [cell for cell in cells(claim, layers=[6]) if cell.role == "family"]
+    one, other = (judge(claim, family[0], Sample((a,), BLOCKS), family=family) for a in (array, array[order]))
+    assert one.verdict == other.verdict
+    for name in ("estimate", "low", "high", "plug_in"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_degenerate_input(poles):
+    """Nothing is judged on it, and no warning is given."""
+    constant = poles.copy()
+    constant[:, 3] = 2.5
+    for measure in (0, 2):
+        claim = make_claim()
+        verdict = judge(claim, cells(claim, layers=[6])[measure], Sample((constant,), BLOCKS))
+        assert verdict.verdict == NOT_JUDGED
+        assert "1 of 10 dimensions of Q are the same in every context (the first is 3)" in verdict.reason
+    assert judged(make_claim(), np.ones((40, 30))).reason.startswith("1 distinct contexts of 40")
+    assert judged(make_claim(), poles[:1]).reason.startswith("1 distinct contexts of 1;")
+    for bad in (np.nan, np.inf):
+        broken = poles.copy()
+        broken[3, 25] = bad  # in V, where QQ does not look
+        with pytest.raises(ClaimError, match="NaN or infinite"):
+            judged(make_claim(), broken)
+
+
+class FakeSeeds:
+    """Untrained networks whose samples are given."""
+
+    def __init__(self, arrays):
+        self.samples = [Sample((array,), BLOCKS) for array in arrays]
+        self.count = len(arrays)
+
+    def measure(self, _what, compute, *, first=None):
+        return [compute(sample) for sample in self.samples[:first]]
+
+
+def test_untrained_seeds_give_specificity(poles, rng):
+    weak = FakeSeeds([rng.normal(size=(30, 30)) for _ in range(19)])
+    verdict = judged(make_claim(), poles, controls={"untrained": weak})
+    (control,) = verdict.controls
+    assert (control.specificity, control.seeds, control.passing, control.passes) == ("specific", 19, 0, False)
+    assert control.p_value == pytest.approx(1 / 20)
+    values = [variance(sample.arrays[0][:, :10]) for sample in weak.samples]
+    assert control.estimate == pytest.approx(np.mean(values), abs=1e-12)
+    assert control.low < control.difference < control.high
+    assert verdict.qualifier == ()
+    strong = FakeSeeds([poles + rng.normal(size=poles.shape) for _ in range(19)])
+    assert "also holds untrained" in judged(make_claim(), poles, controls={"untrained": strong}).qualifier
+    few = judged(make_claim(), poles, controls={"untrained": FakeSeeds(weak.samples[0].arrays * 3)}).controls[0]
+    assert few.specificity is None
+    assert few.reason == "3 untrained seed(s); specificity needs 19"
+
+
+def test_specificity_beside_words(poles, noise):
+    claim = make_claim(controls=("different-words",))
+    (control,) = judged(claim, poles, controls={"different-words": Sample((noise,), BLOCKS)}).controls
+    assert control.specificity == "specific"
+    assert control.low > 0.05
+    (control,) = judged(claim, poles, controls={"different-words": "no words"}).controls
+    assert (control.estimate, control.reason) == (None, "no words")
+
+
+def test_reference_lines_are_no_evidence(poles):
+    claim = make_claim(controls=("shuffled", "within-column"))
+    verdict = judged(claim, poles)
+    assert [(c.name, c.kind, c.specificity) for c in verdict.controls] == [
+        ("shuffled", "reference", None),
+        ("within-column", "reference", None),
+    ]
+    assert verdict.controls[0].estimate == pytest.approx(1 / 30)
+
+
+def test_fresh_contexts_are_counted(rng):
+    """None of 59 beyond the bound supports, most of them refute, a few leave it open."""
+    claim = make_claim(
+        statistic="least_row_mean", threshold=0.9, axis="contexts", groups=("Q",), measures=("cosine",),
+        primary=(("Q", "cosine"),), controls=(),
+    )  # fmt: skip
+    cell = cells(claim, layers=[6])[0]
+    corpus = 10 + 0.1 * rng.normal(size=(54, 30))
+    fresh = 10 + 0.1 * rng.normal(size=(59, 30))
+    assert judge(claim, cell, Sample((fresh, corpus), BLOCKS)).verdict == SUPPORTED
+    one_off = np.vstack([fresh[:58], rng.normal(size=(1, 30))])
+    verdict = judge(claim, cell, Sample((one_off, corpus), BLOCKS))
+    assert verdict.verdict == INCONCLUSIVE
+    assert verdict.evidence["violations"]["violations"] == 1
+    off = judge(claim, cell, Sample((rng.normal(size=(59, 30)), corpus), BLOCKS))
+    assert off.verdict == REFUTED
+    assert off.reason.startswith("59 of 59 fresh contexts miss it")
+    # 54 clean contexts only give a rate below 5.4 %.
+    assert judge(claim, cell, Sample((fresh[:54], corpus), BLOCKS)).verdict == INCONCLUSIVE
+
+
+def test_offset_goes_with_every_verdict_over_dimensions(poles):
+    verdict = judged(make_claim(), poles)
+    assert 0.8 < verdict.offset_share < 1
+    assert verdict.evidence["offset"]["mean_square"] == pytest.approx(
+        verdict.evidence["offset"]["offset"] + verdict.evidence["offset"]["cross"]
+        + verdict.evidence["offset"]["residual"]
+    )  # fmt: skip
+    assert verdict.grade == "certified bimodal"
