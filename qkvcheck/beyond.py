@@ -100,7 +100,9 @@ def judge_against_untrained(
     qualifier : sequence of str
         Such as ``"stand-in"``.
     """
-    plain = judge(replace(claim, controls=("untrained",)), cell, sample, controls={"untrained": untrained}, qualifier=qualifier)
+    plain = judge(
+        replace(claim, controls=("untrained",)), cell, sample, controls={"untrained": untrained}, qualifier=qualifier
+    )
     found = plain.controls[0] if plain.controls else None
     if plain.verdict == NOT_JUDGED or found is None or found.low is None or found.high is None:
         why = plain.reason if found is None else found.reason

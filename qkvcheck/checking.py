@@ -64,7 +64,7 @@ class ClaimCheck:
         self._evidence.update(evidence)
 
     def check(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
-        """Judge the claim on captured activations; without `controls`, those of the target are taken.
+        """Judge the claim on captured activations; without `controls`, the target gets its own, anything else none.
 
         Parameters
         ----------
@@ -76,7 +76,9 @@ class ClaimCheck:
         __tracebackhide__ = True
         names = self._session.controls_beside(self.claim)
         if controls is None and names:
-            controls = self._usual_controls().of(lambda samples: samples.target)
+            usual = self._usual_controls()
+            # Those of the target belong beside the target only.
+            controls = usual.of(lambda samples: samples.target) if captured is usual.target else {}
         file = self._session.claims
         verdict = judge(
             replace(self.claim, controls=names),

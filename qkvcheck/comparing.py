@@ -155,6 +155,8 @@ def _against_seeds(
     where = f"{claim.statistic} {settings} {places}"
     at = places.index(place)
     numbers = [found[at] for found in seeds.measure(f"numbers {where}", numbers_of)]
+    if not numbers:
+        return ControlResult(name, None, None, None, reason="no untrained seed was asked for", kind="seeds", seeds=0)
     obstacles = [reason for value, reason in numbers if value is None]
     if obstacles:
         return ControlResult(name, None, None, None, reason=obstacles[0], kind="seeds", seeds=seeds.count)

@@ -83,6 +83,11 @@ class Controls:
         count = default_seeds(samples.hooked.parameters) if untrained_seeds is None else untrained_seeds
         self.twins = Twins(samples, seed=seed, count=count, folder=folder, announce=announce)
 
+    @property
+    def target(self) -> Captured:
+        """What the controls of `of(lambda samples: samples.target)` stand beside."""
+        return self._samples.target
+
     def of(self, choose: Callable[[Samples], Captured]) -> Mapping[str, Control]:
         """Return the controls that go with a measurement; each is captured when it is looked up.
 

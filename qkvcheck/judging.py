@@ -12,8 +12,8 @@ from qkvcheck.bounds import violation_rate
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
 from qkvcheck.comparing import Seeds, compare, compare_reference, qualifiers_of
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife, simultaneous_critical
-from qkvcheck.measured import distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife
+from qkvcheck.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
 from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, statistic_named
 from qkvcheck.offset import decompose
 from qkvcheck.polarisation import grade
@@ -99,8 +99,7 @@ def _decide(
     if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
         raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
     together = cell.role == FAMILY and len(places) > 1
-    beside = [every[place] for place in places]
-    critical = simultaneous_critical(beside, scale=statistic.scale) if together else None
+    critical = critical_of(claim, rows, places) if together else None
     estimate = jackknife(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
     assert claim.threshold is not None  # exact claims are judged by their conditions
     verdict = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}[stands(claim, estimate.low, estimate.high)]

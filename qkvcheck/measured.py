@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from qkvcheck.claims import Claim
-from qkvcheck.jackknife import Replicates
+from qkvcheck.jackknife import Replicates, simultaneous_critical
 from qkvcheck.measurement import (
     Place,
     Rows,
@@ -72,6 +72,18 @@ def evidence_of(rows: Rows, place: Place) -> dict[str, Any]:
         "share_high": summary.share_high,
         "zero_columns": summary.zero_columns,
     }
+
+
+@lru_cache(maxsize=64)
+def _critical(name: str, rows: Rows, every: tuple[Place, ...], family: tuple[Place, ...]) -> float:
+    statistic = statistic_named(name, claim="")
+    found = replicates_of(name, rows, every, tuple(rows.clusters))
+    return simultaneous_critical([found[place] for place in family], scale=statistic.scale)
+
+
+def critical_of(claim: Claim, rows: Rows, family: tuple[Place, ...]) -> float:
+    """Return the factor under which the intervals of a claim's family hold all at once."""
+    return _critical(claim.statistic, rows, measured_places(claim, family[0]), family)
 
 
 def measured_places(claim: Claim, place: Place) -> tuple[Place, ...]:

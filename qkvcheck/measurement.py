@@ -233,7 +233,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "mean_absolute": _columns(partial(_of_moments, _absolute, absolute=True)),
     # A ratio whose numerator is a squared length: skewed, and short of coverage by more than the others.
     "sign_balance": _columns(partial(_of_moments, _balance, absolute=True), widening=6.0),
-    "collapse": _columns(_collapse),
+    "collapse": _columns(_collapse, widening=6.0),
     "offset_share": Statistic(lambda parts, _measure: decompose(*parts[0]).share, widening=6.0),
     "row_mean": _ROW_MEAN,
     "row_cosine": _ROW_MEAN,

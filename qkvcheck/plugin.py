@@ -94,11 +94,13 @@ def _make_session(config: pytest.Config) -> Session:
         command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=bool(config.getoption(TRUST))
     )
     claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
-    return Session(
+    session = Session(
         settings,
         load_claims(*(config.rootpath / name for name in claims.split())) if claims else None,
         baselines=config.rootpath / baselines if baselines else None,
     )
+    _ = session.submission  # its layers decide what is collected, so a broken file has to show now
+    return session
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -81,3 +81,66 @@ def test_p6n_needs_the_target_of_the_balanced_corpus(copy):
     verdict = verdicts_of(copy, "-k", "P6n-L06-QQ", "--qkv-corpus", "him.txt", "--qkv-target", " him")["P6n-L06-QQ"]
     assert verdict["verdict"] == "NOT JUDGED"
     assert verdict["reason"] == "the balanced corpus holds ' her', and the target is ' him'"
+
+
+def test_layer_0_of_full_size_gpt2_is_not_judged(copy):
+    """There the target is a function of token and position alone: four positions, four rows."""
+    found = verdicts_of(
+        copy,
+        "-k",
+        "P3a-L00-QQ or P5-L00-Q",
+        "--qkv-model",
+        "gpt2#untrained",
+        "--qkv-layers",
+        "0",
+        "--qkv-controls",
+        "claim",
+    )
+    for verdict in found.values():
+        assert verdict["verdict"] == "NOT JUDGED"
+        assert verdict["reason"] == "4 distinct contexts of 54; at least 20 are needed"
+        assert verdict["estimate"] is None
+
+
+def test_layers_are_judged_together(copy):
+    """B4: brute force at each layer, and layer 0 left out with its count."""
+    from qkvcheck import encode_corpus, load_model, read_corpus
+    from qkvcheck.capture import capture
+    from qkvcheck.statistics import variance
+
+    (verdict,) = verdicts_of(copy, "-k", "B4-L06-KK").values()
+    assert verdict["verdict"] == "REFUTED"
+    assert "layer 0 not judged: 4 distinct contexts of 54" in verdict["reason"]
+    hooked = load_model("embedded")
+    contexts = encode_corpus(read_corpus("replication"), hooked.encoder, target=" her")
+    rows = capture(hooked, contexts, layers=range(12))
+    for point in verdict["evidence"]["profile"][1:]:
+        plain = variance(rows.block(point["layer"], "K"))
+        assert point["low"] < point["estimate"] < point["high"]
+        assert abs(plain - point["estimate"]) < 0.03  # its bias
+        assert point["untrained"]["low"] <= point["untrained"]["mean"] <= point["untrained"]["high"]
+
+
+def test_against_untrained_needs_nineteen_seeds(copy):
+    (verdict,) = verdicts_of(copy, "-k", "B6-L06-QQ").values()
+    assert verdict["verdict"] == "NOT JUDGED"
+    assert verdict["reason"] == "1 untrained seed(s); specificity needs 19"
+    (verdict,) = verdicts_of(copy, "-k", "B6-L06-QQ", "--qkv-untrained-seeds", "19").values()
+    assert verdict["verdict"] == "REFUTED"
+    assert verdict["low"] < verdict["estimate"] < verdict["high"] < 0
+
+
+def test_attribution_goes_with_its_verdict(copy):
+    (verdict,) = verdicts_of(copy, "-k", "B7-L06-V").values()
+    shares = verdict["evidence"]["attribution"]
+    assert sum(share for name, share in shares.items() if name != "top_share") == pytest.approx(1.0)
+
+
+def test_every_result_carries_the_hash_of_its_claims_file(copy):
+    import hashlib
+
+    found = verdicts_of(copy, "-k", "P4-L06-QQ or B2-L06-QQ", "--qkv-controls", "claim")
+    for key, name in (("P4-L06-QQ", "claims.toml"), ("B2-L06-QQ", "beyond.toml")):
+        assert found[key]["claims_sha256"] == hashlib.sha256((EXPERIMENTS / name).read_bytes()).hexdigest()
+    assert "exploratory" in found["B2-L06-QQ"]["qualifier"]
+    assert "exploratory" not in found["P4-L06-QQ"]["qualifier"]

@@ -84,7 +84,8 @@ def test_control_texts():
     cases = [
         (ControlResult("shuffled", 0.0185, 0.4, False, kind="reference", reason="closed form"),
          "0.0185 (closed form; a line to read by)"),
-        (ControlResult("untrained", 0.3, 0.2, True, 0.1, 0.3, "specific", kind="seeds", seeds=19, passing=12, p_value=0.05),
+        (ControlResult("untrained", 0.3, 0.2, True, 0.1, 0.3, "specific", kind="seeds", seeds=19, passing=12,
+                       p_value=0.05),
          "0.3000, mean of 19 seeds (plug-in); 12 of them meet the criterion; difference +0.2000 [+0.1000, +0.3000]: "
          "specific (p = 0.05 as one more seed)"),
         (ControlResult("other-token", None, None, None, reason="none"), "not measured (none)"),
