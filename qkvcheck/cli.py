@@ -85,8 +85,8 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     from qkvcheck.controls import SAYS
-    from qkvcheck.report import explain_lines, label
     from qkvcheck.results import read_results
+    from qkvcheck.story import explain_lines, label
 
     run, findings = read_results(options.results)
     by_key = {finding.verdict.key: finding for finding in findings}

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +36,6 @@ PROPERTY = "qkvcheck"
 TRUST = "--qkv-trust-remote-code"
 ALSO_UNTRAINED = "supported, also holds untrained"
 RECORDED = "refuted (recorded)"
-ANNOUNCE_SECONDS = 10.0
 FAMILY = "refuted beside the claim"
 INCONCLUSIVE_NOTE = "inconclusive"
 
@@ -156,10 +153,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if config.option.collectonly or hasattr(config, "workerinput") or not _needs_model(session):
         return
     from qkvcheck.errors import QkvcheckError
+    from qkvcheck.progress import announcing
 
     ours = config.stash[_session_key]
     try:
-        with _announcing(config) as announce:
+        with announcing(config) as announce:
             ours.prepare(_layers_of(session.items), announce=announce)
         for path in filter(None, (ours.settings.json, ours.settings.baseline if ours.settings.update else None)):
             if not Path(path).parent.is_dir():
@@ -168,32 +166,6 @@ def pytest_runtestloop(session: pytest.Session) -> None:
                 )
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-@contextmanager
-def _announcing(config: pytest.Config) -> Iterator[Callable[[str], None]]:
-    """Give what shows a download's progress: in place on a terminal, else a line every ten seconds."""
-    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
-    capture: Any = config.pluginmanager.getplugin("capturemanager")
-    said: list[float] = []
-
-    def announce(text: str) -> None:
-        now = time.monotonic()
-        if reporter is None or config.get_verbosity() < -1:
-            return
-        if reporter.isatty:
-            reporter.rewrite(f"qkvcheck: {text}", erase=True)
-            said.append(now)
-        elif not said or now - said[-1] >= ANNOUNCE_SECONDS:
-            reporter.write_line(f"qkvcheck: {text}")
-            said.append(now)
-
-    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
-        try:
-            yield announce
-        finally:
-            if said and reporter.isatty:
-                reporter.write_line("")
 
 
 def _needs_model(session: pytest.Session) -> bool:
@@ -256,10 +228,12 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
         return samples
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
 
+    from qkvcheck.progress import announcing
+
     def announce(text: str) -> None:
         reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and reporter.isatty:
-            with _announcing(pytestconfig) as say:
+            with announcing(pytestconfig) as say:
                 say(text)
 
     return pytestconfig.stash[_session_key].controls_of(
@@ -310,7 +284,7 @@ def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bo
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
     from qkvcheck.claims import DECIDES
-    from qkvcheck.report import failure_text, properties_of
+    from qkvcheck.story import failure_text, properties_of
     from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED
 
     # One string: xdist and junit carry nothing else safely.
@@ -446,29 +420,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gathered = _gather(reporter)
     if gathered is None:
         return
-    notes = _write_files(session.config.stash[_session_key], *gathered)
+    from qkvcheck.recording import write_files
+
+    notes = write_files(session.config.stash[_session_key], *gathered)
     session.config.stash[_notes_key] = notes
     if any(note.colour == "red" for note in notes):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
-
-
-def _write_files(session: Session, run: dict[str, Any], findings: Sequence[Finding]) -> list[Line]:
-    """Write results and recorded verdicts; return what to say of it."""
-    from qkvcheck.baseline import write_baseline
-    from qkvcheck.errors import QkvcheckError
-    from qkvcheck.report import Line
-    from qkvcheck.results import write_results
-
-    notes = []
-    try:
-        if session.settings.json is not None:
-            write_results(session.settings.json, run, findings)
-            notes.append(Line(f"Results written to {session.settings.json}"))
-        path = session.baseline_path(run)
-        if session.settings.update is not None and path is not None:
-            notes.append(Line(write_baseline(path, run, [f.verdict for f in findings], mode=session.settings.update)))
-        elif session.settings.update is not None:
-            notes.append(Line("Nothing recorded: name a file with --qkv-baseline or set qkv_baselines.", "red"))
-    except (QkvcheckError, OSError) as error:
-        notes.append(Line(f"NOT WRITTEN: {error}", "red"))
-    return notes

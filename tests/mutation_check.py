@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 COPIED = ("qkvcheck", "tests", "experiments", "training", "conftest.py", "pyproject.toml", "README.md")
 FILES = (
     "test_contexts.py", "test_capture.py", "test_similarity.py", "test_statistics.py", "test_verdicts.py",
-    "test_controls.py", "test_claims.py", "test_baseline.py",
+    "test_controls.py", "test_claims.py", "test_baseline.py", "test_jackknife.py", "test_offset.py", "test_bounds.py",
+    "test_referee.py",
 )  # fmt: skip
 
 
@@ -48,13 +49,32 @@ MUTANTS = (
     Mutant("Pearson left uncentred", "similarity.py", "values = values - values.mean(axis=0)", "values = values"),
     Mutant("row Pearson left uncentred (stability)", "statistics.py", "values = values - values.mean(axis=2, keepdims=True)", "pass"),
     Mutant("grand mean kept (token minus context)", "statistics.py", "values = values - values.mean(axis=(0, 1))", "values = values"),
-    Mutant("repeated contexts counted", "verdicts.py", "array[statistics.distinct_rows(_observations(array))]", "array"),
-    Mutant("untrained control is the model itself", "controls.py", "untrained_twin(self._samples.hooked, seed=self._seed)", "self._samples.hooked"),
-    Mutant("non-target control is the target", "controls.py", "lambda: self._samples.preceding", "lambda: self._samples.target"),
-    Mutant("shuffle does nothing", "controls.py", "rng.permutation(layer.ravel())", "(layer.ravel())"),
+    Mutant("repeated contexts counted", "measurement.py", "kept = np.flatnonzero(same == np.arange(len(same)))", "kept = np.arange(len(same))"),
+    Mutant("untrained control is the model itself", "untrained.py", "untrained_twin(self._samples.hooked, seed=seed)", "self._samples.hooked"),
+    Mutant("non-target control is the target", "controls.py", "Variant(position=PRECEDING, refused=refused)", "Variant(refused=refused)"),
+    Mutant("shuffle does nothing", "references.py", "rng.permutation(array.ravel())", "(array.ravel())"),
     Mutant("threshold turned round", "claims.py", "estimate > claim.threshold if", "estimate < claim.threshold if"),
-    Mutant("one-sided poles accepted", "verdicts.py", "holds = holds and both", "holds = holds"),
+    Mutant("one-sided poles accepted", "judging.py", "if min(low, high) < share:", "if max(low, high) < share:"),
     Mutant("words shifted against contexts", "capture.py", "reshape(len(contexts), len(words),", "reshape(len(words), len(contexts),"),
+    Mutant("bias doubled, not removed", "jackknife.py", "count * whole - (count - 1) *", "(2 - count) * whole + (count - 1) *"),
+    Mutant("rows of a cluster left in", "measurement.py", "[label != cluster for label in labels]", "[label != cluster or i % 2 for i, label in enumerate(labels)]"),
+    Mutant("clusters not joined over equal rows", "measurement.py", "merged = merge_labels(given, [given[row] for row in same])", "merged = given"),
+    Mutant("interval of half the width", "jackknife.py", "centre + side * critical * error", "centre + side * critical * error / 2"),
+    Mutant("simultaneous factor forgotten", "judging.py", "critical_of(claim, rows, places) if together else None", "None"),
+    Mutant("diagonal counted (moments)", "polarisation.py", "int(unit[first].any(axis=0).sum()) if within else 0", "0"),
+    Mutant("Pearson left uncentred (moments)", "polarisation.py", "values = values - values.mean(axis=0)", "values = values + 0"),
+    Mutant("cross term counted once", "offset.py", "cross = float(2 * dot", "cross = float(dot"),
+    Mutant("offset null without its noise", "offset.py", "offset + mean_product(b**2, second_b**2) / (len(x) - 1)", "offset"),
+    Mutant("inconclusive taken for supported", "judging.py", "None: INCONCLUSIVE}[stands", "None: SUPPORTED}[stands"),
+    Mutant("at most taken for at least", "claims.py", "return estimate <= claim.threshold", "return estimate >= claim.threshold"),
+    Mutant("difference the wrong way round", "comparing.py", "jackknife(own - other", "jackknife(other - own"),
+    Mutant("one further seed forgotten", "bounds.py", "np.sqrt(1 + 1 / count)", "np.sqrt(1 / count)"),
+    Mutant("violations counted the other way", "judging.py", "not meets(claim, float(mean))", "meets(claim, float(mean))"),
+    Mutant("one different word for all", "controls.py", "words[place % len(words)][1]", "words[0][1]"),
+    Mutant("other token is the target", "controls.py", "len(ids) == 1 and ids[0] != contexts.target_id", "len(ids) == 1 and ids[0] == contexts.target_id"),
+    Mutant("numbers on disk taken for another layer's", "untrained.py", "what, self._layer, self._recipe", "what, self._recipe"),
+    Mutant("constant dimensions judged", "measurement.py", "            if len(constant):", "            if False:"),
+    Mutant("drift overlooked", "drift.py", "np.abs(x - y).max()", "np.abs(x - y).min()"),
     Mutant("change of verdict overlooked", "baseline.py", "if recorded == verdict.verdict:", "if recorded:"),
 )  # fmt: skip
 

@@ -61,14 +61,17 @@ ALLOWED = {
     "documents": set(),
     "baseline": {"documents", "errors", "verdicts"},
     "results": {"baseline", "documents", "errors", "verdicts"},
-    "report": {"baseline", "claims", "verdicts"},
+    "story": {"baseline", "verdicts"},
+    "report": {"baseline", "claims", "story", "verdicts"},
+    "progress": set(),
+    "recording": {"baseline", "errors", "report", "results", "session"},
     "session": {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
     },
     "doctor": {"encoders", "errors", "hub", "models", "weights"},
     "cli": {
-        "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "report", "results",
+        "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "results", "story",
     },
     "checking": {
         "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement", "referee",
@@ -76,8 +79,8 @@ ALLOWED = {
     },
     "plugin": {
         "activations", "baseline", "checking", "claims", "contexts", "controls",
-        "errors", "models", "referee", "report", "results", "samples",
-        "session", "settings", "verdicts",
+        "errors", "models", "progress", "recording", "referee", "report", "samples",
+        "session", "settings", "story", "verdicts",
     },
 }  # fmt: skip
 ONLY_IN = {

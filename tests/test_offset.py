@@ -150,6 +150,18 @@ def test_closed_references_are_what_permutations_give(rng, name):
         assert value == pytest.approx(np.mean(found), abs=0.003, rel=0.02)
 
 
+@pytest.mark.parametrize("kind", ["shuffled", "within-column"])
+def test_references_without_a_closed_form_are_a_permutation(rng, kind):
+    """Rows alike in pairs of words and apart from context to context: a permutation takes the likeness of rows away."""
+    x = np.repeat(rng.normal(size=(25, 1)), 60, axis=1) + 0.1 * rng.normal(size=(25, 60))
+    rows = Rows((x,), ([],), {"Q": slice(0, 60)}, {}, 25, 25)
+    value, how = reference(kind, "row_variance", STATISTICS["row_variance"], rows, ("Q", "cosine"))
+    assert how == "one permutation"
+    own = plug_in(STATISTICS["row_variance"], rows, [("Q", "cosine")])["Q", "cosine"]
+    assert own > 0.5
+    assert value < 0.1
+
+
 def test_collapse_and_block_difference(x):
     rows = Rows((x,), ([],), BLOCKS, {}, 11, 11)
     places = [(group, "cosine") for group in GROUPS]
