@@ -13,6 +13,7 @@ from qkvcheck.claims import BESIDE, DECIDES, FAMILY
 from qkvcheck.story import control_text, estimate_text, label, number_text, threshold_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
+    EXPLORATORY,
     INCONCLUSIVE,
     NOT_JUDGED,
     REFUTED,
@@ -206,6 +207,16 @@ def _closing(run: Mapping[str, Any], findings: Sequence[Finding]) -> list[Line]:
 
 
 def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+    """Count the claims fixed beforehand, and after them the exploratory ones."""
+    fixed = [f for f in findings if EXPLORATORY not in f.verdict.qualifier]
+    further = [f for f in findings if EXPLORATORY in f.verdict.qualifier]
+    if not fixed:
+        return _count(run, further, kind="exploratory claim")
+    text = _count(run, fixed, kind="claim")
+    return f"{text}. Beside them {_count(run, further, kind='exploratory claim')}" if further else text
+
+
+def _count(run: Mapping[str, Any], findings: Sequence[Finding], *, kind: str) -> str:
     """Count claims, each by the cells that decide it: all of them have to hold."""
     decided = Counter(_decision(claim) for claim in _by_claim(findings).values())
     where = " on the stand-in" if run["model"]["stand_in"] else ""
@@ -219,7 +230,7 @@ def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     )
     beside = f"; {untrained} of the supported also in an untrained network" if untrained else ""
     total = sum(count for decision, count in decided.items() if decision is not None)
-    return f"{total} claim{'s' if total != 1 else ''}: {', '.join(parts)}{beside}"
+    return f"{total} {kind}{'s' if total != 1 else ''}: {', '.join(parts)}{beside}"
 
 
 def _decision(findings: Iterable[Finding]) -> str | None:
@@ -240,7 +251,7 @@ def _by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return grouped
 
 
-def _place(finding: Finding) -> tuple[str, int, str, int]:
+def _place(finding: Finding) -> tuple[bool, str, int, str, int]:
     verdict = finding.verdict
     group = GROUPS.index(verdict.group) if verdict.group in GROUPS else len(GROUPS)
-    return verdict.claim, verdict.layer, verdict.measure, group
+    return EXPLORATORY in verdict.qualifier, verdict.claim, verdict.layer, verdict.measure, group
