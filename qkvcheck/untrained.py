@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,7 @@ class Twins:
         self._folder = folder
         self._announce = announce
         self._made: dict[int, Samples] = {}
+        self._kept: dict[str, Any] = {}
 
     def samples(self, seed: int) -> Samples:
         """Return the samples of one seed's twin."""
@@ -100,16 +101,27 @@ class Twins:
         config.pop("_name_or_path", None)
         return [versions, config, hooked.dtype, str(hooked.device), hooked.layout.family]
 
-    def recall(self, key: list[Any]) -> tuple[Path | None, Any]:
-        """Return where a number is kept, and the number if it is there."""
-        if self._folder is None:
-            return None, None
+    def remembered(self, key: list[Any], compute: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, in memory or on disk; else compute it and keep it."""
         name = hashlib.sha256(json.dumps([_own_code(), *key], sort_keys=True, default=str).encode()).hexdigest()
-        path = self._folder / f"untrained-{name}.json"
-        try:
-            return path, json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            return path, None
+        if name not in self._kept:
+            path = None if self._folder is None else self._folder / f"untrained-{name}.json"
+            found = None if path is None else _read(path)
+            if found is None:
+                found = compute()
+                if path is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_document(path, found)
+            self._kept[name] = found
+        return self._kept[name]
+
+
+def _read(path: Path) -> Any:
+    """Return what a file keeps; None if it is missing or broken."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 class Untrained:
@@ -154,15 +166,13 @@ class UntrainedSeeds:
         found = []
         for seed in twins.seeds[:first]:
             key = [twins.identity(seed), what, self._layer, self._recipe, self._clusters, _code(self._untrained.choose)]
+            number = partial(self._compute, seed, compute)
             # A capture without a recipe can't be told from another.
-            path, kept = twins.recall(key) if all(self._recipe) else (None, None)
-            if kept is None:
-                kept = compute(self._sample(seed))
-                if path is not None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_document(path, kept)
-            found.append(kept)
+            found.append(twins.remembered(key, number) if all(self._recipe) else number())
         return found
+
+    def _compute(self, seed: int, compute: Callable[[Sample], Any]) -> Any:
+        return compute(self._sample(seed))
 
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:

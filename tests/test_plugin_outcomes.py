@@ -213,6 +213,16 @@ def test_junit_carries_the_verdict(project):
     assert told["qkvcheck.control.shuffled"].startswith(f"{verdict['controls'][0]['estimate']:.4f}")
 
 
+def test_junit_says_that_it_holds_untrained(project):
+    result = project.runpytest("--junitxml=j.xml", "--qkv-json", "r.json", "-k", "BOTH-L06-Q")
+    told = {p.get("name"): p.get("value") for p in ElementTree.parse(project.path / "j.xml").getroot().iter("property")}
+    assert told["qkvcheck.verdict"] == "supported on the stand-in, also holds untrained"
+    (verdict,) = json.loads((project.path / "r.json").read_text())["verdicts"]
+    assert verdict["qualifier"] == ["stand-in", "also holds untrained"]
+    assert "supported on the stand-in, also holds untrained" in result.stdout.str()
+    assert "1 supported, also holds untrained" in result.stdout.lines[-1]
+
+
 def test_corpora_have_records_of_their_own(project):
     project.runpytest("--qkv-update=all")
     result = project.runpytest("--qkv-update=all", "--qkv-corpus", "balanced", "--qkv-dtype", "float64")
