@@ -321,3 +321,17 @@ def test_offset_goes_with_every_verdict_over_dimensions(poles):
         + verdict.evidence["offset"]["residual"]
     )  # fmt: skip
     assert verdict.grade == "certified bimodal"
+
+
+def test_clusters_that_hold_the_same_row_are_one(rng):
+    """Left out alone, one of them would leave a copy of its row behind."""
+    array = rng.normal(size=(30, 30)) + rng.normal(size=30)
+    array[1] = array[0]  # the same row under two labels
+    labels = tuple(f"c{i % 15:02d}" for i in range(30))
+    claim = make_claim()
+    cell = cells(claim, layers=[6])[0]
+    verdict = judge(claim, cell, Sample((array,), BLOCKS, (labels,), "label"))
+    assert (verdict.n_distinct, verdict.clusters) == (29, 14)
+    by_hand = tuple("c00" if label == "c01" else label for label in labels)
+    same = judge(claim, cell, Sample((array,), BLOCKS, (by_hand,), "label"))
+    assert (same.low, same.high) == (verdict.low, verdict.high)
