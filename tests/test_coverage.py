@@ -1,6 +1,6 @@
 """Coverage: the 95 % intervals hold the population's value, and a claim at its threshold is rarely supported.
 
-The populations: (1) 900 contexts drawn from the word lists, run through the embedded model; (2) columns with offsets
+The populations: (1) 2500 contexts drawn from the word lists, run through the embedded model; (2) columns with offsets
 of three times their spread and noise with seven common factors; (3) the same in clusters whose members are alike
 (intraclass correlation 0.3 and 0.5). `python -m pytest tests/test_coverage.py -m slow -s` prints the figures.
 """
@@ -21,9 +21,10 @@ from .conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-DRAWS = 400
-# Three standard errors of a coverage of 0.95 in 400 draws.
-LEAST, MOST = 0.92 - 0.013, 0.98 + 0.013
+DRAWS = 1000
+POPULATION = 2500
+# Some two standard errors of a share near its bound in 1000 draws.
+LEAST, MOST = 0.92 - 0.013, 0.98 + 0.009
 FALSE_POSITIVES = 0.05 + 0.013
 
 OVER_ROWS = [
@@ -46,15 +47,15 @@ def blocks_of(width: int) -> dict[str, slice]:
 
 @pytest.fixture(scope="module")
 def population(embedded):
-    """Target, preceding token, and the words grid of 900 contexts at layer 6."""
+    """Target, preceding token, and the words grid of 2500 contexts at layer 6."""
     text, number = resolve_target(" her", embedded.encoder)
-    drawn = draw_contexts(embedded.encoder, count=900, rng=np.random.default_rng(3), target=text, target_id=number)
+    drawn = draw_contexts(embedded.encoder, count=POPULATION, rng=np.random.default_rng(3), target=text, target_id=number)
     listed = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
     words = [*listed["pronouns"], *listed["others"]]
     target, preceding = (capture(embedded, drawn, layers=[6], positions=p).at(6) for p in ("target", "preceding"))
     grid = capture_words(embedded, drawn, words, layers=[6]).at(6)
     alone = embedded.layout.weights_alone(embedded.model, 6).numpy()
-    with_weights = np.concatenate([grid, np.broadcast_to(alone, (900, 1, len(alone)))], axis=1)
+    with_weights = np.concatenate([grid, np.broadcast_to(alone, (POPULATION, 1, len(alone)))], axis=1)
     return {"target": target, "preceding": preceding, "words": grid, "words and weights": with_weights}
 
 
@@ -88,7 +89,7 @@ def test_on_the_embedded_model(population, statistic, group, measure, n):
     truth = value_in(statistic, place, [array], blocks)
 
     def draw():
-        return Sample((array[rng.choice(900, n, replace=False)],), blocks)
+        return Sample((array[rng.choice(POPULATION, n, replace=False)],), blocks)
 
     inside, above = covered(statistic, place, draw, truth, label=f"embedded, n = {n}")
     assert LEAST <= inside <= MOST
@@ -103,7 +104,7 @@ def test_with_other_words(population, statistic, group, measure, n):
     truth = value_in(statistic, place, [array], blocks)
 
     def draw():
-        return Sample((array[rng.choice(900, n, replace=False)],), blocks)
+        return Sample((array[rng.choice(POPULATION, n, replace=False)],), blocks)
 
     inside, above = covered(statistic, place, draw, truth, label=f"embedded words, n = {n}")
     assert LEAST <= inside <= MOST
@@ -118,7 +119,7 @@ def test_paired_differences(population, statistic, n):
     first, second = (value_in(statistic, place, [arm], blocks) for arm in arms)
 
     def draw():
-        rows = rng.choice(900, n, replace=False)
+        rows = rng.choice(POPULATION, n, replace=False)
         return [Sample((arm[rows],), blocks) for arm in arms]
 
     inside, above = covered(statistic, place, draw, first - second, label=f"paired, n = {n}", difference=True)
