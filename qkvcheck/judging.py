@@ -18,7 +18,8 @@ from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, stati
 from qkvcheck.offset import decompose
 from qkvcheck.polarisation import grade
 from qkvcheck.references import REFERENCES
-from qkvcheck.similarity import row_similarities
+from qkvcheck.similarity import MEASURES, row_similarities
+from qkvcheck.statistics import observations, row_quantiles
 from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 
 
@@ -160,6 +161,10 @@ def _with_poles(claim: Claim, verdict: Verdict, evidence: Mapping[str, Any]) -> 
 
 
 def _evidence(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
+    if claim.axis == "contexts" and len(rows.arrays) == 1 and place[1] in MEASURES:
+        return {
+            "row_quantiles": row_quantiles(observations(parts_of(rows.arrays, place, rows)[0][0]), measure=place[1])
+        }
     return dict(evidence_of(rows, place)) if claim.axis == "dimensions" and len(rows.arrays) == 1 else {}
 
 

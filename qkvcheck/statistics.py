@@ -105,6 +105,23 @@ def row_variance(x: np.ndarray, *, measure: str = "cosine") -> float:
     return float(_row_pairs(x, measure=measure).var())
 
 
+def row_quantiles(x: np.ndarray, *, measure: str = "cosine") -> dict[str, float]:
+    """Return least, 5 %, 25 %, 50 %, 75 %, 95 % and largest similarity over pairs of different rows, i < j.
+
+    To look at, not to judge by: quantiles over pairs have no interval that covers.
+
+    Parameters
+    ----------
+    x : ndarray
+        (context, dimension).
+    measure : {"cosine", "pearson"}
+        Pearson centres each row over its dimensions.
+    """
+    shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+    found = np.quantile(_row_pairs(x, measure=measure), shares)
+    return {f"{share:g}": float(value) for share, value in zip(shares, found, strict=True)}
+
+
 def least_row_mean(fresh: np.ndarray, reference: np.ndarray, *, measure: str = "cosine") -> float:
     """Return the least, over the fresh rows, of the mean similarity to all reference rows.
 

@@ -119,6 +119,13 @@ def explain_lines(finding: Finding, run: Mapping[str, Any], *, says: Mapping[str
         )
         lines += ["", f"The target's energy: {shares}."]
         lines += [f"The largest 1 % of the dimensions hold {evidence['attribution']['top_share']:.0%} of the offset."]
+    if "row_quantiles" in evidence:
+        found = evidence["row_quantiles"]
+        lines += [
+            "",
+            f"Over pairs of contexts: least {found['0']:.4f}, middle half {found['0.25']:.4f} to {found['0.75']:.4f}, "
+            f"median {found['0.5']:.4f}, largest {found['1']:.4f}.",
+        ]
     if "histogram" in evidence:
         lines += ["", f"Similarities over {evidence['pairs']:,} pairs, from -1 to 1:", _bars(evidence["histogram"])]
     if "conditions" in evidence:

@@ -49,7 +49,9 @@ def blocks_of(width: int) -> dict[str, slice]:
 def population(embedded):
     """Target, preceding token, and the words grid of 2500 contexts at layer 6."""
     text, number = resolve_target(" her", embedded.encoder)
-    drawn = draw_contexts(embedded.encoder, count=POPULATION, rng=np.random.default_rng(3), target=text, target_id=number)
+    drawn = draw_contexts(
+        embedded.encoder, count=POPULATION, rng=np.random.default_rng(3), target=text, target_id=number
+    )
     listed = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
     words = [*listed["pronouns"], *listed["others"]]
     target, preceding = (capture(embedded, drawn, layers=[6], positions=p).at(6) for p in ("target", "preceding"))

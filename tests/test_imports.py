@@ -51,7 +51,7 @@ ALLOWED = {
     "comparing": {"bounds", "claims", "jackknife", "measured", "measurement", "references", "verdicts"},
     "judging": {
         "bounds", "claims", "comparing", "errors", "jackknife", "measured", "measurement", "offset", "polarisation",
-        "references", "similarity", "verdicts",
+        "references", "similarity", "statistics", "verdicts",
     },
     "untrained": {"activations", "documents", "measurement", "models", "samples"},
     "controls": {"capture", "contexts", "errors", "models", "samples", "sampling", "untrained"},

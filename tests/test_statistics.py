@@ -64,6 +64,14 @@ def test_over_pairs_of_rows(x, measure):
     assert statistics.row_variance(x, measure=measure) == pytest.approx(c.var(), abs=1e-12)
 
 
+def test_row_quantiles(x):
+    c = sorted(similarity(x[i], x[j], "pearson") for i, j in itertools.combinations(range(9), 2))
+    found = statistics.row_quantiles(x, measure="pearson")
+    assert list(found) == ["0", "0.05", "0.25", "0.5", "0.75", "0.95", "1"]
+    assert (found["0"], found["1"]) == pytest.approx((c[0], c[-1]), abs=1e-12)
+    assert found["0.5"] == pytest.approx((c[17] + c[18]) / 2, abs=1e-12)
+
+
 @pytest.mark.parametrize("measure", ["cosine", "pearson"])
 def test_least_row_mean(x, rng, measure):
     fresh = rng.normal(size=(4, 12))
