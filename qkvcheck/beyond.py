@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim, meets, stands
+from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim, stands
 from qkvcheck.comparing import Seeds
 from qkvcheck.jackknife import LEVEL
 from qkvcheck.judging import judge
@@ -108,7 +108,6 @@ def judge_against_untrained(
         why = plain.reason if found is None else found.reason
         return not_judged(claim, cell, why or "no untrained seeds", qualifier=qualifier)
     verdict = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}[stands(claim, found.low, found.high)]
-    assert found.difference is not None  # it comes with its interval
     return replace(
         plain,
         verdict=verdict,
@@ -120,5 +119,5 @@ def judge_against_untrained(
         grade=None,
         controls=(replace(found, passes=None, passing=None),),  # the criterion is of the difference
         qualifier=tuple(note for note in plain.qualifier if note in (*qualifier, "exploratory")),
-        evidence={**plain.evidence, "number": plain.plug_in, "meets": meets(claim, found.difference)},
+        evidence={**plain.evidence, "number": plain.plug_in},
     )

@@ -24,9 +24,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from qkvcheck.activations import SCHEMA, Activations, load_activations
+from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError
-
-LEAST_FIRST_WORDS = 18
 
 # What experiments ask of samples, contexts or a model, and a file does not hold.
 _NOT_HELD = {

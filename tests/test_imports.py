@@ -56,7 +56,7 @@ ALLOWED = {
     "untrained": {"activations", "documents", "measurement", "models", "samples"},
     "controls": {"capture", "contexts", "errors", "models", "samples", "sampling", "untrained"},
     "beyond": {"claims", "comparing", "jackknife", "judging", "measurement", "profile", "untrained", "verdicts"},
-    "referee": {"activations", "errors"},
+    "referee": {"activations", "contexts", "errors"},
     "drift": {"activations", "errors"},
     "documents": set(),
     "baseline": {"documents", "errors", "verdicts"},
