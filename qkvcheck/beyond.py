@@ -12,7 +12,7 @@ from qkvcheck.judging import judge
 from qkvcheck.measurement import Sample, distinct, plug_in, statistic_named
 from qkvcheck.profile import layer_profile
 from qkvcheck.untrained import Captured, Untrained, sample_of
-from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
+from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
 
 
 def judge_layers(
@@ -107,7 +107,7 @@ def judge_against_untrained(
     if plain.verdict == NOT_JUDGED or found is None or found.low is None or found.high is None:
         why = plain.reason if found is None else found.reason
         return not_judged(claim, cell, why or "no untrained seeds", qualifier=qualifier)
-    verdict = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}[stands(claim, found.low, found.high)]
+    verdict = BY_SIDE[stands(claim, found.low, found.high)]
     return replace(
         plain,
         verdict=verdict,

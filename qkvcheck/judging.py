@@ -20,7 +20,7 @@ from qkvcheck.polarisation import grade
 from qkvcheck.references import REFERENCES
 from qkvcheck.similarity import MEASURES, row_similarities
 from qkvcheck.statistics import observations, row_quantiles
-from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
+from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 
 
 def judge(
@@ -103,7 +103,7 @@ def _decide(
     critical = critical_of(claim, rows, places) if together else None
     estimate = jackknife(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
     assert claim.threshold is not None  # exact claims are judged by their conditions
-    verdict = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}[stands(claim, estimate.low, estimate.high)]
+    verdict = BY_SIDE[stands(claim, estimate.low, estimate.high)]
     needed = (
         contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.scale)
         if verdict == INCONCLUSIVE

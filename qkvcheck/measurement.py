@@ -17,8 +17,8 @@ from qkvcheck.attribution import token_share
 from qkvcheck.errors import ClaimError
 from qkvcheck.jackknife import LOGARITHM, RAW, WIDENING, Replicates, Scale, merge_labels
 from qkvcheck.offset import decompose
-from qkvcheck.polarisation import GroupMoments, group_moments, scaled_columns
-from qkvcheck.similarity import row_similarities, split_group
+from qkvcheck.polarisation import GroupMoments, group_moments
+from qkvcheck.similarity import row_similarities, scaled_columns, split_group
 
 Part = tuple[np.ndarray, "np.ndarray | None"]
 """The block or blocks of one captured array that a group compares."""

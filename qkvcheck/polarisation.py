@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import MEASURES
+from qkvcheck.similarity import MEASURES, unit_length
 
 SMILE, CERTIFIED = 1 / 3, 4 / 9
 """V of uniform similarities, and the most that a unimodal law on [-1, 1] can have."""
@@ -59,22 +59,6 @@ def grade(low: float) -> str:
     return "U-shaped if symmetric" if low > SMILE else "no evidence of two poles"
 
 
-def scaled_columns(x: np.ndarray) -> np.ndarray:
-    """Return float64 columns divided by their largest magnitude, so that squares neither vanish nor overflow.
-
-    Raises
-    ------
-    ClaimError
-        If a value is NaN or infinite.
-    """
-    values = np.asarray(x, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ClaimError("the activations hold NaN or infinite values; nothing can be said of them. Check the model.")
-    size = np.abs(values).max(axis=0, initial=0.0)
-    scaled: np.ndarray = values / np.where(size > 0, size, 1.0)
-    return scaled
-
-
 def group_moments(
     columns: np.ndarray,
     blocks: Mapping[str, slice],
@@ -110,7 +94,7 @@ def group_moments(
     if measure not in MEASURES:
         raise ClaimError(f"measure {measure!r} is not known; allowed: {', '.join(MEASURES)}.")
     names = sorted({name for group in groups for name in group})
-    unit = {name: _unit(columns[:, blocks[name]], measure) for name in names}
+    unit = {name: unit_length(columns[:, blocks[name]], measure) for name in names}
     gram = {name: u @ u.T for name, u in unit.items()}
     total = {name: u.sum(axis=1) for name, u in unit.items()}
     found = {}
@@ -129,18 +113,6 @@ def group_moments(
             mean_absolute=size,
         )
     return found
-
-
-def _unit(values: np.ndarray, measure: str) -> np.ndarray:
-    """Return columns of length 1; those of length zero (for Pearson: the constant ones) stay zero."""
-    if measure == "pearson":
-        constant = (values == values[0]).all(axis=0)
-        values = values - values.mean(axis=0)
-        if constant.any():
-            values[:, constant] = 0.0
-    norms = np.sqrt(np.einsum("ij,ij->j", values, values))
-    unit: np.ndarray = values / np.where(norms > 0, norms, 1.0)
-    return unit
 
 
 def _sum_absolute(first: np.ndarray, second: np.ndarray, diagonal: int) -> float:

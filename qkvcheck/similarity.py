@@ -80,19 +80,35 @@ def unit_columns(x: np.ndarray, *, measure: str = "cosine") -> np.ndarray:
     """
     if measure not in MEASURES:
         raise ClaimError(f"measure {measure!r} is not known; allowed: {', '.join(MEASURES)}.")
+    return unit_length(scaled_columns(x), measure)
+
+
+def scaled_columns(x: np.ndarray) -> np.ndarray:
+    """Return float64 columns divided by their largest magnitude, so that squares neither vanish nor overflow.
+
+    Raises
+    ------
+    ClaimError
+        If a value is NaN or infinite.
+    """
     values = np.asarray(x, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ClaimError("the activations hold NaN or infinite values; nothing can be said of them. Check the model.")
-    # Largest value first, so that squares of very small or large columns don't vanish or overflow.
     size = np.abs(values).max(axis=0, initial=0.0)
-    values = values / np.where(size > 0, size, 1.0)
-    if measure == "pearson":
-        values = values - values.mean(axis=0)
-        # A constant column leaves rounding noise when centred.
-        values[:, np.ptp(x, axis=0) == 0] = 0.0
-    norms = np.sqrt((values**2).sum(axis=0))
-    scaled: np.ndarray = values / np.where(norms > 0, norms, 1.0)
+    scaled: np.ndarray = values / np.where(size > 0, size, 1.0)
     return scaled
+
+
+def unit_length(values: np.ndarray, measure: str) -> np.ndarray:
+    """Return scaled columns at length 1; those of length zero (for Pearson: the constant ones) stay zero."""
+    if measure == "pearson":
+        constant = (values == values[0]).all(axis=0)
+        values = values - values.mean(axis=0)
+        if constant.any():
+            values[:, constant] = 0.0
+    norms = np.sqrt(np.einsum("ij,ij->j", values, values))
+    unit: np.ndarray = values / np.where(norms > 0, norms, 1.0)
+    return unit
 
 
 def summarise_group(

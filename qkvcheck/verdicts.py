@@ -9,6 +9,8 @@ from typing import Any
 from qkvcheck.claims import Cell, Claim
 
 SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED = "SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT JUDGED"
+BY_SIDE = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}
+"""The verdict by where a whole interval stands to the threshold (`qkvcheck.claims.stands`)."""
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"
 NOT_TRAINING, ANY_TOKEN, UNRESOLVED = "not specific to training", "any repeated token", "specificity unresolved"
 EXPLORATORY = "exploratory"
