@@ -17,7 +17,7 @@ from qkvcheck.attribution import token_share
 from qkvcheck.errors import ClaimError
 from qkvcheck.jackknife import LOGARITHM, RAW, WIDENING, Replicates, Scale, merge_labels
 from qkvcheck.offset import decompose
-from qkvcheck.polarisation import GroupMoments, group_moments
+from qkvcheck.polarisation import Deletions, GroupMoments, MomentSource, group_moments
 from qkvcheck.similarity import row_similarities, scaled_columns, split_group
 
 Part = tuple[np.ndarray, "np.ndarray | None"]
@@ -136,7 +136,7 @@ class Statistic:
     scale : Scale
         On which its interval is formed.
     together : callable, optional
-        Takes one array, blocks, groups and the measure; returns the numbers of all groups at once.
+        Takes a source of moments, groups and the measure; returns the numbers of all groups at once.
     from_rows : callable, optional
         Takes a matrix of row similarities; leaving out rows is leaving out entries of it.
     widening : float
@@ -149,7 +149,7 @@ class Statistic:
 
     value: Callable[[Sequence[Part], str], float]
     scale: Scale = RAW
-    together: Callable[[np.ndarray, Mapping[str, slice], Sequence[str], str], dict[str, float]] | None = None
+    together: Callable[[MomentSource, Sequence[str], str], dict[str, float]] | None = None
     from_rows: Callable[[np.ndarray], float] | None = None
     widening: float = WIDENING
     counts: bool = False
@@ -158,15 +158,14 @@ class Statistic:
 
 def _of_moments(
     choose: Callable[[GroupMoments], float],
-    array: np.ndarray,
-    blocks: Mapping[str, slice],
+    moments: MomentSource,
     groups: Sequence[str],
     measure: str,
     *,
     absolute: bool = False,
 ) -> dict[str, float]:
-    found = group_moments(scaled_columns(array), blocks, groups, measure=measure, absolute=absolute)
-    return {group: choose(moments) for group, moments in found.items()}
+    found = moments(groups, measure=measure, absolute=absolute)
+    return {group: choose(own) for group, own in found.items()}
 
 
 def _absolute(moments: GroupMoments) -> float:
@@ -179,27 +178,26 @@ def _balance(moments: GroupMoments) -> float:
     return moments.mean / size if size > 0 else 0.0
 
 
-def _collapse(array: np.ndarray, blocks: Mapping[str, slice], groups: Sequence[str], _measure: str) -> dict[str, float]:
-    columns = scaled_columns(array)
-    before, after = (group_moments(columns, blocks, groups, measure=m) for m in ("cosine", "pearson"))
+def _collapse(moments: MomentSource, groups: Sequence[str], _measure: str) -> dict[str, float]:
+    before, after = (moments(groups, measure=m) for m in ("cosine", "pearson"))
     return {g: after[g].mean_square / before[g].mean_square if before[g].mean_square > 0 else 0.0 for g in groups}
 
 
-def _above_values(
-    array: np.ndarray, blocks: Mapping[str, slice], groups: Sequence[str], measure: str
-) -> dict[str, float]:
+def _above_values(moments: MomentSource, groups: Sequence[str], measure: str) -> dict[str, float]:
     """Return V of each group less V of the values' own."""
-    found = group_moments(scaled_columns(array), blocks, ["VV", *groups], measure=measure)
+    found = moments(["VV", *groups], measure=measure)
     return {group: found[group].variance - found["VV"].variance for group in groups}
 
 
 def _first_group(compute: Callable[..., dict[str, float]], parts: Sequence[Part], measure: str) -> float:
     """Give a number that is computed for all groups together, of one group."""
     x, y = parts[0]
-    if y is None:
-        return compute(x, {"A": slice(0, x.shape[1])}, ["AA"], measure)["AA"]
-    blocks = {"A": slice(0, x.shape[1]), "B": slice(x.shape[1], x.shape[1] + y.shape[1])}
-    return compute(np.concatenate([x, y], axis=1), blocks, ["AB"], measure)["AB"]
+    blocks = {"A": slice(0, x.shape[1])}
+    if y is not None:
+        blocks["B"] = slice(x.shape[1], x.shape[1] + y.shape[1])
+        x = np.concatenate([x, y], axis=1)
+    group = "AA" if y is None else "AB"
+    return compute(partial(group_moments, scaled_columns(x), blocks), [group], measure)[group]
 
 
 def _columns(compute: Callable[..., dict[str, float]], *, widening: float = WIDENING) -> Statistic:
@@ -277,10 +275,18 @@ def values(statistic: Statistic, arrays: Sequence[np.ndarray], rows: Rows, place
     """Compute a statistic in several places at once, on rows or a part of them."""
     if statistic.together is None:
         return [statistic.value(parts_of(arrays, place, rows), place[1]) for place in places]
+    return _together(statistic.together, partial(group_moments, scaled_columns(arrays[0]), rows.blocks), places)
+
+
+def _together(
+    compute: Callable[[MomentSource, Sequence[str], str], dict[str, float]],
+    moments: MomentSource,
+    places: Sequence[Place],
+) -> list[float]:
     found: dict[Place, float] = {}
     for measure in sorted({measure for _, measure in places}):
         groups = [group for group, own in places if own == measure]
-        for group, value in statistic.together(arrays[0], rows.blocks, groups, measure).items():
+        for group, value in compute(moments, groups, measure).items():
             found[group, measure] = value
     return [found[place] for place in places]
 
@@ -312,10 +318,15 @@ def replicate(
         return {place: _replicate_rows(statistic.from_rows, rows, place, leave_out) for place in places}
     whole = values(statistic, rows.arrays, rows, places)
     held = set(rows.clusters)
-    without = np.array(
-        [values(statistic, rows.left_out(c), rows, places) if c in held else whole for c in leave_out],
-        dtype=np.float64,
-    )
+    if statistic.together is not None:
+        deletions, labels = Deletions(scaled_columns(rows.arrays[0]), rows.blocks), np.array(rows.labels[0])
+        left_out = [
+            _together(statistic.together, deletions.without(labels == c), places) if c in held else whole
+            for c in leave_out
+        ]
+    else:
+        left_out = [values(statistic, rows.left_out(c), rows, places) if c in held else whole for c in leave_out]
+    without = np.array(left_out, dtype=np.float64)
     return {place: Replicates(value, column) for place, value, column in zip(places, whole, without.T, strict=True)}
 
 

@@ -2,23 +2,28 @@
 
 This is the inner loop of the jackknife, which asks for them once for every cluster left out. Mean and mean square
 come from n x n Gram matrices and no d x d matrix is formed; the mean absolute value has no such form and goes
-over tiles.
+over tiles. Leaving out rows rescales every column: `Deletions` takes their share off the columns' squared lengths and
+forms the small Gram matrices anew, with no pass over the data but those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import MEASURES, unit_length
+from qkvcheck.kernels.gram import BlockGram, block_gram, pair_sums
+from qkvcheck.similarity import check_measure, unit_length
 
 SMILE, CERTIFIED = 1 / 3, 4 / 9
 """V of uniform similarities, and the most that a unimodal law on [-1, 1] can have."""
 
 _TILE = 256
+_CANCELLED = 1e-4
+"""Columns that keep less than this share of their squared length are measured anew: taking off would lose digits."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,15 @@ def grade(low: float) -> str:
     return "U-shaped if symmetric" if low > SMILE else "no evidence of two poles"
 
 
+class MomentSource(Protocol):
+    """Gives the moments of pair groups, of all rows or of some."""
+
+    def __call__(
+        self, groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False
+    ) -> dict[str, GroupMoments]:
+        """Return the moments of several groups; see `group_moments`."""
+
+
 def group_moments(
     columns: np.ndarray,
     blocks: Mapping[str, slice],
@@ -67,11 +81,7 @@ def group_moments(
     measure: str = "cosine",
     absolute: bool = False,
 ) -> dict[str, GroupMoments]:
-    """Return the moments of several pair groups.
-
-    With U the unit columns of a block and K = U U' (n x n): over all ordered pairs, the mean square is
-    sum(K_x * K_y) / (d_x d_y) and the mean (U_x 1).(U_y 1) / (d_x d_y); within one block the diagonal (one for every
-    column that is not zero) is taken off both (the numerator of linear CKA, Kornblith et al. 2019).
+    """Return the moments of several pair groups, from Gram matrices (see `qkvcheck.kernels.gram.pair_sums`).
 
     Parameters
     ----------
@@ -91,28 +101,96 @@ def group_moments(
     ClaimError
         If the measure is unknown or a block has one dimension only.
     """
-    if measure not in MEASURES:
-        raise ClaimError(f"measure {measure!r} is not known; allowed: {', '.join(MEASURES)}.")
-    names = sorted({name for group in groups for name in group})
-    unit = {name: unit_length(columns[:, blocks[name]], measure) for name in names}
-    gram = {name: u @ u.T for name, u in unit.items()}
-    total = {name: u.sum(axis=1) for name, u in unit.items()}
+    check_measure(measure)
+    unit = {name: unit_length(columns[:, blocks[name]], measure) for name in _names(groups)}
+    grams = {name: block_gram(u) for name, u in unit.items()}
+    return _of_grams(grams, groups, unit if absolute else None)
+
+
+def _names(groups: Sequence[str]) -> list[str]:
+    return sorted({name for group in groups for name in group})
+
+
+def _of_grams(
+    grams: Mapping[str, BlockGram], groups: Sequence[str], unit: Mapping[str, np.ndarray] | None
+) -> dict[str, GroupMoments]:
+    """Return the moments of groups; with unit columns the mean absolute value too."""
     found = {}
     for group in groups:
-        first, second = group[0], group[1]
-        within = first == second
-        width = unit[first].shape[1]
-        pairs = width * (unit[second].shape[1] - within)
+        first, second = grams[group[0]], grams[group[1]]
+        within = group[0] == group[1]
+        pairs = first.width * (first.width - 1) / 2 if within else first.width * second.width
         if pairs == 0:
             raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
-        diagonal = int(unit[first].any(axis=0).sum()) if within else 0
-        size = _sum_absolute(unit[first], unit[second], diagonal) / pairs if absolute else None
-        found[group] = GroupMoments(
-            mean=float((total[first] @ total[second] - diagonal) / pairs),
-            mean_square=float((np.vdot(gram[first], gram[second]) - diagonal) / pairs),
-            mean_absolute=size,
-        )
+        total, total_square = pair_sums(first, None if within else second)
+        size = None
+        if unit is not None:
+            size = _sum_absolute(unit[group[0]], unit[group[1]], first.filled if within else 0)
+            size /= 2 * pairs if within else pairs
+        found[group] = GroupMoments(total / pairs, total_square / pairs, size)
     return found
+
+
+class Deletions:
+    """Moments of pair groups without some of the rows, for one set of rows after the other.
+
+    Parameters
+    ----------
+    columns : ndarray of float64
+        (context, width), as `scaled_columns` returns them.
+    blocks : mapping of str to slice
+        Where the blocks stand along the width.
+    """
+
+    def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice]) -> None:
+        self._columns = columns
+        self._blocks = blocks
+        # Correlations do not change with a column's mean; with the mean of all rows taken off, that of some is small.
+        centred = np.where((columns == columns[:1]).all(axis=0), 0.0, columns - columns.mean(axis=0))
+        self._bases = {"cosine": columns, "pearson": centred}
+        self._squares = {measure: np.einsum("ij,ij->j", x, x) for measure, x in self._bases.items()}
+
+    def without(self, left_out: np.ndarray) -> MomentSource:
+        """Return the moments' source for the rows that are not left out.
+
+        Parameters
+        ----------
+        left_out : ndarray of bool
+            (context,).
+        """
+
+        def source(groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False) -> dict[str, GroupMoments]:
+            check_measure(measure)
+            names = _names(groups)
+            grams = {name: self._gram(left_out, measure, self._blocks[name]) for name in names}
+            unit = None
+            if absolute:
+                kept = self._columns[~left_out]
+                unit = {name: unit_length(kept[:, self._blocks[name]], measure) for name in names}
+            return _of_grams(grams, groups, unit)
+
+        return source
+
+    def _gram(self, left_out: np.ndarray, measure: str, block: slice) -> BlockGram:
+        """Return the Gram matrix of the columns of one block, rescaled to length 1 on the rows that are kept."""
+        x, squares = self._bases[measure][:, block], self._squares[measure][block]
+        gone, count = x[left_out], int((~left_out).sum())
+        kept = squares - np.einsum("ij,ij->j", gone, gone)
+        if measure == "pearson":
+            kept = kept - gone.sum(axis=0) ** 2 / count
+        anew = kept <= _CANCELLED * squares
+        weights = np.divide(1.0, kept, out=np.zeros_like(kept), where=~anew)
+        gram = ((x * weights) @ x.T)[np.ix_(~left_out, ~left_out)]
+        total = (x @ np.sqrt(weights))[~left_out]
+        if measure == "pearson":
+            total = total - total.mean()
+            gram = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
+        filled = int((~anew).sum())
+        if anew.any():
+            unit = unit_length(self._columns[~left_out, block][:, anew], measure)
+            few = block_gram(unit)
+            gram, total, filled = gram + few.gram, total + few.total, filled + few.filled
+        return BlockGram(gram, total, x.shape[1], filled)
 
 
 def _sum_absolute(first: np.ndarray, second: np.ndarray, diagonal: int) -> float:

@@ -6,18 +6,25 @@ two dimensions are compared. Its "above 0.9 across sentences" is of the second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.kernels import MAGNITUDES, Tally
-from qkvcheck.kernels import numpy_ as _numpy_kernel
+from qkvcheck.kernels import MAGNITUDES, Kernel, PairGroup, Tally
 
 PAIR_GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")
 MEASURES = ("cosine", "pearson")
 BINS = 100
+KERNELS = ("auto", "reference", "torch", "numba")
+KERNEL_VARIABLE = "QKV_KERNEL"
+_WORTH_COMPILING = 500_000
+"""Pairs from which on the numba kernel saves more than loading it takes."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,6 @@ class GroupSummary:
         Share of pairs with abs(similarity) above 0.5, 0.7 and 0.9.
     share_low, share_high : float
         Share of pairs below -0.5 and above 0.5.
-    largest : float
-        Largest abs(similarity), before clipping to [-1, 1].
     zero_columns : int
         Dimensions of length zero (for Pearson: constant); their similarity with anything is counted as 0.
     """
@@ -54,7 +59,6 @@ class GroupSummary:
     share_above: Mapping[float, float]
     share_low: float
     share_high: float
-    largest: float
     zero_columns: int
 
 
@@ -78,13 +82,21 @@ def unit_columns(x: np.ndarray, *, measure: str = "cosine") -> np.ndarray:
     ClaimError
         If the measure is not known, or a value is NaN or infinite.
     """
-    if measure not in MEASURES:
-        raise ClaimError(f"measure {measure!r} is not known; allowed: {', '.join(MEASURES)}.")
+    check_measure(measure)
     return unit_length(scaled_columns(x), measure)
 
 
+def check_measure(measure: str) -> None:
+    """Raise `ClaimError` unless a measure is one of `MEASURES`."""
+    if measure not in MEASURES:
+        raise ClaimError(f"measure {measure!r} is not known; allowed: {', '.join(MEASURES)}.")
+
+
 def scaled_columns(x: np.ndarray) -> np.ndarray:
-    """Return float64 columns divided by their largest magnitude, so that squares neither vanish nor overflow.
+    """Return float64 columns, scaled where they have to be so that squares neither vanish nor overflow.
+
+    Squares of float32 numbers, and of narrower ones, always fit into float64; columns of other types are divided by
+    their largest magnitude.
 
     Raises
     ------
@@ -94,6 +106,8 @@ def scaled_columns(x: np.ndarray) -> np.ndarray:
     values = np.asarray(x, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ClaimError("the activations hold NaN or infinite values; nothing can be said of them. Check the model.")
+    if np.issubdtype(np.asarray(x).dtype, np.floating) and np.asarray(x).dtype.itemsize < 8:
+        return values
     size = np.abs(values).max(axis=0, initial=0.0)
     scaled: np.ndarray = values / np.where(size > 0, size, 1.0)
     return scaled
@@ -111,30 +125,132 @@ def unit_length(values: np.ndarray, measure: str) -> np.ndarray:
     return unit
 
 
-def summarise_group(
-    x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine", bins: int = BINS
-) -> GroupSummary:
-    """Compare dimensions over contexts: those of one block among each other, or those of two blocks.
+def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
+    """Return a kernel.
+
+    Parameters
+    ----------
+    name : str
+        ``auto``, ``reference``, ``torch``, ``torch:DEVICE`` or ``numba``. ``auto`` is what the environment's
+        ``QKV_KERNEL`` says; without it numba where it is installed and there are pairs enough, else torch. All of them
+        return the same counts.
+    pairs : int
+        How many pairs of dimensions there are.
+
+    Raises
+    ------
+    ClaimError
+        If there is no such kernel, or numba is not installed.
+    """
+    if name == "auto":
+        name = os.environ.get(KERNEL_VARIABLE) or "auto"
+    if name == "auto":
+        name = "numba" if pairs >= _WORTH_COMPILING and find_spec("numba") else "torch"
+    backend, _, device = name.partition(":")
+    if backend not in KERNELS or backend == "auto" or (device and backend != "torch"):
+        raise ClaimError(
+            f"kernel {name!r} is not known; allowed: {', '.join(KERNELS)} or torch:DEVICE. Mend {KERNEL_VARIABLE}."
+        )
+    if backend == "numba" and not find_spec("numba"):
+        raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
+    module = "reference" if backend == "reference" else f"{backend}_"
+    kernel: Kernel = import_module(f"qkvcheck.kernels.{module}").tally
+    return partial(kernel, device=device) if device else kernel
+
+
+def summarise_groups(
+    x: np.ndarray,
+    blocks: Mapping[str, slice],
+    groups: Sequence[PairGroup | str],
+    *,
+    measure: str = "cosine",
+    bins: int = BINS,
+    kernel: str = "auto",
+    threads: int | None = None,
+) -> list[GroupSummary]:
+    """Compare dimensions over contexts, in all pair groups in one pass.
 
     Parameters
     ----------
     x : ndarray
-        (context, dimension) of one block.
-    y : ndarray, optional
-        (context, dimension) of another block; without it pairs i < j within `x` are taken.
+        (context, width).
+    blocks : mapping of str to slice
+        Where the blocks stand along the width; any number of them, of any widths.
+    groups : sequence of (str, str) or str
+        Two names of blocks each; where all names are single letters, such as ``"QK"``.
     measure : {"cosine", "pearson"}
         What to compute of each pair.
     bins : int
         Number of equal histogram bins on [-1, 1].
+    kernel : str
+        As `kernel_named` takes it.
+    threads : int, optional
+        Processor threads to use; no result depends on it.
+
+    Returns
+    -------
+    list of GroupSummary
+        One a group.
+
+    Raises
+    ------
+    ClaimError
+        If a measure, block or kernel is not known, a group has no pair, or a value is NaN or infinite.
     """
-    first = unit_columns(x, measure=measure)
-    second = None if y is None else unit_columns(y, measure=measure)
-    tally = _numpy_kernel.tally(first, second, bins=bins)
-    zero = sum(int((~unit.any(axis=0)).sum()) for unit in (first, second) if unit is not None)
-    return _summary(tally, zero)
+    if bins < 1:
+        raise ClaimError(f"{bins} bins were asked for; at least one is needed.")
+    named = [_pair_group(group, blocks) for group in groups]
+    pairs = sum((blocks[a].stop - blocks[a].start) * (blocks[b].stop - blocks[b].start) for a, b in named)
+    unit = unit_columns(x, measure=measure)
+    tallies = kernel_named(kernel, pairs=pairs)(unit, blocks, named, bins=bins, threads=threads)
+    filled = unit.any(axis=0)
+    empty = {name: int((~filled[place]).sum()) for name, place in blocks.items()}
+    return [
+        summary_of(tally, sum(empty[name] for name in set(group)))
+        for group, tally in zip(named, tallies, strict=True)
+    ]
 
 
-def _summary(tally: Tally, zero_columns: int) -> GroupSummary:
+def _pair_group(group: PairGroup | str, blocks: Mapping[str, slice]) -> PairGroup:
+    if len(group) != 2 or any(name not in blocks for name in group):
+        raise ClaimError(f"group {group!r} does not name two blocks; allowed are: {', '.join(blocks)}.")
+    return group[0], group[1]
+
+
+def summarise_group(
+    x: np.ndarray,
+    y: np.ndarray | None = None,
+    *,
+    measure: str = "cosine",
+    bins: int = BINS,
+    kernel: str = "auto",
+    threads: int | None = None,
+) -> GroupSummary:
+    """Compare the dimensions of one block among each other, or those of two blocks; see `summarise_groups`.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        (context, dimension) of one block, and of another; without it pairs i < j within `x` are taken.
+    measure, bins, kernel, threads
+        As for `summarise_groups`.
+    """
+    blocks = {"A": slice(0, x.shape[1])}
+    if y is not None:
+        blocks["B"] = slice(x.shape[1], x.shape[1] + y.shape[1])
+        x = np.concatenate([x, y], axis=1)
+    group = "AA" if y is None else "AB"
+    return summarise_groups(x, blocks, [group], measure=measure, bins=bins, kernel=kernel, threads=threads)[0]
+
+
+def summary_of(tally: Tally, zero_columns: int) -> GroupSummary:
+    """Put a group's sums and counts into the numbers that people read.
+
+    Raises
+    ------
+    ClaimError
+        If the group has no pair.
+    """
     pairs = tally.pairs
     if pairs == 0:
         raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
@@ -151,7 +267,6 @@ def _summary(tally: Tally, zero_columns: int) -> GroupSummary:
         share_above={edge: count / pairs for edge, count in zip(MAGNITUDES, tally.above, strict=True)},
         share_low=tally.low / pairs,
         share_high=tally.high / pairs,
-        largest=tally.largest,
         zero_columns=zero_columns,
     )
 

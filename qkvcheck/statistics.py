@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.kernels.gram import block_gram, pair_sums
 from qkvcheck.similarity import row_similarities, summarise_group, unit_columns
 
 DISTINCT_TOLERANCE = 1e-5
@@ -53,9 +54,7 @@ def observations(array: np.ndarray) -> np.ndarray:
 def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
     """Return V, the variance of the similarities between dimensions.
 
-    With U the unit columns and K = U U' (n x n): the mean square of c over all ordered pairs of columns is
-    ``sum(K_x * K_y) / (d_x d_y)`` and the mean is ``(U_x 1).(U_y 1) / (d_x d_y)``; within one block the
-    diagonal (one per column that is not zero) is taken off both.
+    It comes from n x n Gram matrices (see `qkvcheck.kernels.gram.pair_sums`).
 
     V is in [0, 1], 1 if half the similarities are at each end; 1/3 for uniform ones, about 1/n for random
     vectors. No unimodal law on [-1, 1] has V > 4/9 (Jacobson 1969, Ann. Math. Statist. 40:1746).
@@ -67,32 +66,26 @@ def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosi
     measure : {"cosine", "pearson"}
         What is computed of each pair.
     """
-    first = unit_columns(x, measure=measure)
-    gram, column_sum = first @ first.T, first.sum(axis=1)
-    if y is None:
-        d = first.shape[1]
-        if d < 2:
-            raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
-        on_diagonal = int(first.any(axis=0).sum())
-        pairs = d * (d - 1)
-        mean_square = ((gram**2).sum() - on_diagonal) / pairs
-        mean = (column_sum @ column_sum - on_diagonal) / pairs
-    else:
-        second = unit_columns(y, measure=measure)
-        pairs = first.shape[1] * second.shape[1]
-        mean_square = (gram * (second @ second.T)).sum() / pairs
-        mean = (column_sum @ second.sum(axis=1)) / pairs
-    return float(mean_square - mean**2)
+    unit = {"A": unit_columns(x, measure=measure)}
+    if y is not None:
+        unit["B"] = unit_columns(y, measure=measure)
+    widths = [part.shape[1] for part in unit.values()]
+    pairs = widths[0] * (widths[0] - 1) / 2 if y is None else widths[0] * widths[1]
+    if pairs == 0:
+        raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
+    grams = [block_gram(part) for part in unit.values()]
+    total, total_square = pair_sums(*grams)
+    return float(total_square / pairs - (total / pairs) ** 2)
 
 
 def mean_absolute(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
     """Return the mean of abs(similarity) between dimensions: about 0.11 for 54 random rows, 0.5 if uniform."""
-    return summarise_group(x, y, measure=measure).mean_absolute
+    return summarise_group(x, y, measure=measure, kernel="reference").mean_absolute
 
 
 def sign_balance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
     """Return A = mean(c) / mean(abs(c)), in [-1, 1]: above 0 if the positive similarities weigh more."""
-    return summarise_group(x, y, measure=measure).sign_balance
+    return summarise_group(x, y, measure=measure, kernel="reference").sign_balance
 
 
 def row_mean(x: np.ndarray, *, measure: str = "cosine") -> float:

@@ -1,0 +1,199 @@
+"""The numba kernel (CPU): tiles of products and their counting in one pass, compiled for the machine it runs on.
+
+A tile's columns are packed as float32, multiplied by the micro-kernel, and each row of products is placed on the bins
+while it is in the first-level cache. Threads share nothing but the input; every tile has a sum of its own, added up
+in order, so that no result depends on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit
+
+from qkvcheck.kernels import PairGroup, Tally, make_tally
+from qkvcheck.kernels.binning import Shares, edges_of, fine_bins, float32_error, fold
+from qkvcheck.kernels.gram import block_grams
+from qkvcheck.kernels.micro_kernel import COLUMNS, ROWS, add_product, store_product
+from qkvcheck.kernels.tiles import tiles
+
+HEIGHT, WIDTH, DEPTH = 32 * ROWS, 8 * COLUMNS, 512
+_COPIES = 4
+"""Histograms that are filled in turn: two neighbours in one bin need not wait for each other."""
+
+
+def tally(
+    unit: np.ndarray,
+    blocks: Mapping[str, slice],
+    groups: Sequence[PairGroup],
+    *,
+    bins: int,
+    threads: int | None = None,
+) -> list[Tally]:
+    """Count and sum over the pairs of each group; see `qkvcheck.kernels.Kernel`."""
+    unit = np.ascontiguousarray(unit, dtype=np.float64)
+    work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
+    workers = max(1, min(threads or _processors(), len(work)))
+    fine = fine_bins(bins)
+    sizes = np.zeros(len(work))
+    error = float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH))
+    nearness = np.float32(error * fine / 2 * (1 + 1e-6))
+
+    def count(piece: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = np.zeros((len(groups), fine), dtype=np.int64)
+        exact = np.zeros((len(groups), bins), dtype=np.int64)
+        tails = np.zeros((len(groups), 5), dtype=np.int64)
+        _count(unit, work, piece.start, piece.stop, edges_of(bins), fine, nearness, found, exact, tails, sizes)
+        return found, exact, tails
+
+    pieces = _split(work, workers)
+    with ThreadPoolExecutor(max(1, workers - 1)) as pool:
+        others = [pool.submit(count, piece) for piece in pieces[1:]]
+        parts = [count(pieces[0]), *(other.result() for other in others)]
+    found, exact, tails = (sum(part[kind] for part in parts) for kind in range(3))
+    grams = block_grams(unit, blocks, groups)
+    return [
+        make_tally(
+            group,
+            grams,
+            fold(found[g], bins=bins) + Shares(exact[g], tails[g, :3], int(tails[g, 3]), int(tails[g, 4])),
+            float(sizes[work[:, 0] == g].sum()),
+        )
+        for g, group in enumerate(groups)
+    ]
+
+
+def _split(work: np.ndarray, workers: int) -> list[range]:
+    """Cut the tiles into pieces of about equally many pairs, in order."""
+    _, i_start, i_stop, j_start, j_stop, triangle = work.T
+    pairs = (i_stop - i_start) * (j_stop - j_start) - triangle * (i_stop - i_start) ** 2 / 2
+    done = np.concatenate([[0.0], np.cumsum(pairs)])
+    cuts = np.searchsorted(done, np.linspace(0, done[-1], workers + 1)[1:-1])
+    ends = [0, *(int(cut) for cut in cuts), len(work)]
+    return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count(unit, work, start, stop, edges, fine, nearness, found, exact, tails, sizes):  # type: ignore[no-untyped-def]
+    """Go over the tiles from `start` to `stop`, and fill the last four arrays."""
+    depth = unit.shape[0]
+    a = np.empty((HEIGHT // ROWS, min(depth, DEPTH), ROWS), np.float32)
+    b = np.empty((WIDTH // COLUMNS, min(depth, DEPTH), COLUMNS), np.float32)
+    sums = np.empty((HEIGHT, WIDTH), np.float32)
+    places = np.empty(WIDTH, np.int32)
+    filled = np.zeros((found.shape[0], _COPIES, fine + 1), np.int64)
+    a_address, b_address, sums_address = a.ctypes.data, b.ctypes.data, sums.ctypes.data
+    a_step, b_step = a.shape[1] * ROWS * 4, b.shape[1] * COLUMNS * 4
+    packed = -1
+    for tile in range(start, stop):
+        group, i_start, i_stop, j_start, j_stop, triangle = work[tile]
+        height, width = i_stop - i_start, j_stop - j_start
+        size = 0.0
+        for k_start in range(0, depth, DEPTH):
+            k_stop = min(k_start + DEPTH, depth)
+            if i_start != packed or depth > DEPTH:
+                _pack(unit[k_start:k_stop, i_start:i_stop], a)
+                packed = i_start
+            _pack(unit[k_start:k_stop, j_start:j_stop], b)
+            for strip in range(0, height, ROWS):
+                first = max(0, i_start + strip - j_start) if triangle else 0
+                for panel in range(first // COLUMNS, (width + COLUMNS - 1) // COLUMNS):
+                    left, right = a_address + strip // ROWS * a_step, b_address + panel * b_step
+                    into = sums_address + (strip * WIDTH + panel * COLUMNS) * 4
+                    if k_start == 0:
+                        store_product(left, right, into, k_stop - k_start, WIDTH)
+                    else:
+                        add_product(left, right, into, k_stop - k_start, WIDTH)
+                if k_stop == depth:
+                    for row in range(strip, min(strip + ROWS, height)):
+                        low = max(0, i_start + row + 1 - j_start) if triangle else 0
+                        inside = places[: width - low]
+                        near, sized = _place(sums[row, low:width], fine, nearness, inside)
+                        size += sized
+                        _fill(inside.view(np.uint32), filled[group])
+                        if near > 0:
+                            for j in range(len(inside)):
+                                if inside[j] == fine:
+                                    _classify(unit, i_start + row, j_start + low + j, edges, exact[group], tails[group])
+        sizes[tile] = size
+    for group in range(found.shape[0]):
+        for copy in range(_COPIES):
+            found[group] += filled[group, copy, :fine]
+
+
+# Indices below run from 0 to a length: an index that might be negative would be wrapped, which stops vectorisation.
+
+
+@njit(nogil=True, cache=True)
+def _pack(columns, packed):  # type: ignore[no-untyped-def]
+    """Copy columns (row, column) into panels (panel, row, column of the panel) of float32, padded with zeros."""
+    wide = packed.shape[2]
+    for panel in range((columns.shape[1] + wide - 1) // wide):
+        part = columns[:, panel * wide : (panel + 1) * wide]
+        for k in range(part.shape[0]):
+            for j in range(part.shape[1]):
+                packed[panel, k, j] = np.float32(part[k, j])
+            for j in range(part.shape[1], wide):
+                packed[panel, k, j] = np.float32(0)
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
+    """Find each value's bin, or `fine` for those near an edge; return how many are, and the sum of absolute values."""
+    half, top, beside = np.float32(fine / 2), np.int32(fine - 1), np.int32(fine)
+    bottom, ceiling, least, most = np.float32(0), np.float32(fine), np.float32(0.5), np.float32(fine - 0.5)
+    near = np.int32(0)
+    size = 0.0
+    for j in range(len(values)):
+        value = values[j]
+        size += np.float64(abs(value))
+        t = min(max(value * half + half, bottom), ceiling)
+        # The outermost edges are no edges: what lies beyond them is clipped to them.
+        flag = (abs(t - np.rint(t)) <= nearness) & (t > least) & (t < most)
+        places[j] = beside if flag else min(np.int32(t), top)
+        near += np.int32(flag)
+    return near, size
+
+
+@njit(nogil=True, cache=True)
+def _fill(places, filled):  # type: ignore[no-untyped-def]
+    """Add to the histograms, each of the `_COPIES` in turn."""
+    first, second, third, fourth = filled[0], filled[1], filled[2], filled[3]
+    whole = len(places) // _COPIES * _COPIES
+    for j in range(0, whole, _COPIES):
+        first[places[j]] += 1
+        second[places[j + 1]] += 1
+        third[places[j + 2]] += 1
+        fourth[places[j + 3]] += 1
+    for j in range(whole, len(places)):
+        first[places[j]] += 1
+
+
+@njit(nogil=True, cache=True)
+def _classify(unit, i, j, edges, counts, tails):  # type: ignore[no-untyped-def]
+    """Count one pair in float64, as `binning.classify` does."""
+    c = 0.0
+    for k in range(unit.shape[0]):
+        c += unit[k, i] * unit[k, j]
+    c = min(max(c, -1.0), 1.0)
+    last = len(counts) - 1
+    place = min(int((c + 1.0) * (len(counts) / 2)), last)
+    if c < edges[place]:
+        place -= 1
+    elif place < last and c >= edges[place + 1]:
+        place += 1
+    counts[place] += 1
+    size = abs(c)
+    tails[0] += size > 0.5
+    tails[1] += size > 0.7
+    tails[2] += size > 0.9
+    tails[3] += c < -0.5
+    tails[4] += c > 0.5

@@ -1,0 +1,125 @@
+"""The torch kernel (CPU and CUDA): tiles of products from the library's own matrix product, then its histogram.
+
+It needs nothing that qkvcheck does not need anyway. Every step of the counting goes over a tile once more, which is
+what the numba kernel saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qkvcheck.kernels import PairGroup, Tally, make_tally
+from qkvcheck.kernels.binning import UNIT_ROUNDOFF, Shares, classify, fine_bins, float32_error, fold
+from qkvcheck.kernels.gram import block_grams
+from qkvcheck.kernels.reference import products
+from qkvcheck.kernels.tiles import tiles
+
+if TYPE_CHECKING:
+    import torch
+
+HEIGHT, WIDTH, DEPTH = 384, 768, 512
+_AT_ONCE = 8192
+
+
+def tally(
+    unit: np.ndarray,
+    blocks: Mapping[str, slice],
+    groups: Sequence[PairGroup],
+    *,
+    bins: int,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> list[Tally]:
+    """Count and sum over the pairs of each group; see `qkvcheck.kernels.Kernel`. `device` is a torch device."""
+    import torch
+
+    work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
+    fine = fine_bins(bins)
+    # One more u than for a fused multiplication: torch promises none.
+    nearness = (float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH)) + UNIT_ROUNDOFF) * fine / 2
+    found = torch.zeros((len(groups), fine + 1), dtype=torch.int64, device=device)
+    exact = [_Exact(unit, bins) for _ in groups]
+    sizes = torch.zeros(len(groups), dtype=torch.float64, device=device)
+    with _full_precision(threads), torch.inference_mode():
+        columns = torch.from_numpy(unit).to(device=device, dtype=torch.float32)
+        buffer = torch.empty(HEIGHT * WIDTH, dtype=torch.float32, device=device)
+        for group, i, i_stop, j, j_stop, triangle in work.tolist():
+            values = buffer[: (i_stop - i) * (j_stop - j)].view(i_stop - i, j_stop - j)
+            for start in range(0, len(unit), DEPTH):
+                rows = columns[start : start + DEPTH]
+                torch.addmm(values, rows[:, i:i_stop].T, rows[:, j:j_stop], beta=float(start > 0), out=values)
+            excluded = torch.ones_like(values, dtype=torch.bool).tril_(i - j) if triangle else None
+            if excluded is not None:
+                values.masked_fill_(excluded, 0.0)
+            sizes[group] += values.abs().sum(dim=1).sum(dtype=torch.float64)
+            if excluded is not None:
+                values.masked_fill_(excluded, -1.0 + 0.5 / fine)  # a quarter into the first bin, far from its edges
+                found[group, 0] -= excluded.sum()
+            places, near = _place(values, fine, nearness)
+            places.view(-1).index_fill_(0, near, fine)
+            found[group] += torch.bincount(places.view(-1), minlength=fine + 1)
+            first, second = np.divmod(near.cpu().numpy(), j_stop - j)
+            exact[group].add(i + first, j + second)
+    counts = found[:, :fine].cpu().numpy()
+    grams = block_grams(unit, blocks, groups)
+    return [
+        make_tally(group, grams, fold(counts[g], bins=bins) + exact[g].finish(), float(sizes[g]))
+        for g, group in enumerate(groups)
+    ]
+
+
+def _place(values: torch.Tensor, fine: int, nearness: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return each value's bin, and the numbers of those that lie near an edge; `values` is used up."""
+    import torch
+
+    t = values.mul_(fine / 2).add_(fine / 2).clamp_(0.0, fine)
+    near = torch.nonzero(((t - t.round()).abs_() <= nearness).view(-1)).squeeze(1)
+    # The outermost edges are no edges: what lies beyond them is clipped to them.
+    edge = t.view(-1)[near]
+    return t.to(torch.int32).clamp_(max=fine - 1), near[(edge > 0.5) & (edge < fine - 0.5)]
+
+
+class _Exact:
+    """Pairs that are computed in float64, a bounded number at a time."""
+
+    def __init__(self, unit: np.ndarray, bins: int) -> None:
+        self._unit, self._bins = unit, bins
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._shares = classify(np.empty(0), bins=bins)
+
+    def add(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Take pairs of columns."""
+        self._waiting.append((first, second))
+        if sum(len(i) for i, _ in self._waiting) >= _AT_ONCE:
+            self.finish()
+
+    def finish(self) -> Shares:
+        """Compute what waits; return the counts of all pairs so far."""
+        if self._waiting:
+            first, second = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+            self._waiting.clear()
+            for start in range(0, len(first), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                values = products(self._unit[:, first[part]], self._unit[:, second[part]])
+                self._shares += classify(values, bins=self._bins)
+        return self._shares
+
+
+@contextmanager
+def _full_precision(threads: int | None) -> Iterator[None]:
+    """Multiply in true float32, and with as many threads as asked for; leave torch as it was found."""
+    import torch
+
+    precision, usual = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    torch.set_float32_matmul_precision("highest")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(usual)

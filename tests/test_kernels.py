@@ -1,0 +1,231 @@
+"""Every kernel against the reference, and the reference against plain Python."""
+
+from __future__ import annotations
+
+import math
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from qkvcheck.errors import ClaimError
+from qkvcheck.kernels import Tally, binning, reference, torch_
+from qkvcheck.kernels.tiles import tiles
+from qkvcheck.similarity import MEASURES, kernel_named, summarise_groups, unit_columns
+
+FAST = ["torch"] + ["numba"] * bool(find_spec("numba"))
+
+
+@pytest.fixture(params=["torch", pytest.param("numba", marks=pytest.mark.skipif("numba" not in FAST, reason="no numba"))])
+def fast(request) -> str:
+    """Each fast kernel in turn."""
+    return request.param
+
+
+def blocks_of(*widths: int) -> dict[str, slice]:
+    ends = np.concatenate([[0], np.cumsum(widths)])
+    return {chr(65 + i): slice(int(a), int(b)) for i, (a, b) in enumerate(zip(ends, ends[1:], strict=False))}
+
+
+def every_group(blocks: dict[str, slice]) -> list[tuple[str, str]]:
+    names = list(blocks)
+    return [(a, b) for i, a in enumerate(names) for b in names[i:]]
+
+
+def assert_same(found: list[Tally], wanted: list[Tally]) -> None:
+    """Counts equal to the last one; sums to what float64 and float32 hold."""
+    assert len(found) == len(wanted)
+    for own, want in zip(found, wanted, strict=True):
+        assert np.array_equal(own.counts, want.counts)
+        assert (own.pairs, own.above, own.low, own.high) == (want.pairs, want.above, want.low, want.high)
+        assert own.counts.sum() == own.pairs
+        scale = max(1, own.pairs)
+        assert own.total / scale == pytest.approx(want.total / scale, abs=1e-12)
+        assert own.total_square / scale == pytest.approx(want.total_square / scale, abs=1e-12)
+        assert own.total_absolute / scale == pytest.approx(want.total_absolute / scale, abs=3e-7)
+
+
+def test_reference_by_plain_python(rng):
+    """A few columns, pair by pair, with math.fsum: no array code at all."""
+    x = rng.normal(size=(5, 6))
+    blocks = blocks_of(4, 2)
+    within, across = reference.tally(unit_columns(x), blocks, [("A", "A"), ("A", "B")], bins=10)
+
+    def cosine(i: int, j: int) -> float:
+        top = math.fsum(x[r, i] * x[r, j] for r in range(5))
+        return top / math.sqrt(math.fsum(x[r, i] ** 2 for r in range(5)) * math.fsum(x[r, j] ** 2 for r in range(5)))
+
+    pairs = {"within": [(i, j) for i in range(4) for j in range(i + 1, 4)], "across": [(i, j) for i in range(4) for j in (4, 5)]}
+    for tally, c in ((within, [cosine(*p) for p in pairs["within"]]), (across, [cosine(*p) for p in pairs["across"]])):
+        assert tally.pairs == len(c)
+        assert tally.total == pytest.approx(math.fsum(c), abs=1e-12)
+        assert tally.total_absolute == pytest.approx(math.fsum(map(abs, c)), abs=1e-12)
+        assert tally.total_square == pytest.approx(math.fsum(v * v for v in c), abs=1e-12)
+        want = [0] * 10
+        for value in c:
+            want[min(9, int((value + 1) * 5))] += 1
+        assert tally.counts.tolist() == want
+        assert tally.above == tuple(sum(abs(v) > edge for v in c) for edge in (0.5, 0.7, 0.9))
+        assert (tally.low, tally.high) == (sum(v < -0.5 for v in c), sum(v > 0.5 for v in c))
+
+
+# Few distinct small numbers make cosines that lie on an edge, at -1, 0 and 1 exactly, and zero and constant columns.
+NUMBERS = st.one_of(
+    st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, 3.0]),
+    st.floats(-4, 4, width=32),
+    st.floats(-0.0009765625, 0.0009765625, width=32).map(lambda v: 5 + v),
+)
+
+
+@st.composite
+def problems(draw):
+    """Contexts, one to four blocks of any widths, and a number of bins."""
+    n = draw(st.integers(1, 12))
+    widths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    x = draw(arrays.arrays(np.float32, (n, sum(widths)), elements=NUMBERS, fill=st.nothing()))
+    return x, widths, draw(st.sampled_from([1, 2, 3, 7, 10, 20, 97, 100, 200]))
+
+
+@given(problem=problems(), measure=st.sampled_from(MEASURES), threads=st.sampled_from([1, 2, 3]))
+@settings(deadline=None, max_examples=200)
+@pytest.mark.parametrize("name", FAST)
+def test_counts_are_the_references(name, problem, measure, threads):
+    x, widths, bins = problem
+    blocks, unit = blocks_of(*widths), unit_columns(x, measure=measure)
+    groups = every_group(blocks)
+    found = kernel_named(name)(unit, blocks, groups, bins=bins, threads=threads)
+    assert_same(found, reference.tally(unit, blocks, groups, bins=bins))
+
+
+@pytest.mark.parametrize("widths", [(1,), (1, 3), (255, 257), (191, 1, 193), (385, 767), (769,)])
+def test_widths_that_no_tile_divides(fast, rng, widths):
+    x = rng.normal(size=(6, sum(widths))) + rng.normal(size=sum(widths))
+    blocks, unit = blocks_of(*widths), unit_columns(x)
+    groups = every_group(blocks)
+    assert_same(kernel_named(fast)(unit, blocks, groups, bins=100), reference.tally(unit, blocks, groups, bins=100))
+
+
+@pytest.mark.parametrize("n", [1, 2, 54, 511, 512, 513, 1100])
+def test_any_number_of_contexts(fast, rng, n):
+    """Rows are added up in pieces; the number of rows that no piece divides is no exception."""
+    x = rng.normal(size=(n, 70)) + 0.2 * rng.normal(size=70)
+    blocks, unit = blocks_of(40, 30), unit_columns(x)
+    groups = every_group(blocks)
+    assert_same(kernel_named(fast)(unit, blocks, groups, bins=100), reference.tally(unit, blocks, groups, bins=100))
+
+
+def test_exact_values_at_poles_and_zero(fast):
+    """Columns along two axes: every similarity is exactly -1, 0 or 1, or belongs to a column of zeros."""
+    x = np.zeros((4, 9))
+    for column, (row, sign) in enumerate([(0, 1), (0, -1), (1, 1), (1, 1), (0, 2), (2, -1), (3, 5), (1, -3)]):
+        x[row, column] = sign
+    (found,) = kernel_named(fast)(unit_columns(x), blocks_of(9), [("A", "A")], bins=100)
+    assert (int(found.counts[0]), int(found.counts[50]), int(found.counts[99])) == (4, 30, 2)
+    assert found.counts.sum() == 36
+    assert found.total_absolute == 6
+
+
+def test_float32_alone_would_not_do(fast):
+    """A cosine of 3/5, which an edge separates from its float32 neighbour: the second look has something to do."""
+    unit = unit_columns(np.array([[3.0, 1.0], [4.0, 0.0]]))
+    edge = np.linspace(-1, 1, 101)[80]
+    cosine = unit[:, 0] @ unit[:, 1]
+    assert cosine < edge < np.float32(cosine)
+    (found,) = kernel_named(fast)(unit, blocks_of(2), [("A", "A")], bins=100)
+    assert np.flatnonzero(found.counts).tolist() == [79]
+
+
+def test_float32_stays_within_its_bound(rng):
+    """The bound that decides who gets the second look holds, with room to spare."""
+    for n in (3, 54, 512):
+        unit = unit_columns(rng.normal(size=(n, 300)) + rng.normal(size=300))
+        narrow = unit.astype(np.float32)
+        error = np.abs((narrow.T @ narrow).astype(np.float64) - unit.T @ unit).max()
+        assert 0 < error < binning.float32_error(n) - 3 * 2**-24
+
+
+def test_threads_change_nothing(fast, rng):
+    x = rng.normal(size=(54, 900)) + rng.normal(size=900)
+    blocks = blocks_of(300, 300, 300)
+    one, two = (summarise_groups(x, blocks, every_group(blocks), kernel=fast, threads=t) for t in (1, 2))
+    for first, second in zip(one, two, strict=True):
+        assert np.array_equal(first.counts, second.counts)
+        assert first.mean_square == second.mean_square
+        assert first.mean_absolute == pytest.approx(second.mean_absolute, abs=1e-9)
+
+
+@pytest.mark.skipif("numba" not in FAST, reason="no numba")
+def test_numba_sums_do_not_depend_on_threads(rng):
+    x = rng.normal(size=(54, 900)) + rng.normal(size=900)
+    blocks = blocks_of(300, 300, 300)
+    one, two, three = (summarise_groups(x, blocks, every_group(blocks), kernel="numba", threads=t) for t in (1, 2, 3))
+    assert [s.mean_absolute for s in one] == [s.mean_absolute for s in two] == [s.mean_absolute for s in three]
+
+
+def test_torch_is_left_as_it_was(rng):
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        torch_.tally(unit_columns(rng.normal(size=(4, 5))), blocks_of(5), [("A", "A")], bins=10, threads=1)
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (before[0], "medium")
+    finally:
+        torch.set_float32_matmul_precision(before[1])
+
+
+@given(widths=st.lists(st.integers(1, 40), min_size=1, max_size=3), rows=st.integers(1, 9), columns=st.integers(1, 15))
+@settings(deadline=None)
+def test_tiles_hold_every_pair_once(widths, rows, columns):
+    blocks = blocks_of(*widths)
+    groups = every_group(blocks)
+    seen = [np.zeros((sum(widths), sum(widths)), dtype=int) for _ in groups]
+    for group, i, i_stop, j, j_stop, triangle in tiles(blocks, groups, rows=rows, columns=columns):
+        part = np.ones((i_stop - i, j_stop - j), dtype=int)
+        seen[group][i:i_stop, j:j_stop] += np.triu(part, k=1 + i - j) if triangle else part
+    for (first, second), count in zip(groups, seen, strict=True):
+        want = np.zeros_like(count)
+        want[blocks[first], blocks[second]] = 1
+        assert np.array_equal(count, np.triu(want, k=1) if first == second else want)
+
+
+def test_fold_is_classify_away_from_edges(rng):
+    values = rng.uniform(-1, 1, size=5000)
+    for bins in (1, 3, 20, 100):
+        fine = np.histogram(values, bins=binning.fine_bins(bins), range=(-1, 1))[0]
+        own, want = binning.fold(fine, bins=bins), binning.classify(values, bins=bins)
+        assert np.array_equal(own.counts, want.counts)
+        assert np.array_equal(own.above, want.above)
+        assert (own.low, own.high) == (want.low, want.high)
+
+
+def test_choice(monkeypatch):
+    monkeypatch.delenv("QKV_KERNEL", raising=False)
+    assert kernel_named("auto", pairs=10).__module__.endswith("torch_")
+    assert kernel_named("auto", pairs=10**7).__module__.endswith("numba_" if "numba" in FAST else "torch_")
+    monkeypatch.setenv("QKV_KERNEL", "reference")
+    assert kernel_named("auto", pairs=10**7).__module__.endswith("reference")
+    assert kernel_named("torch:cpu").keywords == {"device": "cpu"}
+    for wrong in ("numpy", "numba:cpu", "auto:cpu"):
+        with pytest.raises(ClaimError, match="is not known; allowed: auto, reference, torch, numba or torch:DEVICE"):
+            kernel_named(wrong)
+
+
+def test_without_numba(monkeypatch):
+    monkeypatch.delenv("QKV_KERNEL", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr("qkvcheck.similarity.find_spec", lambda name: None)
+    assert kernel_named("auto", pairs=10**7).__module__.endswith("torch_")
+    with pytest.raises(ClaimError, match=r"pip install 'qkvcheck\[fast\]'"):
+        kernel_named("numba")
+
+
+def test_wrong_groups_and_bins_are_told(rng):
+    x = rng.normal(size=(3, 4))
+    with pytest.raises(ClaimError, match=r"group 'QX' does not name two blocks; allowed are: Q"):
+        summarise_groups(x, {"Q": slice(0, 4)}, ["QX"])
+    with pytest.raises(ClaimError, match="0 bins were asked for"):
+        summarise_groups(x, {"Q": slice(0, 4)}, ["QQ"], bins=0)
