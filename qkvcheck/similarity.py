@@ -199,7 +199,7 @@ def summarise_groups(
     """
     if bins < 1:
         raise ClaimError(f"{bins} bins were asked for; at least one is needed.")
-    named = [_pair_group(group, blocks) for group in groups]
+    named = [pair_group(group, blocks) for group in groups]
     pairs = sum((blocks[a].stop - blocks[a].start) * (blocks[b].stop - blocks[b].start) for a, b in named)
     unit = unit_columns(x, measure=measure)
     tallies = kernel_named(kernel, pairs=pairs)(unit, blocks, named, bins=bins, threads=threads)
@@ -211,7 +211,8 @@ def summarise_groups(
     ]
 
 
-def _pair_group(group: PairGroup | str, blocks: Mapping[str, slice]) -> PairGroup:
+def pair_group(group: PairGroup | str, blocks: Mapping[str, slice]) -> PairGroup:
+    """Return the names of the two blocks that a group compares; raise `ClaimError` if they are not known."""
     if len(group) != 2 or any(name not in blocks for name in group):
         raise ClaimError(f"group {group!r} does not name two blocks; allowed are: {', '.join(blocks)}.")
     return group[0], group[1]

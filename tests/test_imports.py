@@ -43,6 +43,7 @@ ALLOWED = {
     "similarity": {"kernels", "errors"},
     "statistics": {"kernels", "similarity", "errors"},
     "polarisation": {"kernels", "similarity", "errors"},
+    "moments": {"errors", "jackknife", "kernels", "similarity"},
     "offset": {"similarity", "errors"},
     "attribution": set(),
     "jackknife": {"errors"},
