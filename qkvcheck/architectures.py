@@ -5,6 +5,7 @@ A family is added by adding a `Layout` to `LAYOUTS`; nothing else knows module n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 BLOCKS = ("Q", "K", "V")
+TRIE_ATTENTION = ("sdpa", "eager")
+_ALIBI = ("bloom",)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Layout:
         Configuration fields that change what is computed.
     norm : str
         Attribute path of the layer norm before the projection, from a layer.
+    causal : bool
+        Whether nothing right of a token can reach it.
+    trie : bool
+        Whether prefixes merged into a trie, under a mask of numbers to add, have been shown to give what a plain
+        forward gives. Where positions enter as a bias between tokens (ALiBi), or layers look at a window, they don't:
+        the numbers are wrong, and nothing fails.
     """
 
     family: str
@@ -41,6 +50,8 @@ class Layout:
     projection: str
     fingerprint_fields: tuple[str, ...]
     norm: str
+    causal: bool = False
+    trie: bool = False
 
     def depth(self, model: Any) -> int:
         """Return the number of layers of a loaded model."""
@@ -59,6 +70,38 @@ class Layout:
         with torch.inference_mode():
             alone: torch.Tensor = self.projection_module(model, layer)(norm.bias[None])[0]
         return alone
+
+    def trie_obstacle(self, model: Any, *, depth: int) -> str | None:
+        """Return why contexts of up to `depth` tokens must not be merged into a trie for this model, or None.
+
+        Parameters
+        ----------
+        model : transformers.PreTrainedModel
+            The loaded model.
+        depth : int
+            Tokens of the longest context.
+        """
+        if not (self.causal and self.trie):
+            return f"a trie has not been shown to be exact for {self.family}"
+        config = model.config
+        implementation = getattr(config, "_attn_implementation", None)
+        if implementation not in TRIE_ATTENTION:
+            return f"{implementation} attention may take no mask of numbers; {' and '.join(TRIE_ATTENTION)} do"
+        biased = getattr(getattr(config, "attn_config", None), "alibi", False) or getattr(config, "alibi", False)
+        if biased or self.family in _ALIBI:
+            return "positions enter as a bias between tokens (ALiBi), which is laid over the tokens of a row"
+        if any("local" in kinds for kinds, _ in getattr(config, "attention_types", None) or ()):
+            return "some layers look at a window of the row (local attention)"
+        window = getattr(config, "sliding_window", None)
+        if window is not None and depth > window:
+            return f"attention reaches {window} tokens back, and a context has {depth}"
+        return None
+
+    def most_nodes(self, model: Any) -> int:
+        """Return how many nodes of a trie one forward may hold."""
+        # Some releases add a causal triangle of the size of the position table to eager attention.
+        eager = getattr(model.config, "_attn_implementation", None) == "eager"
+        return int(model.config.max_position_embeddings) if eager else sys.maxsize
 
     def blocks(self, config: Any) -> dict[str, slice]:
         """Return where Q, K and V stand in the last axis of the projection's output."""
@@ -87,6 +130,8 @@ LAYOUTS: Mapping[str, Layout] = {
             "reorder_and_upcast_attn",
         ),
         norm="ln_1",
+        causal=True,
+        trie=True,
     ),
 }
 

@@ -1,7 +1,8 @@
 """Capture: run contexts through a model and keep what its attention projections put out.
 
-This is the plain, padded forward with a hook on each projection asked for. It ends at the last of them:
-later layers and the language-model head never run.
+One forward serves all layers asked for, with a hook on each projection, and ends at the last of them: later layers and
+the language-model head never run. Which token positions it computes is arranged in `qkvcheck.forwards`; the plain,
+padded arrangement is the reference, and the others agree with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,26 +18,19 @@ import numpy as np
 from qkvcheck.activations import Activations
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
+from qkvcheck.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
 from qkvcheck.models import HookedModel
 
 if TYPE_CHECKING:
     import torch
 
 TARGET, PRECEDING, ALL = "target", "preceding", "all"
-BATCH_SIZE = 64
+BATCH_SIZE = 512
+"""Token positions a forward."""
 
 
 class _Done(Exception):  # noqa: N818 (no error: it ends a forward)
     """Raised in the last hook, to end the forward there; never leaves this module."""
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """A right-padded batch: ids and mask (context, token), and the token wanted of each row, if one is."""
-
-    token_ids: np.ndarray
-    mask: np.ndarray
-    wanted: np.ndarray | None
 
 
 def capture(
@@ -47,6 +40,7 @@ def capture(
     layers: Sequence[int],
     positions: str | Sequence[int] = TARGET,
     batch_size: int = BATCH_SIZE,
+    exact_layout: bool = False,
 ) -> Activations:
     """Return queries, keys and values of the contexts, as the projections put them out.
 
@@ -59,15 +53,18 @@ def capture(
     layers : sequence of int
         Zero-based layers.
     positions : {"target", "preceding", "all"} or sequence of int
-        The target's position; the one before it; every position, right-padded to the longest context;
+        The target's position; the one before it; every position, right-padded with zeros to the longest context;
         or one position a context.
     batch_size : int
-        Contexts a forward.
+        Token positions a forward, at most (one context at least). It bounds memory.
+    exact_layout : bool
+        Compute every context whole, padded to the longest: slow, and the reference for all other layouts.
 
     Returns
     -------
     Activations
-        float32, (context, layer, width), or (context, layer, token, width) for ``"all"``.
+        float32, (context, layer, width), or (context, layer, token, width) for ``"all"``. Their provenance tells the
+        ``layout`` and how many token positions were ``computed``.
 
     Raises
     ------
@@ -78,27 +75,62 @@ def capture(
     layers = tuple(layers)
     _check_request(hooked, contexts, layers, wanted, batch_size)
     length = max(len(context.token_ids) for context in contexts.contexts)
-    parts = []
-    masks = []
-    for start in range(0, len(contexts), batch_size):
-        rows = range(start, min(start + batch_size, len(contexts)))
-        batch = _pad(hooked, contexts, rows, length=length, wanted=wanted)
-        parts.append(_forward(hooked, batch, layers))
-        masks.append(batch.mask)
     every = wanted is None
+    asked = _every_position(contexts, length) if wanted is None else _one_position(contexts, wanted)
+    layout, forwards = _arrange(hooked, asked, batch_size=batch_size, exact_layout=exact_layout)
+    width = max(part.stop for part in hooked.blocks.values())
+    values = np.zeros((len(contexts) * (length if every else 1), len(layers), width), dtype=np.float32)
+    computed = 0
+    for forward in forwards:
+        values[forward.slots] = _run(hooked, forward, layers)
+        computed += forward.computed
+    if every:
+        values = np.ascontiguousarray(values.reshape(len(contexts), length, len(layers), width).transpose(0, 2, 1, 3))
+    lengths = np.array([len(context.token_ids) for context in contexts.contexts])
     return Activations(
-        values=np.concatenate(parts),
+        values=values,
         axes=("context", "layer", "token", "width") if every else ("context", "layer", "width"),
         layers=layers,
         blocks=hooked.blocks,
-        mask=np.concatenate(masks).astype(bool) if every else None,
+        mask=np.arange(length) < lengths[:, None] if every else None,
         provenance={
             "model": str(hooked.spec),
             "corpus": contexts.name,
             "corpus_sha256": contexts.sha256,
             "recipe": _recipe(contexts, wanted, layers),
+            "layout": layout,
+            "computed": str(computed),
         },
     )
+
+
+def _every_position(contexts: ContextSet, length: int) -> list[Wanted]:
+    """Want every position of every context; context k begins at slot k times `length`."""
+    return [
+        Wanted(ids, tuple(range(len(ids))), tuple(range(row * length, row * length + len(ids))))
+        for row, ids in enumerate(context.token_ids for context in contexts.contexts)
+    ]
+
+
+def _one_position(contexts: ContextSet, positions: np.ndarray) -> list[Wanted]:
+    return [
+        Wanted(context.token_ids, (position,), (row,))
+        for row, (context, position) in enumerate(zip(contexts.contexts, positions.tolist(), strict=True))
+    ]
+
+
+def _arrange(
+    hooked: HookedModel, wanted: list[Wanted], *, batch_size: int, exact_layout: bool
+) -> tuple[str, Iterator[Forward]]:
+    """Choose the layout that computes least and is exact for the model."""
+    if exact_layout:
+        return PADDED, padded(wanted, pad_id=hooked.encoder.pad_id, batch_size=batch_size)
+    if hooked.layout.causal:
+        wanted = [row.cut() for row in wanted]
+    deepest = max(len(row.token_ids) for row in wanted)
+    if hooked.layout.trie_obstacle(hooked.model, depth=deepest) is None:
+        return TRIE, trie(wanted, batch_size=min(batch_size, hooked.layout.most_nodes(hooked.model)))
+    return EQUAL_LENGTHS, equal_lengths(wanted, batch_size=batch_size)
 
 
 def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...]) -> str:
@@ -201,31 +233,20 @@ def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:
         )
 
 
-def _pad(hooked: HookedModel, contexts: ContextSet, rows: range, *, length: int, wanted: np.ndarray | None) -> _Batch:
-    token_ids = np.full((len(rows), length), hooked.encoder.pad_id, dtype=np.int64)
-    mask = np.zeros((len(rows), length), dtype=np.int64)
-    for slot, row in enumerate(rows):
-        ids = contexts.contexts[row].token_ids
-        token_ids[slot, : len(ids)] = ids
-        mask[slot, : len(ids)] = 1
-    return _Batch(token_ids, mask, None if wanted is None else wanted[rows.start : rows.stop])
-
-
-def _forward(hooked: HookedModel, batch: _Batch, layers: tuple[int, ...]) -> np.ndarray:
-    """Run one batch up to the last layer asked for; return (context, layer[, token], width) float32."""
+def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...]) -> np.ndarray:
+    """Run one forward up to the last layer asked for; return (wanted, layer, width) float32."""
     import torch
 
     device = hooked.device
     caught: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
-    rows = torch.arange(len(batch.token_ids), device=device)
-    wanted = None if batch.wanted is None else torch.as_tensor(batch.wanted, device=device)
+    rows, tokens = (torch.as_tensor(part, device=device) for part in forward.places.T)
     last = max(layers)
 
     def keep(layer: int) -> Callable[..., None]:
         def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
-            chosen = output if wanted is None else output[rows, wanted]
-            # An owned copy: a view would keep the whole batch alive.
-            caught[layer].append(chosen.detach().to("cpu", torch.float32, copy=True).numpy())
+            # Indexing makes an owned copy: a view would keep the whole batch alive.
+            chosen = output[rows, tokens].detach()
+            caught[layer].append(chosen.to("cpu", torch.float32).numpy())
             if layer == last:
                 raise _Done
 
@@ -233,9 +254,10 @@ def _forward(hooked: HookedModel, batch: _Batch, layers: tuple[int, ...]) -> np.
 
     with _hooks(hooked, {layer: keep(layer) for layer in set(layers)}), _evaluating(hooked.model), suppress(_Done):
         hooked.model.base_model(
-            input_ids=torch.as_tensor(batch.token_ids, device=device),
-            attention_mask=torch.as_tensor(batch.mask, device=device),
+            input_ids=torch.as_tensor(forward.token_ids, device=device),
+            attention_mask=_attention_mask(hooked, forward),
             use_cache=False,
+            **({} if forward.depths is None else {"position_ids": torch.as_tensor(forward.depths, device=device)}),
         )
     for layer, found in caught.items():
         if len(found) != 1:
@@ -244,6 +266,18 @@ def _forward(hooked: HookedModel, batch: _Batch, layers: tuple[int, ...]) -> np.
                 "once. This model's layout is not what qkvcheck knows of its family."
             )
     return np.stack([caught[layer][0] for layer in layers], axis=1)
+
+
+def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
+    """Return the mask a model takes: which tokens are no padding, or what to add to the scores of each pair."""
+    import torch
+
+    if forward.visible is None:
+        return torch.as_tensor(forward.present.astype(np.int64), device=hooked.device)
+    # Numbers to add, never true and false: under eager attention a mask of truth values is added as 0 and 1.
+    dtype = next(hooked.model.parameters()).dtype
+    hidden = torch.as_tensor(~forward.visible, device=hooked.device)[None, None]
+    return torch.zeros(hidden.shape, dtype=dtype, device=hooked.device).masked_fill_(hidden, torch.finfo(dtype).min)
 
 
 @contextmanager
@@ -264,10 +298,12 @@ def _evaluating(model: Any) -> Iterator[None]:
     """Set evaluation mode without gradients, for the time of a forward."""
     import torch
 
-    was_training = model.training
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         with torch.inference_mode():
             yield
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True

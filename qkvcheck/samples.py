@@ -32,7 +32,7 @@ class Plan:
     clusters : str
         As `qkvcheck.contexts.clusters_of` takes it.
     batch_size : int
-        Contexts a forward.
+        Token positions a forward.
     """
 
     layers: tuple[int, ...]

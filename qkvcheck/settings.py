@@ -55,7 +55,7 @@ OPTIONS = (
     Option("untrained-seeds", None, "untrained twins; without it 19 up to 10 million parameters, else 1."),
     Option("controls", "all", "all, claim (only those that a claim names), or some: different-words,untrained."),
     Option("clusters", "auto", "contexts that leave the jackknife together: auto, first-word, prefix or label."),
-    Option("batch-size", "64", "contexts a forward."),
+    Option("batch-size", "512", "token positions a forward; it bounds memory."),
     Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
     Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
     Option("json", None, "write all results to this file."),
