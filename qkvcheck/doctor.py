@@ -7,17 +7,19 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ModelError
 from qkvcheck.hub import GPT2_SMALL, answers, cached
 from qkvcheck.models import choose_automatically, embedded_directory
+from qkvcheck.similarity import KERNEL_VARIABLE
 from qkvcheck.weights import flaw_of
 
 SCHEMA = "qkvcheck/doctor/1"
 LIBRARIES = ("qkvcheck", "torch", "transformers", "huggingface_hub", "tokenizers", "safetensors", "numpy", "scipy",
-             "pytest", "hypothesis", "pytest-xdist")  # fmt: skip
+             "numba", "pytest", "hypothesis", "pytest-xdist")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
         Check("python", platform.python_version()),
         *(Check(name, _version(name)) for name in LIBRARIES),
         Check("devices", _devices()),
+        Check("kernel", _kernel(environment)),
         Check("cache", _cache()),
         *(_cached_model(name) for name in GPT2_SMALL),
         _embedded(),
@@ -79,6 +82,37 @@ def _devices() -> str:
     found += [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())]
     found += ["mps"] if torch.backends.mps.is_available() else []
     return ", ".join(found)
+
+
+def _kernel(environment: Mapping[str, str]) -> str:
+    if environment.get(KERNEL_VARIABLE):
+        return f"{environment[KERNEL_VARIABLE]} (from {KERNEL_VARIABLE})"
+    if find_spec("numba") is None:
+        return "torch; numba is not installed, which is several times faster: pip install 'qkvcheck[fast]'"
+    return "numba for many pairs of dimensions, torch for few"
+
+
+def machine() -> dict[str, str]:
+    """Return what a time depends on: processor, threads, and the libraries that compute."""
+    import torch
+
+    numba = _version("numba")
+    return {
+        "processor": _processor(),
+        "threads": f"{torch.get_num_threads()} threads",
+        "python": f"Python {platform.python_version()}",
+        **{name: f"{name} {_version(name)}" for name in ("torch", "transformers", "numpy")},
+        "numba": "no numba" if numba == "not installed" else f"numba {numba}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def _cache() -> str:

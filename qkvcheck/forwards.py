@@ -145,7 +145,9 @@ def trie(wanted: Sequence[Wanted], *, batch_size: int) -> Iterator[Forward]:
 
 def _shared(first: tuple[int, ...], second: tuple[int, ...]) -> int:
     """Return how many tokens two sequences begin with in common."""
-    return next((k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second)))
+    return next(
+        (k for k, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
+    )
 
 
 class _Tree:

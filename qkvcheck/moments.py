@@ -218,7 +218,8 @@ def offset_loadings_of(moments: Moments) -> np.ndarray:
     """Return a_i = mean / sqrt(mean^2 + variance) of each dimension, as `qkvcheck.offset.offset_loadings` does."""
     lengths = _lengths(moments, "cosine")
     sums = moments.mean * np.sqrt(moments.n)
-    return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
+    loadings: np.ndarray = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
+    return loadings
 
 
 def replicate_shards(shards: Sequence[Moments], statistic: Callable[[Moments], float]) -> Replicates:

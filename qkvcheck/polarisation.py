@@ -159,7 +159,9 @@ class Deletions:
             (context,).
         """
 
-        def source(groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False) -> dict[str, GroupMoments]:
+        def source(
+            groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False
+        ) -> dict[str, GroupMoments]:
             check_measure(measure)
             names = _names(groups)
             grams = {name: self._gram(left_out, measure, self._blocks[name]) for name in names}

@@ -154,8 +154,9 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
     if backend == "numba" and not find_spec("numba"):
         raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
     module = "reference" if backend == "reference" else f"{backend}_"
-    kernel: Kernel = import_module(f"qkvcheck.kernels.{module}").tally
-    return partial(kernel, device=device) if device else kernel
+    tally = import_module(f"qkvcheck.kernels.{module}").tally
+    kernel: Kernel = partial(tally, device=device) if device else tally
+    return kernel
 
 
 def summarise_groups(
@@ -203,11 +204,10 @@ def summarise_groups(
     pairs = sum((blocks[a].stop - blocks[a].start) * (blocks[b].stop - blocks[b].start) for a, b in named)
     unit = unit_columns(x, measure=measure)
     tallies = kernel_named(kernel, pairs=pairs)(unit, blocks, named, bins=bins, threads=threads)
-    filled = unit.any(axis=0)
+    filled: np.ndarray = np.any(unit, axis=0)
     empty = {name: int((~filled[place]).sum()) for name, place in blocks.items()}
     return [
-        summary_of(tally, sum(empty[name] for name in set(group)))
-        for group, tally in zip(named, tallies, strict=True)
+        summary_of(tally, sum(empty[name] for name in set(group))) for group, tally in zip(named, tallies, strict=True)
     ]
 
 

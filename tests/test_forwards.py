@@ -175,7 +175,9 @@ def small(family: str, **options):
 
 
 def bloom():
-    return small("bloom", hidden_size=16, n_layer=4, n_head=2), Layout("bloom", "h", "self_attention.query_key_value", (), "")
+    return small("bloom", hidden_size=16, n_layer=4, n_head=2), Layout(
+        "bloom", "h", "self_attention.query_key_value", (), ""
+    )
 
 
 def mpt():
@@ -184,7 +186,10 @@ def mpt():
 
 
 def falcon_alibi():
-    model = small("falcon", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, alibi=True, new_decoder_architecture=False, multi_query=False)  # fmt: skip
+    model = small(
+        "falcon", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, alibi=True,
+        new_decoder_architecture=False, multi_query=False,
+    )  # fmt: skip
     return model, Layout("falcon", "h", "self_attention.query_key_value", (), "")
 
 
@@ -209,15 +214,16 @@ UNSAFE = {"bloom": bloom, "mpt": mpt, "falcon_alibi": falcon_alibi, "gpt_neo": g
 
 @pytest.fixture
 def long_contexts(rng) -> ContextSet:
-    """Thirty contexts of six to nine tokens, longer than the windows above."""
-    return contexts_of([rng.integers(1, VOCABULARY, size=rng.integers(6, 10)).tolist() for _ in range(30)])
+    """Contexts longer than the windows above that share their beginnings and differ in their last two tokens."""
+    beginnings = rng.integers(1, VOCABULARY, size=(3, 6)).tolist()
+    return contexts_of([[*begin, *rng.integers(1, VOCABULARY, size=2).tolist()] for begin in beginnings * 10])
 
 
 @pytest.fixture
 def width_of(monkeypatch):
     """Let a hooked model hold a projection of any width."""
 
-    def fit(hooked: HookedModel, width: int) -> None:
+    def fit(width: int) -> None:
         monkeypatch.setattr(HookedModel, "blocks", {"Q": slice(0, width)})
 
     return fit
@@ -231,7 +237,7 @@ def test_unsafe_families_never_take_the_trie(family, claimed, long_contexts, wid
     hooked = hook(model, replace(layout, causal=True, trie=claimed))
     assert hooked.layout.trie_obstacle(model, depth=9) is not None
     wanted = plain(hooked, long_contexts)
-    width_of(hooked, wanted.shape[1])
+    width_of(wanted.shape[1])
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=64)
     assert got.provenance["layout"] == "equal lengths"
     np.testing.assert_allclose(got.at(LAYER), wanted, rtol=0, atol=1e-5)
@@ -243,7 +249,7 @@ def test_the_trie_would_lie_about_them(family, long_contexts, width_of, monkeypa
     model, layout = UNSAFE[family]()
     hooked = hook(model, replace(layout, causal=True, trie=True))
     wanted = plain(hooked, long_contexts)
-    width_of(hooked, wanted.shape[1])
+    width_of(wanted.shape[1])
     monkeypatch.setattr(Layout, "trie_obstacle", lambda *_, **__: None)
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=512)
     assert got.provenance["layout"] == "trie"
@@ -283,7 +289,7 @@ def test_a_bidirectional_model_sees_whole_contexts(rng, width_of):
         initializer_range=0.5,
     )  # fmt: skip
     hooked = hook(BertModel(config), Layout("bert", "encoder.layer", "attention.self.query", (), ""))
-    width_of(hooked, 16)
+    width_of(16)
     sequences = [rng.integers(0, VOCABULARY, size=rng.integers(4, 9)).tolist() for _ in range(12)]
     contexts = contexts_of(sequences, [1] * 12)
     got = capture(hooked, contexts, layers=[LAYER])
@@ -304,4 +310,3 @@ def test_modes_are_put_back_module_by_module():
         assert not model.transformer.h[0].training
     finally:
         model.eval()
-

@@ -76,9 +76,14 @@ ALLOWED = {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
     },
-    "doctor": {"encoders", "errors", "hub", "models", "weights"},
+    "peers": {"contexts", "kernels", "models"},
+    "bench": {
+        "capture", "claims", "contexts", "corpora", "documents", "errors", "judging", "measurement", "models", "peers",
+        "similarity",
+    },
+    "doctor": {"encoders", "errors", "hub", "models", "similarity", "weights"},
     "cli": {
-        "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "results", "story",
+        "bench", "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "results", "story",
     },
     "checking": {
         "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement", "referee",
@@ -93,9 +98,12 @@ ALLOWED = {
 ONLY_IN = {
     "pytest": {"plugin"},
     "hypothesis": {"strategies"},
-    "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models"},
+    "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "peers"},
     "numba": {"kernels.micro_kernel", "kernels.numba_"},
-    "transformers": {"encoders", "models", "weights"},
+    "transformers": {"bench", "encoders", "models", "weights"},
+    "sklearn": {"peers"},
+    "nnsight": {"peers"},
+    "transformer_lens": {"peers"},
     "huggingface_hub": {"doctor", "download", "hub"},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from importlib.util import find_spec
@@ -21,7 +22,9 @@ from qkvcheck.similarity import MEASURES, kernel_named, summarise_groups, unit_c
 FAST = ["torch"] + ["numba"] * bool(find_spec("numba"))
 
 
-@pytest.fixture(params=["torch", pytest.param("numba", marks=pytest.mark.skipif("numba" not in FAST, reason="no numba"))])
+@pytest.fixture(
+    params=["torch", pytest.param("numba", marks=pytest.mark.skipif("numba" not in FAST, reason="no numba"))]
+)
 def fast(request) -> str:
     """Each fast kernel in turn."""
     return request.param
@@ -29,7 +32,7 @@ def fast(request) -> str:
 
 def blocks_of(*widths: int) -> dict[str, slice]:
     ends = np.concatenate([[0], np.cumsum(widths)])
-    return {chr(65 + i): slice(int(a), int(b)) for i, (a, b) in enumerate(zip(ends, ends[1:], strict=False))}
+    return {chr(65 + i): slice(int(a), int(b)) for i, (a, b) in enumerate(itertools.pairwise(ends))}
 
 
 def every_group(blocks: dict[str, slice]) -> list[tuple[str, str]]:
@@ -60,7 +63,10 @@ def test_reference_by_plain_python(rng):
         top = math.fsum(x[r, i] * x[r, j] for r in range(5))
         return top / math.sqrt(math.fsum(x[r, i] ** 2 for r in range(5)) * math.fsum(x[r, j] ** 2 for r in range(5)))
 
-    pairs = {"within": [(i, j) for i in range(4) for j in range(i + 1, 4)], "across": [(i, j) for i in range(4) for j in (4, 5)]}
+    pairs = {
+        "within": [(i, j) for i in range(4) for j in range(i + 1, 4)],
+        "across": [(i, j) for i in range(4) for j in (4, 5)],
+    }
     for tally, c in ((within, [cosine(*p) for p in pairs["within"]]), (across, [cosine(*p) for p in pairs["across"]])):
         assert tally.pairs == len(c)
         assert tally.total == pytest.approx(math.fsum(c), abs=1e-12)
@@ -217,7 +223,7 @@ def test_choice(monkeypatch):
 def test_without_numba(monkeypatch):
     monkeypatch.delenv("QKV_KERNEL", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr("qkvcheck.similarity.find_spec", lambda name: None)
+    monkeypatch.setattr("qkvcheck.similarity.find_spec", lambda _name: None)
     assert kernel_named("auto", pairs=10**7).__module__.endswith("torch_")
     with pytest.raises(ClaimError, match=r"pip install 'qkvcheck\[fast\]'"):
         kernel_named("numba")

@@ -84,7 +84,9 @@ def test_jackknife_over_shards(rows):
     def value(x: np.ndarray) -> float:
         return summarise_groups(x, BLOCKS, ["QQ"], kernel="reference")[0].variance
 
-    found = replicate_shards([moments_of(s) for s in shards], lambda m: summarise_moments(m, BLOCKS, ["QQ"])[0].variance)
+    found = replicate_shards(
+        [moments_of(s) for s in shards], lambda m: summarise_moments(m, BLOCKS, ["QQ"])[0].variance
+    )
     assert found.whole == pytest.approx(value(rows), abs=1e-12)
     want = [value(np.concatenate([*shards[:k], *shards[k + 1 :]])) for k in range(10)]
     np.testing.assert_allclose(found.without, want, atol=1e-12)

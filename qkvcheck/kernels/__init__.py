@@ -82,9 +82,7 @@ class Kernel(Protocol):
         """
 
 
-def make_tally(
-    group: PairGroup, grams: Mapping[str, BlockGram], shares: Shares, total_absolute: float
-) -> Tally:
+def make_tally(group: PairGroup, grams: Mapping[str, BlockGram], shares: Shares, total_absolute: float) -> Tally:
     """Put together what a fast kernel counted and what the Gram matrices give."""
     first, second = (grams[name] for name in group)
     within = group[0] == group[1]

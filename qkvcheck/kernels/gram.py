@@ -28,7 +28,9 @@ class BlockGram:
     filled: int
 
 
-def block_grams(unit: np.ndarray, blocks: Mapping[str, slice], groups: Iterable[tuple[str, str]]) -> dict[str, BlockGram]:
+def block_grams(
+    unit: np.ndarray, blocks: Mapping[str, slice], groups: Iterable[tuple[str, str]]
+) -> dict[str, BlockGram]:
     """Return the Gram matrices of all blocks that the groups name.
 
     Parameters

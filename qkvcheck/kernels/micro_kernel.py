@@ -36,7 +36,9 @@ _FUSED = ("contract",)
 
 
 def _make(*, add: bool) -> Any:
-    def product(_context: Any, _a: Any, _b: Any, _sums: Any, _depth: Any, _stride: Any) -> tuple[Any, Callable[..., Any]]:
+    def product(
+        _context: Any, _a: Any, _b: Any, _sums: Any, _depth: Any, _stride: Any
+    ) -> tuple[Any, Callable[..., Any]]:
         return types.void(*[types.intp] * 5), _generate(add)
 
     return intrinsic(product)

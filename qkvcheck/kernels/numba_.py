@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -53,7 +54,7 @@ def tally(
     with ThreadPoolExecutor(max(1, workers - 1)) as pool:
         others = [pool.submit(count, piece) for piece in pieces[1:]]
         parts = [count(pieces[0]), *(other.result() for other in others)]
-    found, exact, tails = (sum(part[kind] for part in parts) for kind in range(3))
+    found, exact, tails = (np.sum([part[kind] for part in parts], axis=0) for kind in range(3))
     grams = block_grams(unit, blocks, groups)
     return [
         make_tally(
@@ -73,7 +74,7 @@ def _split(work: np.ndarray, workers: int) -> list[range]:
     done = np.concatenate([[0.0], np.cumsum(pairs)])
     cuts = np.searchsorted(done, np.linspace(0, done[-1], workers + 1)[1:-1])
     ends = [0, *(int(cut) for cut in cuts), len(work)]
-    return [range(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return [range(a, b) for a, b in pairwise(ends)]
 
 
 def _processors() -> int:

@@ -33,4 +33,3 @@ def tiles(blocks: Mapping[str, slice], groups: Sequence[PairGroup], *, rows: int
             for j in range(i if within else b.start, b.stop, columns):
                 found.append((number, i, i_stop, j, min(j + columns, b.stop), int(within and j < i_stop)))
     return np.array(found, dtype=np.int64).reshape(-1, 6)
-

@@ -1,0 +1,371 @@
+"""Bench: how many times faster the kernels and the capture are than what people would use instead.
+
+An absolute time says what a machine is; a ratio of two times taken in one run says what the code is. Each contest runs
+both sides in turn, round by round, the order alternating, after a check that both give the same answer. The ratio is
+the median over rounds of theirs / ours. Committed ratios are a gate: `check` tells which were lost by a factor.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qkvcheck import peers
+from qkvcheck.capture import capture
+from qkvcheck.claims import Claim, cells
+from qkvcheck.contexts import ContextSet
+from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.documents import write_document
+from qkvcheck.errors import ClaimError
+from qkvcheck.judging import judge
+from qkvcheck.measurement import Sample
+from qkvcheck.models import HookedModel, load_model
+from qkvcheck.similarity import PAIR_GROUPS, summarise_groups
+
+SCHEMA = "qkvcheck/ratios/1"
+ROUNDS = 7
+FACTOR = 0.7
+LAYER = 6
+BINS = 100
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two ways to the same result.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``histogram-numba-lecture``.
+    ours, theirs : str
+        What is timed.
+    needs : tuple of str
+        Python modules without which it can't be held.
+    start : callable
+        Prepares both sides and returns them; called once.
+    agree : callable
+        Takes both results; returns how they differ, or None.
+    """
+
+    name: str
+    ours: str
+    theirs: str
+    needs: tuple[str, ...]
+    start: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]
+    agree: Callable[[Any, Any], str | None]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A contest's outcome.
+
+    Attributes
+    ----------
+    name : str
+        Of the contest.
+    ours, theirs : str
+        What was timed.
+    our_seconds, their_seconds : float
+        Medians over the rounds.
+    ratio : float
+        Median over the rounds of theirs / ours: above 1 where ours is faster.
+    low, high : float
+        Least and largest ratio of a round.
+    rounds : int
+        How many rounds there were.
+    """
+
+    name: str
+    ours: str
+    theirs: str
+    our_seconds: float
+    their_seconds: float
+    ratio: float
+    low: float
+    high: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A committed ratio that was lost."""
+
+    name: str
+    ratio: float
+    committed: float
+    least: float
+
+
+# What is compared ---------------------------------------------------------------------------------
+
+
+def activations_like(n: int, width: int, *, rng: np.random.Generator) -> np.ndarray:
+    """Return synthetic activations (context, width) float32 whose similarities reach from pole to pole."""
+    offset = 2 * rng.standard_normal(width)
+    return (rng.standard_normal((n, width)) + offset).astype(np.float32)
+
+
+def equal_blocks(width: int) -> dict[str, slice]:
+    """Return Q, K and V as thirds of a width."""
+    third = width // 3
+    return {name: slice(i * third, (i + 1) * third) for i, name in enumerate("QKV")}
+
+
+def same_counts(ours: Sequence[Any], theirs: Sequence[np.ndarray], *, tolerance: float = 1e-4) -> str | None:
+    """Tell how histograms differ: peers that count in float32 may put some pairs into the bin beside."""
+    for group, own, other in zip(PAIR_GROUPS, ours, theirs, strict=True):
+        counts = own.counts
+        moved = np.abs(counts - other).sum() / 2
+        if counts.sum() != other.sum() or moved > tolerance * counts.sum():
+            return f"{group}: {moved:.0f} of {counts.sum()} pairs in another bin"
+    return None
+
+
+def same_numbers(ours: np.ndarray, theirs: np.ndarray, *, tolerance: float = 1e-5) -> str | None:
+    """Tell how captured numbers differ."""
+    largest = float(np.abs(ours - theirs).max())
+    return None if largest <= tolerance else f"largest difference {largest:.1e}"
+
+
+def _not_compared(_ours: Any, _theirs: Any) -> str | None:
+    """Two different computations: their times are compared, not their results."""
+    return None
+
+
+def _histogram(kernel: str, peer: Callable[..., list[np.ndarray]]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    x = activations_like(54, 2304, rng=np.random.default_rng(0))
+    blocks, groups = equal_blocks(2304), [(g[0], g[1]) for g in PAIR_GROUPS]
+    return partial(summarise_groups, x, blocks, groups, kernel=kernel), partial(peer, x, blocks, groups, bins=BINS)
+
+
+def _product() -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Put the kernel beside one float32 matrix product of unit columns, d x n times n x d, into memory at hand."""
+    ours, _ = _histogram("numba", peers.histograms_of_numpy)
+    x = activations_like(54, 2304, rng=np.random.default_rng(0))
+    left, right, out = np.ascontiguousarray(x.T), x.copy(), np.empty((2304, 2304), dtype=np.float32)
+    return ours, partial(np.matmul, left, right, out=out)
+
+
+def _jackknife() -> tuple[Callable[[], Any], Callable[[], Any]]:
+    x = activations_like(54, 2304, rng=np.random.default_rng(0))
+    claim = Claim(
+        id="bench",
+        statement="the similarities have two poles",
+        statistic="variance",
+        direction="above",
+        threshold=4 / 9,
+        groups=PAIR_GROUPS,
+        measures=("cosine", "pearson"),
+        primary=(("QQ", "cosine"),),
+    )
+    twelve = cells(claim, layers=[LAYER])
+
+    def ours() -> list[str]:
+        sample = Sample((x,), equal_blocks(2304))
+        return [judge(claim, cell, sample, family=twelve).verdict for cell in twelve]
+
+    square = np.random.default_rng(0).standard_normal((2304, 2304))
+    out = np.empty_like(square)
+    return ours, partial(np.matmul, square, square.copy(), out=out)
+
+
+class _FullSize:
+    """GPT-2 small with random weights, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._hooked: HookedModel | None = None
+
+    @property
+    def hooked(self) -> HookedModel:
+        if self._hooked is None:
+            self._hooked = load_model("gpt2#untrained")
+        return self._hooked
+
+    def contexts(self, corpus: str) -> ContextSet:
+        return encode_corpus(read_corpus(corpus), self.hooked.encoder, target=" her")
+
+
+def _capture(model: _FullSize, corpus: str, peer: str) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    hooked, contexts = model.hooked, model.contexts(corpus)
+    theirs: Callable[[], np.ndarray]
+    if peer == "padded forward":
+        theirs = peers.PaddedForward(hooked, contexts, LAYER)
+    elif peer == "nnsight":
+        theirs = peers.Nnsight(hooked, contexts, LAYER)
+    else:
+        from transformers import AutoTokenizer
+
+        from qkvcheck.models import embedded_directory
+
+        # It changes the model it wraps, so it gets one of its own; the same seed, so the same weights.
+        tokenizer = AutoTokenizer.from_pretrained(embedded_directory())
+        theirs = peers.TransformerLens(load_model("gpt2#untrained"), contexts, LAYER, tokenizer)
+    return lambda: capture(hooked, contexts, layers=[LAYER]).at(LAYER), theirs
+
+
+def contests() -> list[Contest]:
+    """Return every contest, in the order in which they are held."""
+    size = "six groups, 54 x 2304"
+    model = _FullSize()
+    found = [
+        Contest(f"histogram-{kernel}-{slug}", f"{kernel} kernel, {size}", f"{name}, {size}", needs,
+                partial(_histogram, kernel, procedure), same_counts)
+        for kernel, slug, name, procedure, needs in (
+            ("numba", "lecture", "the lecture's procedure", peers.histograms_of_lecture, ("numba",)),
+            ("torch", "lecture", "the lecture's procedure", peers.histograms_of_lecture, ()),
+            ("numba", "numpy", "NumPy at its fastest", peers.histograms_of_numpy, ("numba",)),
+            ("numba", "sklearn", "scikit-learn + np.histogram", peers.histograms_of_scikit_learn, ("numba", "sklearn")),
+            ("numba", "torch", "torch matmul + histc", peers.histograms_of_torch, ("numba",)),
+        )
+    ]  # fmt: skip
+    found += [
+        Contest("histogram-numba-product", f"numba kernel, {size}", "one float32 d x n x d product", ("numba",),
+                _product, _not_compared),
+        Contest("jackknife-product", "verdicts of 12 cells, 54 x 2304", "one float64 d x d x d product", (),
+                _jackknife, _not_compared),
+    ]  # fmt: skip
+    for corpus, peer in (("replication", "padded forward"), ("balanced", "padded forward"),
+                         ("replication", "nnsight"), ("replication", "TransformerLens")):  # fmt: skip
+        name = f"capture-{corpus}-{peer.lower().replace(' ', '-')}"
+        theirs = peer if peer == "padded forward" else f"{peer}, told to stop at layer {LAYER}"
+        found.append(Contest(name, f"capture of layer {LAYER}, GPT-2 small size, {corpus}", theirs, peers.MODULES[peer],
+                             partial(_capture, model, corpus, peer), same_numbers))  # fmt: skip
+    return found
+
+
+# How it is measured -------------------------------------------------------------------------------
+
+
+def missing(contest: Contest) -> str | None:
+    """Return which module a contest lacks here, or None."""
+    return next((module for module in contest.needs if find_spec(module) is None), None)
+
+
+def measure(contest: Contest, *, rounds: int = ROUNDS, clock: Callable[[], float] = time.perf_counter) -> Ratio:
+    """Hold one contest.
+
+    Parameters
+    ----------
+    contest : Contest
+        What to compare.
+    rounds : int
+        Each runs both sides once, the order alternating.
+    clock : callable
+        Returns seconds.
+
+    Raises
+    ------
+    ClaimError
+        If the two sides give different results: then their times say nothing.
+    """
+    ours, theirs = contest.start()
+    difference = contest.agree(ours(), theirs())
+    if difference is not None:
+        raise ClaimError(f"{contest.name}: both sides give different results ({difference}); nothing was timed.")
+    times: list[tuple[float, float]] = []
+    for number in range(rounds):
+        taken = {}
+        for side, run in ((0, ours), (1, theirs))[:: 1 if number % 2 == 0 else -1]:
+            start = clock()
+            run()
+            taken[side] = clock() - start
+        times.append((taken[0], taken[1]))
+    ratios = [b / a for a, b in times]
+    return Ratio(
+        name=contest.name,
+        ours=contest.ours,
+        theirs=contest.theirs,
+        our_seconds=statistics.median(a for a, _ in times),
+        their_seconds=statistics.median(b for _, b in times),
+        ratio=statistics.median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        rounds=rounds,
+    )
+
+
+# The committed ratios -----------------------------------------------------------------------------
+
+
+def committed_path() -> Path:
+    """Return the file of ratios that comes with qkvcheck."""
+    return Path(str(resources.files("qkvcheck"))) / "data" / "ratios.json"
+
+
+def read_ratios(path: Path) -> dict[str, float]:
+    """Return the ratios of a file, by contest.
+
+    Raises
+    ------
+    ClaimError
+        If it is not such a file.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if document["schema"] != SCHEMA:
+            raise ClaimError(f"{str(path)!r} has schema {document['schema']!r}; needed is {SCHEMA!r}.")
+        return {str(name): float(entry["ratio"]) for name, entry in document["ratios"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ClaimError(
+            f"{str(path)!r} holds no ratios ({type(error).__name__}); write it with qkvcheck bench --record."
+        ) from None
+
+
+def document_of(ratios: Iterable[Ratio], machine: Mapping[str, str]) -> dict[str, Any]:
+    """Return ratios as a document, with what they were measured on."""
+    entries = {r.name: {**asdict(r), "ratio": round(r.ratio, 3)} for r in ratios}
+    return {"schema": SCHEMA, "machine": dict(machine), "ratios": {name: entries[name] for name in sorted(entries)}}
+
+
+def write_ratios(path: Path, ratios: Iterable[Ratio], machine: Mapping[str, str]) -> None:
+    """Write ratios to a file, whole or not at all."""
+    write_document(path, document_of(ratios, machine))
+
+
+def lost(ratios: Iterable[Ratio], committed: Mapping[str, float], *, factor: float = FACTOR) -> list[Lost]:
+    """Return the ratios that fell below `factor` times the committed ones."""
+    return [
+        Lost(r.name, r.ratio, committed[r.name], factor * committed[r.name])
+        for r in ratios
+        if r.name in committed and r.ratio < factor * committed[r.name]
+    ]
+
+
+def chosen(pattern: str | None) -> list[Contest]:
+    """Return the contests whose names hold a text.
+
+    Raises
+    ------
+    ClaimError
+        If none does.
+    """
+    every = contests()
+    found = [contest for contest in every if pattern is None or pattern in contest.name]
+    if not found:
+        raise ClaimError(f"no contest's name holds {pattern!r}; there are {', '.join(c.name for c in every)}.")
+    return found
+
+
+def lines_of(ratios: Sequence[Ratio], committed: Mapping[str, float], factor: float) -> Iterator[str]:
+    """Yield a table of ratios."""
+    wide = max((len(r.name) for r in ratios), default=0)
+    yield f"{'contest':<{wide}}  {'ours':>9}  {'theirs':>9}  {'times faster':>12}  {'rounds':>15}  committed"
+    below = {entry.name for entry in lost(ratios, committed, factor=factor)}
+    for r in ratios:
+        known = committed.get(r.name)
+        word = "not committed" if known is None else f"{known:.2f}" + ("  LOST" if r.name in below else "")
+        span = f"{r.low:.2f} to {r.high:.2f}"
+        yield (
+            f"{r.name:<{wide}}  {1e3 * r.our_seconds:6.1f} ms  {1e3 * r.their_seconds:6.1f} ms  {r.ratio:12.2f}  "
+            f"{span:>15}  {word}"
+        )
