@@ -6,7 +6,8 @@ across Q, K, V matrices*, 2025); none of its code is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -102,6 +103,25 @@ def histograms_of_torch(
                 counts //= 2
             found.append(counts)
     return found
+
+
+def product_of_torch(unit: np.ndarray) -> Callable[[], Any]:
+    """Return the plain product of unit columns as one writes it in torch."""
+    import torch
+
+    tensor = torch.from_numpy(unit)
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return tensor.T @ tensor
+
+    return run
+
+
+def product_of_numpy(unit: np.ndarray) -> Callable[[], Any]:
+    """Return the product in NumPy, into memory that is at hand: nothing but the product and its writing."""
+    left, right = np.ascontiguousarray(unit.T), unit.copy()  # of one array with itself NumPy takes a slower way
+    return partial(np.matmul, left, right, out=np.empty((unit.shape[1],) * 2, dtype=unit.dtype))
 
 
 # Capture ------------------------------------------------------------------------------------------

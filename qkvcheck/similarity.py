@@ -83,7 +83,8 @@ def unit_columns(x: np.ndarray, *, measure: str = "cosine") -> np.ndarray:
         If the measure is not known, or a value is NaN or infinite.
     """
     check_measure(measure)
-    return unit_length(scaled_columns(x), measure)
+    scaled = scaled_columns(x)
+    return unit_length(scaled, measure, out=scaled)  # a copy of ours, never what the caller gave
 
 
 def check_measure(measure: str) -> None:
@@ -113,15 +114,25 @@ def scaled_columns(x: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def unit_length(values: np.ndarray, measure: str) -> np.ndarray:
-    """Return scaled columns at length 1; those of length zero (for Pearson: the constant ones) stay zero."""
+def unit_length(values: np.ndarray, measure: str, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Return scaled columns at length 1; those of length zero (for Pearson: the constant ones) stay zero.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        (context, dimension), as `scaled_columns` returns them.
+    measure : {"cosine", "pearson"}
+        What columns of length 1 are wanted for.
+    out : ndarray, optional
+        Where to put them; may be `values` itself.
+    """
     if measure == "pearson":
-        constant = (values == values[0]).all(axis=0)
-        values = values - values.mean(axis=0)
+        constant = (values == values[:1]).all(axis=0)
+        out = values = np.subtract(values, values.mean(axis=0), out=out)
         if constant.any():
             values[:, constant] = 0.0
     norms = np.sqrt(np.einsum("ij,ij->j", values, values))
-    unit: np.ndarray = values / np.where(norms > 0, norms, 1.0)
+    unit: np.ndarray = np.divide(values, np.where(norms > 0, norms, 1.0), out=out)
     return unit
 
 

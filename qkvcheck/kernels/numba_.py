@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from qkvcheck.kernels import PairGroup, Tally, make_tally
-from qkvcheck.kernels.binning import Shares, edges_of, fine_bins, float32_error, fold
+from qkvcheck.kernels.binning import MAGNITUDES, Shares, edges_of, fine_bins, float32_error, fold
 from qkvcheck.kernels.gram import block_grams
 from qkvcheck.kernels.micro_kernel import COLUMNS, ROWS, add_product, store_product
 from qkvcheck.kernels.tiles import tiles
@@ -24,6 +24,10 @@ from qkvcheck.kernels.tiles import tiles
 HEIGHT, WIDTH, DEPTH = 32 * ROWS, 8 * COLUMNS, 512
 _COPIES = 4
 """Histograms that are filled in turn: two neighbours in one bin need not wait for each other."""
+_PIECES = 3
+"""Pieces of work a thread."""
+_FEW = 128
+"""Contexts up to which a plain loop forms a Gram matrix as fast as the library, whose threads then stay asleep."""
 
 
 def tally(
@@ -39,42 +43,53 @@ def tally(
     work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
     workers = max(1, min(threads or _processors(), len(work)))
     fine = fine_bins(bins)
-    sizes = np.zeros(len(work))
     error = float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH))
     nearness = np.float32(error * fine / 2 * (1 + 1e-6))
+    sizes = np.zeros(len(work))
+    # Whoever is free takes the next piece: another library's threads may be busy waiting on one of the processors.
+    pieces = iter(_split(work, workers * _PIECES if workers > 1 else 1))
 
-    def count(piece: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        found = np.zeros((len(groups), fine), dtype=np.int64)
+    def count() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = np.zeros((len(groups), _COPIES, fine + 1), dtype=np.int64)
         exact = np.zeros((len(groups), bins), dtype=np.int64)
-        tails = np.zeros((len(groups), 5), dtype=np.int64)
-        _count(unit, work, piece.start, piece.stop, edges_of(bins), fine, nearness, found, exact, tails, sizes)
+        tails = np.zeros((len(groups), len(MAGNITUDES) + 2), dtype=np.int64)
+        space = _workspace(len(unit))
+        for piece in pieces:
+            _count(unit, work, piece.start, piece.stop, edges_of(bins), nearness, *space, found, exact, tails, sizes)
         return found, exact, tails
 
-    pieces = _split(work, workers)
-    with ThreadPoolExecutor(max(1, workers - 1)) as pool:
-        others = [pool.submit(count, piece) for piece in pieces[1:]]
-        parts = [count(pieces[0]), *(other.result() for other in others)]
+    with ThreadPoolExecutor(workers) as pool:
+        others = [pool.submit(count) for _ in range(workers - 1)]  # starts as many threads, beside this one
+        grams = block_grams(unit, blocks, groups, product=_gram if len(unit) <= _FEW else None)
+        parts = [count(), *(other.result() for other in others)]
     found, exact, tails = (np.sum([part[kind] for part in parts], axis=0) for kind in range(3))
-    grams = block_grams(unit, blocks, groups)
-    return [
-        make_tally(
-            group,
-            grams,
-            fold(found[g], bins=bins) + Shares(exact[g], tails[g, :3], int(tails[g, 3]), int(tails[g, 4])),
-            float(sizes[work[:, 0] == g].sum()),
-        )
-        for g, group in enumerate(groups)
-    ]
+    tallies = []
+    for g, group in enumerate(groups):
+        shares = fold(found[g, :, :fine].sum(axis=0), bins=bins)
+        shares += Shares(exact[g], tails[g, :-2], int(tails[g, -2]), int(tails[g, -1]))
+        tallies.append(make_tally(group, grams, shares, float(sizes[work[:, 0] == g].sum())))
+    return tallies
 
 
-def _split(work: np.ndarray, workers: int) -> list[range]:
+def _split(work: np.ndarray, count: int) -> list[range]:
     """Cut the tiles into pieces of about equally many pairs, in order."""
     _, i_start, i_stop, j_start, j_stop, triangle = work.T
     pairs = (i_stop - i_start) * (j_stop - j_start) - triangle * (i_stop - i_start) ** 2 / 2
     done = np.concatenate([[0.0], np.cumsum(pairs)])
-    cuts = np.searchsorted(done, np.linspace(0, done[-1], workers + 1)[1:-1])
+    cuts = np.searchsorted(done, np.linspace(0, done[-1], count + 1)[1:-1])
     ends = [0, *(int(cut) for cut in cuts), len(work)]
-    return [range(a, b) for a, b in pairwise(ends)]
+    return [range(a, b) for a, b in pairwise(ends) if a < b]
+
+
+def _workspace(contexts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return packed columns of both sides of a tile, its sums, and the bins of a row."""
+    depth = min(contexts, DEPTH)
+    return (
+        np.empty((HEIGHT // ROWS, depth, ROWS), np.float32),
+        np.empty((WIDTH // COLUMNS, depth, COLUMNS), np.float32),
+        np.empty((HEIGHT, WIDTH), np.float32),
+        np.empty(WIDTH, np.int32),
+    )
 
 
 def _processors() -> int:
@@ -83,14 +98,9 @@ def _processors() -> int:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _count(unit, work, start, stop, edges, fine, nearness, found, exact, tails, sizes):  # type: ignore[no-untyped-def]
-    """Go over the tiles from `start` to `stop`, and fill the last four arrays."""
-    depth = unit.shape[0]
-    a = np.empty((HEIGHT // ROWS, min(depth, DEPTH), ROWS), np.float32)
-    b = np.empty((WIDTH // COLUMNS, min(depth, DEPTH), COLUMNS), np.float32)
-    sums = np.empty((HEIGHT, WIDTH), np.float32)
-    places = np.empty(WIDTH, np.int32)
-    filled = np.zeros((found.shape[0], _COPIES, fine + 1), np.int64)
+def _count(unit, work, start, stop, edges, nearness, a, b, sums, places, found, exact, tails, sizes):  # type: ignore[no-untyped-def]
+    """Go over the tiles from `start` to `stop`, and add to the last four arrays."""
+    depth, fine = unit.shape[0], found.shape[2] - 1
     a_address, b_address, sums_address = a.ctypes.data, b.ctypes.data, sums.ctypes.data
     a_step, b_step = a.shape[1] * ROWS * 4, b.shape[1] * COLUMNS * 4
     packed = -1
@@ -119,15 +129,12 @@ def _count(unit, work, start, stop, edges, fine, nearness, found, exact, tails, 
                         inside = places[: width - low]
                         near, sized = _place(sums[row, low:width], fine, nearness, inside)
                         size += sized
-                        _fill(inside.view(np.uint32), filled[group])
+                        _fill(inside.view(np.uint32), found[group])
                         if near > 0:
                             for j in range(len(inside)):
                                 if inside[j] == fine:
                                     _classify(unit, i_start + row, j_start + low + j, edges, exact[group], tails[group])
         sizes[tile] = size
-    for group in range(found.shape[0]):
-        for copy in range(_COPIES):
-            found[group] += filled[group, copy, :fine]
 
 
 # Indices below run from 0 to a length: an index that might be negative would be wrapped, which stops vectorisation.
@@ -176,6 +183,22 @@ def _fill(places, filled):  # type: ignore[no-untyped-def]
         fourth[places[j + 3]] += 1
     for j in range(whole, len(places)):
         first[places[j]] += 1
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _gram(unit, start, stop):  # type: ignore[no-untyped-def]
+    """Return u u' of the columns from `start` to `stop`."""
+    count = unit.shape[0]
+    gram = np.empty((count, count))
+    for i in range(count):
+        left = unit[i, start:stop]
+        for j in range(i + 1):
+            right = unit[j, start:stop]
+            product = 0.0
+            for k in range(len(left)):
+                product += left[k] * right[k]
+            gram[i, j] = gram[j, i] = product
+    return gram
 
 
 @njit(nogil=True, cache=True)
