@@ -294,6 +294,9 @@ def test_a_bidirectional_model_sees_whole_contexts(rng, width_of):
     contexts = contexts_of(sequences, [1] * 12)
     got = capture(hooked, contexts, layers=[LAYER])
     np.testing.assert_allclose(got.at(LAYER), plain(hooked, contexts), rtol=0, atol=1e-5)
+    whole = capture(hooked, contexts, layers=[LAYER], exact_layout=True)
+    assert whole.provenance["layout"] == "padded"
+    np.testing.assert_allclose(whole.at(LAYER), plain(hooked, contexts), rtol=0, atol=1e-5)
     cut = contexts_of([ids[:2] for ids in sequences], [1] * 12)
     assert np.abs(plain(hooked, cut) - got.at(LAYER)).max() > 0.1
 

@@ -1,0 +1,112 @@
+"""Moments without some rows, against the same moments computed from the rows that are left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qkvcheck.errors import ClaimError
+from qkvcheck.jackknife import jackknife
+from qkvcheck.measurement import STATISTICS, Sample, distinct, replicate
+from qkvcheck.polarisation import Deletions, group_moments
+from qkvcheck.similarity import MEASURES, scaled_columns, split_group
+
+BLOCKS = {"Q": slice(0, 7), "K": slice(7, 11), "V": slice(11, 13)}
+GROUPS = ["QQ", "KK", "VV", "QK", "QV", "KV"]
+
+
+def assert_same(x: np.ndarray, left_out: np.ndarray, *, blocks=BLOCKS, groups=GROUPS) -> None:
+    columns = scaled_columns(x)
+    source = Deletions(columns, blocks).without(left_out)
+    for measure in MEASURES:
+        found = source(groups, measure=measure, absolute=True)
+        wanted = group_moments(columns[~left_out], blocks, groups, measure=measure, absolute=True)
+        for group in groups:
+            for name in ("mean", "mean_square", "mean_absolute"):
+                assert getattr(found[group], name) == pytest.approx(getattr(wanted[group], name), abs=1e-10), (
+                    measure, group, name,
+                )  # fmt: skip
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    gone=st.sets(st.integers(0, 11), min_size=1, max_size=4),
+    offset=st.sampled_from([0, 1, 30]),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_rows_may_go(seed, gone, offset):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(12, 13)) + offset * generator.normal(size=13)
+    left_out = np.isin(np.arange(12), list(gone))
+    assert_same(x, left_out)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e8, 1e12])
+def test_a_row_that_holds_nearly_all_of_a_column(rng, size):
+    """Taking its share off the squared length would leave no digit; the column is measured anew."""
+    x = rng.normal(size=(12, 13))
+    x[3, [0, 8, 12]] *= size
+    assert_same(x, np.arange(12) == 3)
+
+
+def test_columns_that_become_zero_or_constant(rng):
+    """Dimensions that only the row left out fills, or makes vary, and those that never vary."""
+    x = rng.normal(size=(12, 13))
+    x[:, 1] = 0.0
+    x[:, 2] = np.where(np.arange(12) == 3, 5.0, 0.0)
+    x[:, 8] = np.where(np.arange(12) == 3, 5.0, 0.1)
+    x[:, 9] = 0.1
+    assert_same(x, np.arange(12) == 3)
+    assert_same(x, np.arange(12) == 4)
+
+
+def test_a_large_offset_leaves_pearson_its_digits(rng):
+    x = rng.normal(size=(12, 13)) + 1e5
+    left_out = np.arange(12) == 0
+    found = Deletions(scaled_columns(x), BLOCKS).without(left_out)(GROUPS, measure="pearson")
+    for group, wanted in group_moments(scaled_columns(x - 1e5)[1:], BLOCKS, GROUPS, measure="pearson").items():
+        assert found[group].mean_square == pytest.approx(wanted.mean_square, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "name", ["variance", "mean_square", "mean_absolute", "sign_balance", "collapse", "block_difference"]
+)
+def test_the_jackknife_uses_it_and_gives_what_brute_force_gives(name, rng):
+    """Every statistic over pairs of dimensions, with clusters of several rows, one at a time left out by hand."""
+    x = rng.normal(size=(30, 13)) + rng.normal(size=13)
+    clusters = tuple(f"c{row % 11}" for row in range(30))
+    rows = distinct(Sample((x,), BLOCKS, (clusters,), "label"))
+    groups = ["QQ", "KK"] if name == "block_difference" else GROUPS
+    places = [(g, m) for m in ("cosine", "pearson") for g in groups]
+    found = replicate(STATISTICS[name], rows, places)
+    for (group, measure), replicates in found.items():
+        for cluster, value in zip(rows.clusters, replicates.without, strict=True):
+            kept = x[np.array([c != cluster for c in clusters])]
+            if name == "block_difference":
+                alone = by_hand(kept, group, measure)
+            else:
+                alone = STATISTICS[name].value([split_group(kept, group, BLOCKS)], measure)
+            assert value == pytest.approx(alone, abs=1e-11)
+        assert jackknife(replicates).clusters == 11
+
+
+def by_hand(kept: np.ndarray, group: str, measure: str) -> float:
+    """V of a group less V of the values, from all similarities."""
+    x = kept - kept.mean(axis=0) if measure == "pearson" else kept
+    unit = x / np.linalg.norm(x, axis=0)
+
+    def variance(block: slice) -> float:
+        c = (unit[:, block].T @ unit[:, block])[np.triu_indices(block.stop - block.start, k=1)]
+        return float(c.var())
+
+    return variance(BLOCKS[group[0]]) - variance(BLOCKS["V"])
+
+
+def test_mistakes_are_told(rng):
+    source = Deletions(rng.normal(size=(5, 13)), BLOCKS).without(np.arange(5) == 1)
+    with pytest.raises(ClaimError, match="measure 'dot' is not known"):
+        source(["QQ"], measure="dot")
+    with pytest.raises(ClaimError, match="one dimension has no pairs"):
+        Deletions(rng.normal(size=(5, 1)), {"Q": slice(0, 1)}).without(np.arange(5) == 1)(["QQ"])
