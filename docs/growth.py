@@ -33,7 +33,8 @@ LABELS = {
     "whole": "padded, whole forward",
 }
 COLOURS = {
-    "numba": "#0b6e4f", "torch": "#3b8ea5", "numpy": "#c8553d", "torch matmul + histc": "#e09f3e", "product alone": "#777777",
+    "numba": "#0b6e4f", "torch": "#3b8ea5", "numpy": "#c8553d", "torch matmul + histc": "#e09f3e",
+    "product alone": "#777777",
     "trie": "#0b6e4f", "padded": "#3b8ea5", "whole": "#c8553d",
 }  # fmt: skip
 

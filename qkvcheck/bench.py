@@ -2,7 +2,7 @@
 
 An absolute time says what a machine is; a ratio of two times taken in one run says what the code is. Each contest runs
 both sides in turn, round by round, the order alternating, after a check that both give the same answer. Before each
-timed call its side runs untimed for a twentieth of a second: a processor that was idle has to be woken, and threads of
+timed call its side runs untimed for a fifth of a second: a processor that was idle has to be woken, and threads of
 the other side that wait actively have to fall asleep. The ratio is the median over rounds of theirs / ours. Committed
 ratios are a gate: `lost` tells which fell below a factor of theirs.
 """
@@ -37,7 +37,7 @@ from qkvcheck.similarity import PAIR_GROUPS, summarise_groups, unit_columns
 SCHEMA = "qkvcheck/ratios/1"
 ROUNDS = 7
 FACTOR = 0.7
-_SETTLES = 0.05
+_SETTLES = 0.2
 """Seconds that a side runs untimed before each timed call."""
 LAYER = 6
 BINS = 100

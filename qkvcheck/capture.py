@@ -147,12 +147,13 @@ def capture_words(
     *,
     layers: Sequence[int],
     batch_size: int = BATCH_SIZE,
+    exact_layout: bool = False,
 ) -> Activations:
     """Put each word in the target's place of each context, and capture there.
 
     Parameters
     ----------
-    hooked, contexts, layers, batch_size
+    hooked, contexts, layers, batch_size, exact_layout
         As for `capture`.
     words : sequence of str
         Words of one token each, with their leading space.
@@ -177,7 +178,7 @@ def capture_words(
         for word, ids in zip(words, tokens, strict=True)
     )
     grid = ContextSet(continued, contexts.target, contexts.target_id, contexts.name, contexts.sha256)
-    flat = capture(hooked, grid, layers=layers, batch_size=batch_size)
+    flat = capture(hooked, grid, layers=layers, batch_size=batch_size, exact_layout=exact_layout)
     shaped = flat.values.reshape(len(contexts), len(words), len(flat.layers), -1)
     return Activations(
         values=np.ascontiguousarray(shaped.transpose(0, 2, 1, 3)),

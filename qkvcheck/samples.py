@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Plan:
         As `qkvcheck.contexts.clusters_of` takes it.
     batch_size : int
         Token positions a forward.
+    exact_layout : bool
+        As `qkvcheck.capture.capture` takes it.
     """
 
     layers: tuple[int, ...]
@@ -41,6 +44,7 @@ class Plan:
     fresh_seed: int = 0
     clusters: str = "auto"
     batch_size: int = BATCH_SIZE
+    exact_layout: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,12 +210,16 @@ class Samples:
     def _word_grid(self) -> Activations:
         every = [*self.plan.words["pronouns"], *self.plan.words["others"]]
         listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]
-        grid = capture_words(self.hooked, self.contexts, listed, layers=self.layers, batch_size=self.plan.batch_size)
+        grid = capture_words(self.hooked, self.contexts, listed, layers=self.layers, **self._forwards)
         subsets = {
             name: tuple(listed.index(word) for word in words if word in listed)
             for name, words in self.plan.words.items()
         }
         return self._clustered(replace(grid, subsets=subsets), self.contexts)
+
+    @property
+    def _forwards(self) -> dict[str, Any]:
+        return {"batch_size": self.plan.batch_size, "exact_layout": self.plan.exact_layout}
 
     def _refuse(self, what: str) -> None:
         reason = (self._variant.refused or {}).get(what)
@@ -220,9 +228,7 @@ class Samples:
 
     def _capture(self, contexts: ContextSet, positions: str) -> Activations:
         changed = contexts if self._variant.change is None else self._variant.change(contexts)
-        captured = capture(
-            self.hooked, changed, layers=self.layers, positions=positions, batch_size=self.plan.batch_size
-        )
+        captured = capture(self.hooked, changed, layers=self.layers, positions=positions, **self._forwards)
         return self._clustered(captured, contexts)
 
     def _clustered(self, captured: Activations, contexts: ContextSet) -> Activations:

@@ -143,6 +143,7 @@ class Session:
             fresh_seed=fresh.get("seed", 0),
             clusters=self.settings.clusters,
             batch_size=self.settings.batch_size,
+            exact_layout=self.settings.exact_layout,
         )
         return Samples(hooked, contexts, plan)
 

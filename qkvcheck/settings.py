@@ -56,6 +56,7 @@ OPTIONS = (
     Option("controls", "all", "all, claim (only those that a claim names), or some: different-words,untrained."),
     Option("clusters", "auto", "contexts that leave the jackknife together: auto, first-word, prefix or label."),
     Option("batch-size", "512", "token positions a forward; it bounds memory."),
+    Option("exact-layout", None, "compute every context whole and padded, as a plain forward does; slow.", True),
     Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
     Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
     Option("json", None, "write all results to this file."),
@@ -80,6 +81,7 @@ class Settings:
     controls: str | tuple[str, ...]
     clusters: str
     batch_size: int
+    exact_layout: bool
     baseline: str | None
     update: str | None
     json: str | None
@@ -139,6 +141,7 @@ def resolve_settings(
         controls=_controls(values["controls"] or ""),
         clusters=_one_of("clusters", values["clusters"] or "", CLUSTERINGS),
         batch_size=_whole_number("batch-size", values["batch-size"] or "", least=1),
+        exact_layout=_switch("exact_layout", values["exact-layout"]),
         baseline=values["baseline"],
         update=update,
         json=values["json"],
