@@ -38,7 +38,7 @@ class GroupSummary:
     pairs : int
         Pairs counted: i < j within a block, all pairs across two.
     mean, mean_absolute, mean_square, variance : float
-        Of the similarities, over the pairs.
+        Of the similarities, over the pairs; from a fast kernel to about 1e-8 (`qkvcheck.polarisation` has them exact).
     sign_balance : float
         mean / mean_absolute: 1 if all are positive, 0 if both signs weigh alike, -1 if all are negative.
     share_above : dict of float to float

@@ -15,7 +15,6 @@ from typing import Protocol
 import numpy as np
 
 from qkvcheck.kernels.binning import MAGNITUDES, Shares
-from qkvcheck.kernels.gram import BlockGram, pair_sums
 
 __all__ = ["MAGNITUDES", "Kernel", "PairGroup", "Tally", "make_tally"]
 
@@ -33,10 +32,8 @@ class Tally:
         Histogram over equal bins on [-1, 1], the last bin closed; values are clipped to [-1, 1] first.
     pairs : int
         Number of pairs.
-    total, total_square : float
-        Sums over the pairs of c and of c squared, exact from Gram matrices in float64.
-    total_absolute : float
-        Sum over the pairs of abs(c); a fast kernel's is a float64 sum of float32 values.
+    total, total_absolute, total_square : float
+        Sums over the pairs of c, abs(c) and c squared; a fast kernel's are float64 sums of float32 values.
     above : tuple of int
         Pairs with abs(c) above each of `MAGNITUDES`.
     low, high : int
@@ -82,14 +79,12 @@ class Kernel(Protocol):
         """
 
 
-def make_tally(group: PairGroup, grams: Mapping[str, BlockGram], shares: Shares, total_absolute: float) -> Tally:
-    """Put together what a fast kernel counted and what the Gram matrices give."""
-    first, second = (grams[name] for name in group)
-    within = group[0] == group[1]
-    total, total_square = pair_sums(first, None if within else second)
+def make_tally(shares: Shares, sums: Sequence[float]) -> Tally:
+    """Put together what a kernel counted, and its sums of c, abs(c) and c squared."""
+    total, total_absolute, total_square = sums
     return Tally(
         counts=shares.counts,
-        pairs=first.width * (first.width - 1) // 2 if within else first.width * second.width,
+        pairs=int(shares.counts.sum()),
         total=total,
         total_absolute=total_absolute,
         total_square=total_square,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,36 +27,9 @@ class BlockGram:
     filled: int
 
 
-def block_grams(
-    unit: np.ndarray,
-    blocks: Mapping[str, slice],
-    groups: Iterable[tuple[str, str]],
-    *,
-    product: Callable[[np.ndarray, int, int], np.ndarray] | None = None,
-) -> dict[str, BlockGram]:
-    """Return the Gram matrices of all blocks that the groups name.
-
-    Parameters
-    ----------
-    unit : ndarray of float64
-        (context, width), columns of length 1 or 0.
-    blocks, groups
-        As `qkvcheck.kernels.Kernel` takes them.
-    product : callable, optional
-        Returns u u' of the columns of an array from a first to a last + 1; without it NumPy does.
-    """
-    found = {}
-    for name in sorted({name for group in groups for name in group}):
-        part = unit[:, blocks[name]]
-        gram = None if product is None else product(unit, blocks[name].start, blocks[name].stop)
-        found[name] = block_gram(part, gram=gram)
-    return found
-
-
-def block_gram(unit: np.ndarray, *, gram: np.ndarray | None = None) -> BlockGram:
-    """Return what the sums over pairs take from one block of unit columns, (context, dimension)."""
-    gram = unit @ unit.T if gram is None else gram
-    return BlockGram(gram, unit.sum(axis=1), unit.shape[1], int(unit.any(axis=0).sum()))
+def block_gram(unit: np.ndarray) -> BlockGram:
+    """Return what the sums over pairs take from one block of unit columns, (context, dimension) float64."""
+    return BlockGram(unit @ unit.T, unit.sum(axis=1), unit.shape[1], int(unit.any(axis=0).sum()))
 
 
 def pair_sums(first: BlockGram, second: BlockGram | None = None) -> tuple[float, float]:

@@ -17,17 +17,14 @@ from numba import njit
 
 from qkvcheck.kernels import PairGroup, Tally, make_tally
 from qkvcheck.kernels.binning import MAGNITUDES, Shares, edges_of, fine_bins, float32_error, fold
-from qkvcheck.kernels.gram import block_grams
 from qkvcheck.kernels.micro_kernel import COLUMNS, ROWS, add_product, store_product
 from qkvcheck.kernels.tiles import tiles
 
-HEIGHT, WIDTH, DEPTH = 32 * ROWS, 8 * COLUMNS, 512
+HEIGHT, WIDTH, DEPTH = 32 * ROWS, 8 * COLUMNS, 64
 _COPIES = 4
 """Histograms that are filled in turn: two neighbours in one bin need not wait for each other."""
 _PIECES = 3
 """Pieces of work a thread."""
-_FEW = 128
-"""Contexts up to which a plain loop forms a Gram matrix as fast as the library, whose threads then stay asleep."""
 
 
 def tally(
@@ -45,7 +42,7 @@ def tally(
     fine = fine_bins(bins)
     error = float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH))
     nearness = np.float32(error * fine / 2 * (1 + 1e-6))
-    sizes = np.zeros(len(work))
+    sums = np.zeros((len(work), 3))
     # Whoever is free takes the next piece: another library's threads may be busy waiting on one of the processors.
     pieces = iter(_split(work, workers * _PIECES if workers > 1 else 1))
 
@@ -55,19 +52,18 @@ def tally(
         tails = np.zeros((len(groups), len(MAGNITUDES) + 2), dtype=np.int64)
         space = _workspace(len(unit))
         for piece in pieces:
-            _count(unit, work, piece.start, piece.stop, edges_of(bins), nearness, *space, found, exact, tails, sizes)
+            _count(unit, work, piece.start, piece.stop, edges_of(bins), nearness, *space, found, exact, tails, sums)
         return found, exact, tails
 
     with ThreadPoolExecutor(workers) as pool:
         others = [pool.submit(count) for _ in range(workers - 1)]  # starts as many threads, beside this one
-        grams = block_grams(unit, blocks, groups, product=_gram if len(unit) <= _FEW else None)
         parts = [count(), *(other.result() for other in others)]
     found, exact, tails = (np.sum([part[kind] for part in parts], axis=0) for kind in range(3))
     tallies = []
-    for g, group in enumerate(groups):
+    for g in range(len(groups)):
         shares = fold(found[g, :, :fine].sum(axis=0), bins=bins)
         shares += Shares(exact[g], tails[g, :-2], int(tails[g, -2]), int(tails[g, -1]))
-        tallies.append(make_tally(group, grams, shares, float(sizes[work[:, 0] == g].sum())))
+        tallies.append(make_tally(shares, sums[work[:, 0] == g].sum(axis=0).tolist()))
     return tallies
 
 
@@ -82,7 +78,7 @@ def _split(work: np.ndarray, count: int) -> list[range]:
 
 
 def _workspace(contexts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return packed columns of both sides of a tile, its sums, and the bins of a row."""
+    """Return packed columns of both sides of a tile, its products, and the bins of a row."""
     depth = min(contexts, DEPTH)
     return (
         np.empty((HEIGHT // ROWS, depth, ROWS), np.float32),
@@ -98,16 +94,16 @@ def _processors() -> int:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _count(unit, work, start, stop, edges, nearness, a, b, sums, places, found, exact, tails, sizes):  # type: ignore[no-untyped-def]
+def _count(unit, work, start, stop, edges, nearness, a, b, products, places, found, exact, tails, sums):  # type: ignore[no-untyped-def]
     """Go over the tiles from `start` to `stop`, and add to the last four arrays."""
     depth, fine = unit.shape[0], found.shape[2] - 1
-    a_address, b_address, sums_address = a.ctypes.data, b.ctypes.data, sums.ctypes.data
+    a_address, b_address, products_address = a.ctypes.data, b.ctypes.data, products.ctypes.data
     a_step, b_step = a.shape[1] * ROWS * 4, b.shape[1] * COLUMNS * 4
     packed = -1
     for tile in range(start, stop):
         group, i_start, i_stop, j_start, j_stop, triangle = work[tile]
         height, width = i_stop - i_start, j_stop - j_start
-        size = 0.0
+        total = size = square = 0.0
         for k_start in range(0, depth, DEPTH):
             k_stop = min(k_start + DEPTH, depth)
             if i_start != packed or depth > DEPTH:
@@ -118,7 +114,7 @@ def _count(unit, work, start, stop, edges, nearness, a, b, sums, places, found, 
                 first = max(0, i_start + strip - j_start) if triangle else 0
                 for panel in range(first // COLUMNS, (width + COLUMNS - 1) // COLUMNS):
                     left, right = a_address + strip // ROWS * a_step, b_address + panel * b_step
-                    into = sums_address + (strip * WIDTH + panel * COLUMNS) * 4
+                    into = products_address + (strip * WIDTH + panel * COLUMNS) * 4
                     if k_start == 0:
                         store_product(left, right, into, k_stop - k_start, WIDTH)
                     else:
@@ -127,14 +123,16 @@ def _count(unit, work, start, stop, edges, nearness, a, b, sums, places, found, 
                     for row in range(strip, min(strip + ROWS, height)):
                         low = max(0, i_start + row + 1 - j_start) if triangle else 0
                         inside = places[: width - low]
-                        near, sized = _place(sums[row, low:width], fine, nearness, inside)
+                        near, added, sized, squared = _place(products[row, low:width], fine, nearness, inside)
+                        total += added
                         size += sized
+                        square += squared
                         _fill(inside.view(np.uint32), found[group])
                         if near > 0:
                             for j in range(len(inside)):
                                 if inside[j] == fine:
                                     _classify(unit, i_start + row, j_start + low + j, edges, exact[group], tails[group])
-        sizes[tile] = size
+        sums[tile, 0], sums[tile, 1], sums[tile, 2] = total, size, square
 
 
 # Indices below run from 0 to a length: an index that might be negative would be wrapped, which stops vectorisation.
@@ -155,20 +153,23 @@ def _pack(columns, packed):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
-    """Find each value's bin, or `fine` for those near an edge; return how many are, and the sum of absolute values."""
+    """Find each value's bin, or `fine` if it is near an edge; return how many are, and sums of c, abs(c) and c^2."""
     half, top, beside = np.float32(fine / 2), np.int32(fine - 1), np.int32(fine)
     bottom, ceiling, least, most = np.float32(0), np.float32(fine), np.float32(0.5), np.float32(fine - 0.5)
     near = np.int32(0)
-    size = 0.0
+    total = size = square = 0.0
     for j in range(len(values)):
         value = values[j]
-        size += np.float64(abs(value))
+        wide = np.float64(value)
+        total += wide
+        size += abs(wide)
+        square += wide * wide
         t = min(max(value * half + half, bottom), ceiling)
         # The outermost edges are no edges: what lies beyond them is clipped to them.
         flag = (abs(t - np.rint(t)) <= nearness) & (t > least) & (t < most)
         places[j] = beside if flag else min(np.int32(t), top)
         near += np.int32(flag)
-    return near, size
+    return near, total, size, square
 
 
 @njit(nogil=True, cache=True)
@@ -183,22 +184,6 @@ def _fill(places, filled):  # type: ignore[no-untyped-def]
         fourth[places[j + 3]] += 1
     for j in range(whole, len(places)):
         first[places[j]] += 1
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _gram(unit, start, stop):  # type: ignore[no-untyped-def]
-    """Return u u' of the columns from `start` to `stop`."""
-    count = unit.shape[0]
-    gram = np.empty((count, count))
-    for i in range(count):
-        left = unit[i, start:stop]
-        for j in range(i + 1):
-            right = unit[j, start:stop]
-            product = 0.0
-            for k in range(len(left)):
-                product += left[k] * right[k]
-            gram[i, j] = gram[j, i] = product
-    return gram
 
 
 @njit(nogil=True, cache=True)

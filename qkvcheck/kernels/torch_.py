@@ -14,14 +14,13 @@ import numpy as np
 
 from qkvcheck.kernels import PairGroup, Tally, make_tally
 from qkvcheck.kernels.binning import UNIT_ROUNDOFF, Shares, classify, fine_bins, float32_error, fold
-from qkvcheck.kernels.gram import block_grams
 from qkvcheck.kernels.reference import products
 from qkvcheck.kernels.tiles import tiles
 
 if TYPE_CHECKING:
     import torch
 
-HEIGHT, WIDTH, DEPTH = 384, 768, 512
+HEIGHT, WIDTH, DEPTH = 384, 768, 128
 _AT_ONCE = 8192
 
 
@@ -43,7 +42,7 @@ def tally(
     nearness = (float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH)) + UNIT_ROUNDOFF) * fine / 2
     found = torch.zeros((len(groups), fine + 1), dtype=torch.int64, device=device)
     exact = [_Exact(unit, bins) for _ in groups]
-    sizes = torch.zeros(len(groups), dtype=torch.float64, device=device)
+    sums = torch.zeros((len(groups), 3), dtype=torch.float64, device=device)
     with _full_precision(threads), torch.inference_mode():
         columns = torch.from_numpy(unit).to(device=device, dtype=torch.float32)
         buffer = torch.empty(HEIGHT * WIDTH, dtype=torch.float32, device=device)
@@ -55,7 +54,8 @@ def tally(
             excluded = torch.ones_like(values, dtype=torch.bool).tril_(i - j) if triangle else None
             if excluded is not None:
                 values.masked_fill_(excluded, 0.0)
-            sizes[group] += values.abs().sum(dim=1).sum(dtype=torch.float64)
+            for place, part in enumerate((values, values.abs(), values.square())):
+                sums[group, place] += part.sum(dim=1).sum(dtype=torch.float64)
             if excluded is not None:
                 values.masked_fill_(excluded, -1.0 + 0.5 / fine)  # a quarter into the first bin, far from its edges
                 found[group, 0] -= excluded.sum()
@@ -65,11 +65,7 @@ def tally(
             first, second = np.divmod(near.cpu().numpy(), j_stop - j)
             exact[group].add(i + first, j + second)
     counts = found[:, :fine].cpu().numpy()
-    grams = block_grams(unit, blocks, groups)
-    return [
-        make_tally(group, grams, fold(counts[g], bins=bins) + exact[g].finish(), float(sizes[g]))
-        for g, group in enumerate(groups)
-    ]
+    return [make_tally(fold(counts[g], bins=bins) + exact[g].finish(), sums[g].tolist()) for g in range(len(groups))]
 
 
 def _place(values: torch.Tensor, fine: int, nearness: float) -> tuple[torch.Tensor, torch.Tensor]:
