@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
+    from qkvcheck.moments import Moments, accumulate, summarise_moments
+    from qkvcheck.similarity import GroupSummary, summarise_groups
     from qkvcheck.verdicts import Verdict
 
 _HOMES = {
@@ -23,9 +25,12 @@ _HOMES = {
     "Claim": "claims",
     "Context": "contexts",
     "ContextSet": "contexts",
+    "GroupSummary": "similarity",
     "HookedModel": "models",
+    "Moments": "moments",
     "QkvcheckError": "errors",
     "Verdict": "verdicts",
+    "accumulate": "moments",
     "audit": "contexts",
     "encode_corpus": "corpora",
     "from_model": "models",
@@ -34,6 +39,8 @@ _HOMES = {
     "load_claims": "claims",
     "load_model": "models",
     "read_corpus": "corpora",
+    "summarise_groups": "similarity",
+    "summarise_moments": "moments",
     "untrained_twin": "models",
 }
 
@@ -42,9 +49,12 @@ __all__ = [
     "Claim",
     "Context",
     "ContextSet",
+    "GroupSummary",
     "HookedModel",
+    "Moments",
     "QkvcheckError",
     "Verdict",
+    "accumulate",
     "audit",
     "encode_corpus",
     "from_model",
@@ -53,6 +63,8 @@ __all__ = [
     "load_claims",
     "load_model",
     "read_corpus",
+    "summarise_groups",
+    "summarise_moments",
     "untrained_twin",
 ]
 

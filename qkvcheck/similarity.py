@@ -164,9 +164,11 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
         )
     if backend == "numba" and not find_spec("numba"):
         raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
-    module = "reference" if backend == "reference" else f"{backend}_"
-    tally = import_module(f"qkvcheck.kernels.{module}").tally
-    kernel: Kernel = partial(tally, device=device) if device else tally
+    module = import_module(f"qkvcheck.kernels.{'reference' if backend == 'reference' else backend + '_'}")
+    obstacle = module.obstacle_to(device) if device else None
+    if obstacle is not None:
+        raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Mend {KERNEL_VARIABLE}.")
+    kernel: Kernel = partial(module.tally, device=device) if device else module.tally
     return kernel
 
 

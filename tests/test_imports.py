@@ -17,7 +17,10 @@ PACKAGE = ROOT / "qkvcheck"
 
 # module: what it may import from qkvcheck, at the top or inside functions.
 ALLOWED = {
-    "__init__": {"activations", "claims", "contexts", "corpora", "errors", "judging", "models", "verdicts"},
+    "__init__": {
+        "activations", "claims", "contexts", "corpora", "errors", "judging", "models", "moments", "similarity",
+        "verdicts",
+    },
     "errors": set(),
     "settings": {"errors"},
     "contexts": {"errors"},

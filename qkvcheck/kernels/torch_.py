@@ -68,6 +68,17 @@ def tally(
     return [make_tally(fold(counts[g], bins=bins) + exact[g].finish(), sums[g].tolist()) for g in range(len(groups))]
 
 
+def obstacle_to(device: str) -> str | None:
+    """Return why a torch device can't be used here, or None."""
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return str(error).splitlines()[0].rstrip(".")[:200]
+    return None
+
+
 def _place(values: torch.Tensor, fine: int, nearness: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each value's bin, and the numbers of those that lie near an edge; `values` is used up."""
     import torch
