@@ -185,7 +185,7 @@ def jackknife(
     """
     from scipy.special import stdtrit
 
-    pseudo = pseudo_values(replicates, scale=scale)
+    pseudo = np.sort(pseudo_values(replicates, scale=scale))  # so that the order of the clusters changes no bit
     count = len(pseudo)
     if critical is None:
         critical = float(stdtrit(count - 1, 0.5 + level / 2))
