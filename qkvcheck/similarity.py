@@ -209,10 +209,13 @@ def summarise_groups(
     Raises
     ------
     ClaimError
-        If a measure, block or kernel is not known, a group has no pair, or a value is NaN or infinite.
+        If a measure, block or kernel is not known, there is no context, a group has no pair, or a value is NaN or
+        infinite.
     """
     if bins < 1:
         raise ClaimError(f"{bins} bins were asked for; at least one is needed.")
+    if len(x) == 0:
+        raise ClaimError("there is no context; similarities between dimensions need at least one.")
     named = [pair_group(group, blocks) for group in groups]
     pairs = sum((blocks[a].stop - blocks[a].start) * (blocks[b].stop - blocks[b].start) for a, b in named)
     unit = unit_columns(x, measure=measure)

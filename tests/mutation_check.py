@@ -25,6 +25,24 @@ FILES = (
 )  # fmt: skip
 
 
+CLOSEST = {
+    "kernels/": "test_kernels.py",
+    "similarity.py": "test_similarity.py",
+    "polarisation.py": "test_deletions.py",
+    "moments.py": "test_moments.py",
+    "forwards.py": "test_forwards.py",
+    "architectures.py": "test_forwards.py",
+    "capture.py": "test_capture.py",
+    "bench.py": "test_bench.py",
+    "statistics.py": "test_statistics.py",
+    "measurement.py": "test_jackknife.py",
+    "judging.py": "test_verdicts.py",
+    "jackknife.py": "test_jackknife.py",
+    "controls.py": "test_controls.py",
+}
+"""Where a fault in a file shows soonest."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One fault: in `file`, `old` becomes `new`."""
@@ -44,7 +62,7 @@ MUTANTS = (
     Mutant("no second look in float64 (torch)", "kernels/torch_.py", ".abs_() <= nearness", ".abs_() < -1"),
     Mutant("second look off by one column", "kernels/numba_.py", "j_start + low + j,", "j_start + j,"),
     Mutant("rows beyond the first piece forgotten", "kernels/numba_.py", "if k_start == 0:", "if True:"),
-    Mutant("rows of a piece packed once for all", "kernels/numba_.py", "if i_start != packed or depth > DEPTH:", "if i_start != packed:"),
+    Mutant("rows of a piece packed once for all", "kernels/numba_.py", "or i_stop != packed_to or depth > DEPTH", "or i_stop != packed_to"),
     Mutant("a pole taken for an edge", "kernels/binning.py", "np.clip(values, -1.0, 1.0)", "np.asarray(values)"),
     Mutant("Pearson left uncentred", "similarity.py", "np.subtract(values, values.mean(axis=0), out=out)", "np.array(values)"),
     Mutant("left-out rows kept in the lengths", "polarisation.py", 'kept = squares - np.einsum("ij,ij->j", gone, gone)', "kept = squares"),
@@ -99,9 +117,10 @@ MUTANTS = (
 )  # fmt: skip
 
 
-def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the numeric tests on the copy, up to the first failure."""
-    tests = [f"tests/{name}" for name in FILES]
+def run_tests(folder: Path, file: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the numeric tests on the copy, those closest to a file first, up to the first failure."""
+    first = [name for prefix, name in CLOSEST.items() if file.startswith(prefix)]
+    tests = [f"tests/{name}" for name in dict.fromkeys([*first, *FILES])]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -141,7 +160,7 @@ def main() -> int:
                 survivors += 1
                 continue
             path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
-            done = run_tests(folder)
+            done = run_tests(folder, mutant.file)
             path.write_text(text, "utf-8")
             caught = done.returncode == 1
             survivors += not caught

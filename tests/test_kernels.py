@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -124,6 +125,28 @@ def test_any_number_of_contexts(fast, rng, n):
     assert_same(kernel_named(fast)(unit, blocks, groups, bins=100), reference.tally(unit, blocks, groups, bins=100))
 
 
+def test_blocks_that_overlap_or_stand_in_any_order(fast, rng):
+    unit = unit_columns(rng.normal(size=(9, 400)) + rng.normal(size=400))
+    blocks = {"long": slice(0, 300), "begin": slice(0, 10), "end": slice(395, 400), "empty": slice(5, 5)}
+    groups = [*every_group(blocks), ("end", "begin"), ("begin", "long")]
+    assert_same(kernel_named(fast)(unit, blocks, groups, bins=100), reference.tally(unit, blocks, groups, bins=100))
+    assert kernel_named(fast)(unit, blocks, [], bins=100) == []
+
+
+@pytest.mark.parametrize("bins", [1, 2, 997, 100_000, 1_000_000])
+def test_more_bins_than_float32_can_tell_apart(fast, rng, bins):
+    """Where a bin is narrower than the error, every pair is looked at twice, those in the outermost bins too."""
+    x = rng.normal(size=(40, 30))
+    x[:, 1] = x[:, 0] + 1e-4 * rng.normal(size=40)
+    x[:, 2] = -x[:, 0] + 1e-3 * rng.normal(size=40)
+    x[:, 3] = x[:, 0]
+    unit = unit_columns(x)
+    assert_same(
+        kernel_named(fast)(unit, blocks_of(30), [("A", "A")], bins=bins),
+        reference.tally(unit, blocks_of(30), [("A", "A")], bins=bins),
+    )
+
+
 def test_exact_values_at_poles_and_zero(fast):
     """Columns along two axes: every similarity is exactly -1, 0 or 1, or belongs to a column of zeros."""
     x = np.zeros((4, 9))
@@ -232,9 +255,24 @@ def test_without_numba(monkeypatch):
         kernel_named("numba")
 
 
+@pytest.mark.skipif("numba" not in FAST, reason="no numba")
+def test_numba_without_a_folder_for_compiled_code():
+    """A read-only installation and no home: compiled for this process alone."""
+    code = (
+        "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []\n"
+        "import numpy as np; from qkvcheck.similarity import summarise_groups\n"
+        "x = np.eye(3)\n"
+        "print(summarise_groups(x, {'A': slice(0, 3)}, ['AA'], kernel='numba')[0].counts[50])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("3", 0), done.stderr
+
+
 def test_wrong_groups_and_bins_are_told(rng):
     x = rng.normal(size=(3, 4))
     with pytest.raises(ClaimError, match=r"group 'QX' does not name two blocks; allowed are: Q"):
         summarise_groups(x, {"Q": slice(0, 4)}, ["QX"])
+    with pytest.raises(ClaimError, match="there is no context"):
+        summarise_groups(x[:0], {"Q": slice(0, 4)}, ["QQ"])
     with pytest.raises(ClaimError, match="0 bins were asked for"):
         summarise_groups(x, {"Q": slice(0, 4)}, ["QQ"], bins=0)

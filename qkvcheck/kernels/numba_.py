@@ -8,9 +8,10 @@ in order, so that no result depends on how many threads there are.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -25,6 +26,18 @@ _COPIES = 4
 """Histograms that are filled in turn: two neighbours in one bin need not wait for each other."""
 _PIECES = 3
 """Pieces of work a thread."""
+
+
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function when it is first called, and keep the code on disk where there is a folder for it."""
+
+    def compile_later(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # neither the package's folder nor the user's can be written
+            return njit(nogil=True, **options)(function)
+
+    return compile_later
 
 
 def tally(
@@ -93,22 +106,22 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@_compiled(error_model="numpy")
 def _count(unit, work, start, stop, edges, nearness, a, b, products, places, found, exact, tails, sums):  # type: ignore[no-untyped-def]
     """Go over the tiles from `start` to `stop`, and add to the last four arrays."""
     depth, fine = unit.shape[0], found.shape[2] - 1
     a_address, b_address, products_address = a.ctypes.data, b.ctypes.data, products.ctypes.data
     a_step, b_step = a.shape[1] * ROWS * 4, b.shape[1] * COLUMNS * 4
-    packed = -1
+    packed_from = packed_to = -1
     for tile in range(start, stop):
         group, i_start, i_stop, j_start, j_stop, triangle = work[tile]
         height, width = i_stop - i_start, j_stop - j_start
         total = size = square = 0.0
         for k_start in range(0, depth, DEPTH):
             k_stop = min(k_start + DEPTH, depth)
-            if i_start != packed or depth > DEPTH:
+            if i_start != packed_from or i_stop != packed_to or depth > DEPTH:
                 _pack(unit[k_start:k_stop, i_start:i_stop], a)
-                packed = i_start
+                packed_from, packed_to = i_start, i_stop
             _pack(unit[k_start:k_stop, j_start:j_stop], b)
             for strip in range(0, height, ROWS):
                 first = max(0, i_start + strip - j_start) if triangle else 0
@@ -138,7 +151,7 @@ def _count(unit, work, start, stop, edges, nearness, a, b, products, places, fou
 # Indices below run from 0 to a length: an index that might be negative would be wrapped, which stops vectorisation.
 
 
-@njit(nogil=True, cache=True)
+@_compiled()
 def _pack(columns, packed):  # type: ignore[no-untyped-def]
     """Copy columns (row, column) into panels (panel, row, column of the panel) of float32, padded with zeros."""
     wide = packed.shape[2]
@@ -151,11 +164,13 @@ def _pack(columns, packed):  # type: ignore[no-untyped-def]
                 packed[panel, k, j] = np.float32(0)
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+@_compiled(fastmath={"reassoc", "contract", "nsz"})
 def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
     """Find each value's bin, or `fine` if it is near an edge; return how many are, and sums of c, abs(c) and c^2."""
     half, top, beside = np.float32(fine / 2), np.int32(fine - 1), np.int32(fine)
-    bottom, ceiling, least, most = np.float32(0), np.float32(fine), np.float32(0.5), np.float32(fine - 0.5)
+    bottom, ceiling = np.float32(0), np.float32(fine)
+    # The outermost edges are no edges: what lies beyond them is clipped to them.
+    least, most = np.float32(1) - nearness, np.float32(fine - 1) + nearness
     near = np.int32(0)
     total = size = square = 0.0
     for j in range(len(values)):
@@ -165,14 +180,13 @@ def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
         size += abs(wide)
         square += wide * wide
         t = min(max(value * half + half, bottom), ceiling)
-        # The outermost edges are no edges: what lies beyond them is clipped to them.
         flag = (abs(t - np.rint(t)) <= nearness) & (t > least) & (t < most)
         places[j] = beside if flag else min(np.int32(t), top)
         near += np.int32(flag)
     return near, total, size, square
 
 
-@njit(nogil=True, cache=True)
+@_compiled()
 def _fill(places, filled):  # type: ignore[no-untyped-def]
     """Add to the histograms, each of the `_COPIES` in turn."""
     first, second, third, fourth = filled[0], filled[1], filled[2], filled[3]
@@ -186,7 +200,7 @@ def _fill(places, filled):  # type: ignore[no-untyped-def]
         first[places[j]] += 1
 
 
-@njit(nogil=True, cache=True)
+@_compiled()
 def _classify(unit, i, j, edges, counts, tails):  # type: ignore[no-untyped-def]
     """Count one pair in float64, as `binning.classify` does."""
     c = 0.0

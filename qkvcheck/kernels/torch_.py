@@ -57,9 +57,11 @@ def tally(
             for place, part in enumerate((values, values.abs(), values.square())):
                 sums[group, place] += part.sum(dim=1).sum(dtype=torch.float64)
             if excluded is not None:
-                values.masked_fill_(excluded, -1.0 + 0.5 / fine)  # a quarter into the first bin, far from its edges
-                found[group, 0] -= excluded.sum()
+                values.masked_fill_(excluded, -1.0 + 0.5 / fine)  # a quarter into the first bin, not near its edges
             places, near = _place(values, fine, nearness)
+            if excluded is not None:
+                places.masked_fill_(excluded, fine)
+                near = near[~excluded.view(-1)[near]]
             places.view(-1).index_fill_(0, near, fine)
             found[group] += torch.bincount(places.view(-1), minlength=fine + 1)
             first, second = np.divmod(near.cpu().numpy(), j_stop - j)
@@ -87,7 +89,7 @@ def _place(values: torch.Tensor, fine: int, nearness: float) -> tuple[torch.Tens
     near = torch.nonzero(((t - t.round()).abs_() <= nearness).view(-1)).squeeze(1)
     # The outermost edges are no edges: what lies beyond them is clipped to them.
     edge = t.view(-1)[near]
-    return t.to(torch.int32).clamp_(max=fine - 1), near[(edge > 0.5) & (edge < fine - 0.5)]
+    return t.to(torch.int32).clamp_(max=fine - 1), near[(edge > 1 - nearness) & (edge < fine - 1 + nearness)]
 
 
 class _Exact:
