@@ -46,3 +46,28 @@ def test_a_model_of_gpt3s_width_takes_tiles_only(kernel):
     assert found["pairs"] == found["counted"] == WIDTH * (WIDTH - 1) // 2
     assert 0.1 < found["variance"] < 0.5
     assert found["above"] < 200
+
+
+STREAM = """
+import resource, sys
+import numpy as np
+from qkvcheck.moments import accumulate
+
+def shards(contexts, width=96, size=10_000):
+    for start in range(0, contexts, size):
+        yield np.random.default_rng([7, start]).standard_normal((size, width), dtype=np.float32)
+
+found = accumulate(shards(int(sys.argv[1])))
+assert found.n == int(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux gives it")
+def test_a_million_contexts_take_what_ten_thousand_take():
+    """Their activations alone would take 384 MB here."""
+    few, many = (
+        float(subprocess.run([sys.executable, "-c", STREAM, n], capture_output=True, text=True, check=True).stdout)
+        for n in ("10000", "1000000")
+    )
+    assert many - few < 100
