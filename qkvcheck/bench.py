@@ -328,7 +328,10 @@ def read_ratios(path: Path) -> dict[str, float]:
         document = json.loads(path.read_text("utf-8"))
         if document["schema"] != SCHEMA:
             raise ClaimError(f"{str(path)!r} has schema {document['schema']!r}; needed is {SCHEMA!r}.")
-        return {str(name): float(entry["ratio"]) for name, entry in document["ratios"].items()}
+        found = {str(name): float(entry["ratio"]) for name, entry in document["ratios"].items()}
+        if not all(0 < ratio < float("inf") for ratio in found.values()):
+            raise ValueError("a ratio is no positive number")
+        return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClaimError(
             f"{str(path)!r} holds no ratios ({type(error).__name__}); write it with qkvcheck bench --record."

@@ -200,13 +200,20 @@ def _wanted_positions(contexts: ContextSet, positions: str | Sequence[int]) -> n
         return np.array(contexts.target_indices) - (positions == PRECEDING)
     if len(positions) != len(contexts):
         raise CaptureError(f"{len(positions)} positions were given for {len(contexts)} contexts; give one a context.")
-    return np.array(positions)
+    found = np.array(positions)
+    if len(found) and (found.ndim != 1 or not np.issubdtype(found.dtype, np.integer)):
+        raise CaptureError(f"positions {list(positions)[:3]!r} are no whole numbers; give one index a context.")
+    return found
 
 
 def _check_request(
     hooked: HookedModel, contexts: ContextSet, layers: tuple[int, ...], wanted: np.ndarray | None, batch_size: int
 ) -> None:
     check_layers(hooked, layers)
+    empty = next((c for c in contexts.contexts if not c.token_ids), None)
+    if len(contexts) == 0 or empty is not None:
+        what = "there is no context" if empty is None else f"context {empty.text!r} has no token"
+        raise CaptureError(f"{what}; nothing can be captured. Mend the corpus.")
     if batch_size < 1:
         raise CaptureError(f"batch size {batch_size} is too small; it must be at least 1. Mend --qkv-batch-size.")
     lengths = np.array([len(context.token_ids) for context in contexts.contexts])

@@ -171,8 +171,8 @@ def _bench(options: argparse.Namespace) -> int:
         raise SettingsError(f"--rounds {options.rounds} is too few; at least {least} are needed here.")
     if not 0 < options.factor <= 1:
         raise SettingsError(f"--factor {options.factor:g} must be above 0 and at most 1.")
-    if options.record and not Path(options.record).parent.is_dir():
-        raise SettingsError(f"--record {options.record!r} can't be written: there is no such folder; make it.")
+    if options.record and (not Path(options.record).parent.is_dir() or Path(options.record).is_dir()):
+        raise SettingsError(f"--record {options.record!r} can't be written; name a file in a folder that exists.")
     committed = bench.read_ratios(Path(options.ratios) if options.ratios else bench.committed_path())
     found, left_out = [], []
     for contest in bench.chosen(options.only):

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ModelError
+from qkvcheck.errors import ClaimError, ModelError
 from qkvcheck.hub import GPT2_SMALL, answers, cached
 from qkvcheck.models import choose_automatically, embedded_directory
-from qkvcheck.similarity import KERNEL_VARIABLE
+from qkvcheck.similarity import KERNEL_VARIABLE, kernel_named
 from qkvcheck.weights import flaw_of
 
 SCHEMA = "qkvcheck/doctor/1"
@@ -53,7 +53,7 @@ def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
         Check("python", platform.python_version()),
         *(Check(name, _version(name)) for name in LIBRARIES),
         Check("devices", _devices()),
-        Check("kernel", _kernel(environment)),
+        _kernel(environment),
         Check("cache", _cache()),
         *(_cached_model(name) for name in GPT2_SMALL),
         _embedded(),
@@ -84,12 +84,17 @@ def _devices() -> str:
     return ", ".join(found)
 
 
-def _kernel(environment: Mapping[str, str]) -> str:
-    if environment.get(KERNEL_VARIABLE):
-        return f"{environment[KERNEL_VARIABLE]} (from {KERNEL_VARIABLE})"
+def _kernel(environment: Mapping[str, str]) -> Check:
+    named = environment.get(KERNEL_VARIABLE)
+    if named:
+        try:
+            kernel_named(named)
+        except ClaimError as error:
+            return Check("kernel", f"NOT USABLE: {error}", healthy=False)
+        return Check("kernel", f"{named} (from {KERNEL_VARIABLE})")
     if find_spec("numba") is None:
-        return "torch; numba is not installed, which is several times faster: pip install 'qkvcheck[fast]'"
-    return "numba for many pairs of dimensions, torch for few"
+        return Check("kernel", "torch; several times faster would be numba: pip install 'qkvcheck[fast]'")
+    return Check("kernel", "numba for many pairs of dimensions, torch for few")
 
 
 def machine() -> dict[str, str]:

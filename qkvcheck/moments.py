@@ -18,7 +18,7 @@ from qkvcheck.jackknife import Replicates
 from qkvcheck.kernels import PairGroup, Tally
 from qkvcheck.kernels.binning import Shares, classify
 from qkvcheck.kernels.tiles import tiles
-from qkvcheck.similarity import BINS, GroupSummary, check_measure, pair_group, summary_of
+from qkvcheck.similarity import BINS, GroupSummary, check_measure, check_request, summary_of
 
 ROWS_AT_ONCE = 4096
 _TILE = 1024
@@ -67,7 +67,7 @@ def moments_of(x: np.ndarray) -> Moments:
     Raises
     ------
     ClaimError
-        If there is no context, or a value is NaN or infinite.
+        If there is no context, a value is NaN or infinite, or its square vanishes or overflows in float64.
     """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 2 or len(values) == 0:
@@ -76,7 +76,15 @@ def moments_of(x: np.ndarray) -> Moments:
     if not np.isfinite(mean).all():
         raise ClaimError("the activations hold NaN or infinite values; nothing can be said of them. Check the model.")
     centred = values - mean
-    return Moments(len(values), mean, centred.T @ centred, values.min(axis=0), values.max(axis=0))
+    low, high = values.min(axis=0), values.max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        scatter = centred.T @ centred
+    lost = ~np.isfinite(np.diagonal(scatter)) | ((np.diagonal(scatter) == 0) & (low != high))
+    if lost.any():
+        raise ClaimError(
+            f"the squares of dimension {int(np.flatnonzero(lost)[0])} vanish or overflow; scale the activations."
+        )
+    return Moments(len(values), mean, scatter, low, high)
 
 
 def merge(first: Moments, second: Moments) -> Moments:
@@ -192,7 +200,7 @@ def summarise_moments(
     """
     empty = _lengths(moments, measure) == 0
     found = []
-    for group in [pair_group(group, blocks) for group in groups]:
+    for group in check_request(blocks, groups, width=len(moments.mean), bins=bins):
         zero = sum(int(empty[blocks[name]].sum()) for name in set(group))
         found.append(summary_of(_tally(moments, blocks, group, measure, bins), zero))
     return found

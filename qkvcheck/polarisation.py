@@ -143,7 +143,7 @@ class Deletions:
     """
 
     def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice]) -> None:
-        self._columns = columns
+        columns = self._columns = np.asarray(columns, dtype=np.float64)
         self._blocks = blocks
         # Correlations do not change with a column's mean; with the mean of all rows taken off, that of some is small.
         centred = np.where((columns == columns[:1]).all(axis=0), 0.0, columns - columns.mean(axis=0))
@@ -157,7 +157,14 @@ class Deletions:
         ----------
         left_out : ndarray of bool
             (context,).
+
+        Raises
+        ------
+        ClaimError
+            If nothing is left.
         """
+        if left_out.all():
+            raise ClaimError("every context is left out; nothing can be measured on what remains.")
 
         def source(
             groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False

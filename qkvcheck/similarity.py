@@ -38,7 +38,7 @@ class GroupSummary:
     pairs : int
         Pairs counted: i < j within a block, all pairs across two.
     mean, mean_absolute, mean_square, variance : float
-        Of the similarities, over the pairs; from a fast kernel to about 1e-8 (`qkvcheck.polarisation` has them exact).
+        Of the similarities, over the pairs; from a fast kernel to about 1e-6 (`qkvcheck.polarisation` has them exact).
     sign_balance : float
         mean / mean_absolute: 1 if all are positive, 0 if both signs weigh alike, -1 if all are negative.
     share_above : dict of float to float
@@ -212,11 +212,14 @@ def summarise_groups(
         If a measure, block or kernel is not known, there is no context, a group has no pair, or a value is NaN or
         infinite.
     """
-    if bins < 1:
-        raise ClaimError(f"{bins} bins were asked for; at least one is needed.")
-    if len(x) == 0:
-        raise ClaimError("there is no context; similarities between dimensions need at least one.")
-    named = [pair_group(group, blocks) for group in groups]
+    x = np.asarray(x)
+    if x.ndim != 2 or len(x) == 0:
+        raise ClaimError(
+            f"an array of shape {x.shape} has no similarities; give (context, width), one context at least."
+        )
+    if threads is not None and threads < 1:
+        raise ClaimError(f"{threads} threads were asked for; at least one is needed.")
+    named = check_request(blocks, groups, width=x.shape[1], bins=bins)
     pairs = sum((blocks[a].stop - blocks[a].start) * (blocks[b].stop - blocks[b].start) for a, b in named)
     unit = unit_columns(x, measure=measure)
     tallies = kernel_named(kernel, pairs=pairs)(unit, blocks, named, bins=bins, threads=threads)
@@ -225,6 +228,26 @@ def summarise_groups(
     return [
         summary_of(tally, sum(empty[name] for name in set(group))) for group, tally in zip(named, tallies, strict=True)
     ]
+
+
+def check_request(
+    blocks: Mapping[str, slice], groups: Sequence[PairGroup | str], *, width: int, bins: int
+) -> list[PairGroup]:
+    """Return the blocks that groups compare; raise `ClaimError` unless blocks, groups and bins make sense.
+
+    Kernels read memory where the blocks say, so nothing outside the array may get that far.
+    """
+    if not isinstance(bins, (int, np.integer)) or bins < 1:
+        raise ClaimError(f"{bins!r} bins were asked for; a whole number from 1 is needed.")
+    for name, place in blocks.items():
+        ends = (place.start, place.stop)
+        whole = all(isinstance(end, (int, np.integer)) for end in ends) and place.step in (None, 1)
+        if not whole or not 0 <= place.start <= place.stop <= width:
+            raise ClaimError(
+                f"block {name!r} is {place}; it must be a slice of two whole numbers within the {width} dimensions, "
+                f"such as slice(0, {width})."
+            )
+    return [pair_group(group, blocks) for group in groups]
 
 
 def pair_group(group: PairGroup | str, blocks: Mapping[str, slice]) -> PairGroup:
@@ -279,7 +302,7 @@ def summary_of(tally: Tally, zero_columns: int) -> GroupSummary:
         mean=mean,
         mean_absolute=mean_absolute,
         mean_square=mean_square,
-        variance=mean_square - mean**2,
+        variance=max(0.0, mean_square - mean**2),
         sign_balance=mean / mean_absolute if mean_absolute > 0 else 0.0,
         share_above={edge: count / pairs for edge, count in zip(MAGNITUDES, tally.above, strict=True)},
         share_low=tally.low / pairs,

@@ -8,6 +8,7 @@ Works on a copy of the project, so that nothing is left broken.  Exit status 1 i
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -54,9 +55,12 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("diagonal counted (numba kernel)", "kernels/numba_.py", "max(0, i_start + row + 1 - j_start)", "max(0, i_start + row - j_start)"),
+    Mutant("diagonal counted (numba kernel)", "kernels/numba_.py", "max(0, i_start + row + 1 - j_start))", "max(0, i_start + row - j_start))"),
     Mutant("diagonal counted (torch kernel)", "kernels/torch_.py", ".tril_(i - j)", ".tril_(i - j - 1)"),
     Mutant("diagonal counted (Gram sums)", "kernels/gram.py", "(total - first.filled) / 2, (square - first.filled) / 2", "total / 2, square / 2"),
+    Mutant("wrong row multiplied (micro-kernel)", "kernels/micro_kernel.py", "builder.mul(k, _ADDRESS(ROWS)), row)", "builder.mul(k, _ADDRESS(ROWS)), 0)"),
+    Mutant("tile higher than wide", "kernels/numba_.py", "min(width, max(0, i_start + row + 1 - j_start))", "max(0, i_start + row + 1 - j_start)"),
+    Mutant("sums added to term by term (torch)", "kernels/torch_.py", "out=values if start == 0 else None)", "out=values if start == 0 else None) if start == 0 else values.addmm_(rows[:, i:i_stop].T, rows[:, j:j_stop]) * 0"),
     Mutant("tiles overlap", "kernels/tiles.py", "range(i if within else b.start", "range(b.start"),
     Mutant("no second look in float64 (numba)", "kernels/numba_.py", "np.float32(error * fine / 2 * (1 + 1e-6))", "np.float32(-1)"),
     Mutant("no second look in float64 (torch)", "kernels/torch_.py", ".abs_() <= nearness", ".abs_() < -1"),
@@ -122,7 +126,9 @@ def run_tests(folder: Path, file: str = "") -> subprocess.CompletedProcess[str]:
     first = [name for prefix, name in CLOSEST.items() if file.startswith(prefix)]
     tests = [f"tests/{name}" for name in dict.fromkeys([*first, *FILES])]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as cache:  # compiled code of another mutant must not be taken for this one's
+        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 
 def first_failure(done: subprocess.CompletedProcess[str]) -> str:

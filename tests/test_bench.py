@@ -134,7 +134,7 @@ def test_command_measures_checks_and_records(tmp_path, capsys):
     assert "times faster" in out
     assert "histogram-torch-lecture" in out
     assert "histogram-torch-lecture ..." in err
-    assert bench.read_ratios(record)["histogram-torch-lecture"] > 1
+    assert bench.read_ratios(record)["histogram-torch-lecture"] > 0
     bench.write_ratios(committed, [replace(RATIO, name="histogram-torch-lecture", ratio=1e6)], {})
     assert main([*usual, "--check"]) == 1
     out, err = capsys.readouterr()
@@ -152,7 +152,8 @@ def test_command_measures_checks_and_records(tmp_path, capsys):
         (["--factor", "2"], "--factor 2 must be above 0 and at most 1"),
         (["--only", "nothing"], "no contest's name holds 'nothing'; there are histogram-numba-lecture"),
         (["--ratios", "nowhere.json"], "'nowhere.json' holds no ratios"),
-        (["--record", "no/such/folder.json"], "there is no such folder"),
+        (["--record", "."], "'.' can't be written"),
+        (["--record", "no/such/folder.json"], "name a file in a folder that exists"),
     ],
 )
 def test_wrong_use_is_one_line(options, message, capsys):

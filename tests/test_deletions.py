@@ -106,6 +106,8 @@ def by_hand(kept: np.ndarray, group: str, measure: str) -> float:
 
 def test_mistakes_are_told(rng):
     source = Deletions(rng.normal(size=(5, 13)), BLOCKS).without(np.arange(5) == 1)
+    with pytest.raises(ClaimError, match="every context is left out"):
+        Deletions(rng.normal(size=(5, 13)), BLOCKS).without(np.ones(5, dtype=bool))
     with pytest.raises(ClaimError, match="measure 'dot' is not known"):
         source(["QQ"], measure="dot")
     with pytest.raises(ClaimError, match="one dimension has no pairs"):

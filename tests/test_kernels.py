@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as arrays
 from qkvcheck.errors import ClaimError
 from qkvcheck.kernels import Tally, binning, reference, torch_
 from qkvcheck.kernels.tiles import tiles
+from qkvcheck.moments import moments_of, summarise_moments
 from qkvcheck.similarity import MEASURES, kernel_named, summarise_groups, unit_columns
 
 FAST = ["torch"] + ["numba"] * bool(find_spec("numba"))
@@ -41,7 +43,7 @@ def every_group(blocks: dict[str, slice]) -> list[tuple[str, str]]:
     return [(a, b) for i, a in enumerate(names) for b in names[i:]]
 
 
-def assert_same(found: list[Tally], wanted: list[Tally]) -> None:
+def assert_same(found: list[Tally], wanted: list[Tally], *, sums: float = 3e-7) -> None:
     """Counts equal to the last one; sums to what float64 and float32 hold."""
     assert len(found) == len(wanted)
     for own, want in zip(found, wanted, strict=True):
@@ -50,7 +52,7 @@ def assert_same(found: list[Tally], wanted: list[Tally]) -> None:
         assert own.counts.sum() == own.pairs
         scale = max(1, own.pairs)
         for name in ("total", "total_absolute", "total_square"):
-            assert getattr(own, name) / scale == pytest.approx(getattr(want, name) / scale, abs=3e-7)
+            assert getattr(own, name) / scale == pytest.approx(getattr(want, name) / scale, abs=sums)
 
 
 def test_reference_by_plain_python(rng):
@@ -123,6 +125,54 @@ def test_any_number_of_contexts(fast, rng, n):
     blocks, unit = blocks_of(40, 30), unit_columns(x)
     groups = every_group(blocks)
     assert_same(kernel_named(fast)(unit, blocks, groups, bins=100), reference.tally(unit, blocks, groups, bins=100))
+
+
+LANES = """
+import sys
+from llvmlite import binding
+features = {"16": {"avx512f": True, "avx": True}, "8": {"avx": True}, "4": {}}[sys.argv[1]]
+real = binding.get_host_cpu_features
+binding.get_host_cpu_features = lambda: features
+from qkvcheck.kernels import micro_kernel
+binding.get_host_cpu_features = real
+assert micro_kernel.LANES == int(sys.argv[1])
+import numpy as np
+from qkvcheck.kernels import numba_
+from qkvcheck.similarity import summarise_groups
+x = np.random.default_rng(0).normal(size=(20, 400)) + 1
+blocks = {"A": slice(0, 250), "B": slice(250, 400)}
+for groups in (["AA", "BB", "AB"], ["AA"]):
+    fast, slow = (summarise_groups(x, blocks, groups, kernel=kernel) for kernel in ("numba", "reference"))
+    assert all(np.array_equal(a.counts, b.counts) and a.pairs == b.pairs for a, b in zip(fast, slow)), groups
+    pieces = numba_._split(numba_.tiles(blocks, [tuple(g) for g in groups], rows=192, columns=64), 6)
+    assert [k for piece in pieces for k in piece] == list(range(pieces[-1].stop))
+print("same")
+"""
+
+
+@pytest.mark.skipif("numba" not in FAST, reason="no numba")
+@pytest.mark.parametrize("lanes", ["4", "8", "16"])
+def test_processors_with_other_vectors(lanes, tmp_path):
+    """Tiles are as wide as vectors ask for, and so higher than wide on some machines: no pair may get lost there."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", LANES, lanes]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+    assert (done.stdout.strip(), done.returncode) == ("same", 0), done.stderr
+
+
+@pytest.mark.parametrize("widths", [(1, 300), (300, 1), (6, 7)])
+def test_many_contexts_of_which_two_hold_nearly_everything(fast, rng, widths):
+    """Adding many small numbers to a large sum, one by one, would leave the float32 error's bound far behind."""
+    n = 20_002
+    x = np.full((n, sum(widths)), 2.0**-12.6)
+    first = slice(0, widths[0])
+    x[0] = rng.uniform(0.8, 0.9, size=sum(widths))
+    x[0, first] = 1.0
+    x[1] = np.sqrt(1 - x[0] ** 2)
+    blocks = blocks_of(*widths)
+    unit = unit_columns(x)
+    found = kernel_named(fast)(unit, blocks, [("A", "B")], bins=1000)
+    assert_same(found, reference.tally(unit, blocks, [("A", "B")], bins=1000), sums=binning.float32_error(64, 313))
 
 
 def test_blocks_that_overlap_or_stand_in_any_order(fast, rng):
@@ -206,6 +256,19 @@ def test_torch_is_left_as_it_was(rng):
         torch.set_float32_matmul_precision(before[1])
 
 
+@pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="one setting for all backends")
+def test_a_precision_set_for_one_backend_alone():
+    """Such a setting makes torch refuse to tell the common one."""
+    code = (
+        "import numpy as np, torch; torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
+        "from qkvcheck.similarity import summarise_groups\n"
+        "print(summarise_groups(np.eye(3), {'A': slice(0, 3)}, ['AA'], kernel='torch')[0].counts[50])\n"
+        "print(torch.backends.cuda.matmul.fp32_precision)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.returncode) == (["3", "tf32"], 0), done.stderr
+
+
 @given(widths=st.lists(st.integers(1, 40), min_size=1, max_size=3), rows=st.integers(1, 9), columns=st.integers(1, 15))
 @settings(deadline=None)
 def test_tiles_hold_every_pair_once(widths, rows, columns):
@@ -272,7 +335,23 @@ def test_wrong_groups_and_bins_are_told(rng):
     x = rng.normal(size=(3, 4))
     with pytest.raises(ClaimError, match=r"group 'QX' does not name two blocks; allowed are: Q"):
         summarise_groups(x, {"Q": slice(0, 4)}, ["QX"])
-    with pytest.raises(ClaimError, match="there is no context"):
-        summarise_groups(x[:0], {"Q": slice(0, 4)}, ["QQ"])
-    with pytest.raises(ClaimError, match="0 bins were asked for"):
-        summarise_groups(x, {"Q": slice(0, 4)}, ["QQ"], bins=0)
+    for nothing in (x[:0], x[0], np.zeros((3, 4, 1))):
+        with pytest.raises(ClaimError, match="has no similarities; give"):
+            summarise_groups(nothing, {"Q": slice(0, 4)}, ["QQ"])
+    for bins in (0, 10.0):
+        with pytest.raises(ClaimError, match="bins were asked for; a whole number"):
+            summarise_groups(x, {"Q": slice(0, 4)}, ["QQ"], bins=bins)
+    with pytest.raises(ClaimError, match="0 threads were asked for"):
+        summarise_groups(x, {"Q": slice(0, 4)}, ["QQ"], threads=0)
+
+
+@pytest.mark.parametrize(
+    "place", [slice(0, 200), slice(2, 5), slice(0, -1), slice(None, 3), slice(0, 4, 2), slice(3, 1), slice(0.0, 2.0)]
+)
+def test_a_block_outside_the_array_never_reaches_a_kernel(place, rng):
+    """Compiled code reads where it is told."""
+    for kernel in ("reference", *FAST):
+        with pytest.raises(ClaimError, match="it must be a slice of two whole numbers within the 4 dimensions"):
+            summarise_groups(rng.normal(size=(3, 4)), {"Q": place}, ["QQ"], kernel=kernel)
+    with pytest.raises(ClaimError, match="must be a slice"):
+        summarise_moments(moments_of(rng.normal(size=(3, 4))), {"Q": place}, ["QQ"])

@@ -101,6 +101,12 @@ def test_merging_leaves_its_parts_alone(rows):
     assert both.n == 60
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_numbers_whose_squares_float64_does_not_hold(rows, size):
+    with pytest.raises(ClaimError, match="vanish or overflow; scale the activations"):
+        moments_of(rows.astype(np.float64) * size)
+
+
 def test_mistakes_are_told(rows):
     with pytest.raises(ClaimError, match="NaN or infinite"):
         accumulate([np.array([[1.0, np.nan]])])

@@ -3,6 +3,9 @@
 Compiled loops keep one row of sums in the first-level cache and load and store it for every few multiplications;
 with sums in registers the multipliers are the limit (measured: docs/performance.md). Numba has no way to say so in
 Python, hence a few lines of LLVM: `ROWS` x 2 vectors of sums, one vector load a vector and one broadcast a row.
+
+Numba keeps compiled code on disk until the file of the calling function changes, and does not look at this one: after a
+change here, touch ``numba_.py`` or clear ``NUMBA_CACHE_DIR``.
 """
 
 from __future__ import annotations

@@ -83,8 +83,9 @@ def tally(
 def _split(work: np.ndarray, count: int) -> list[range]:
     """Cut the tiles into pieces of about equally many pairs, in order."""
     _, i_start, i_stop, j_start, j_stop, triangle = work.T
-    pairs = (i_stop - i_start) * (j_stop - j_start) - triangle * (i_stop - i_start) ** 2 / 2
-    done = np.concatenate([[0.0], np.cumsum(pairs)])
+    # About half of a tile with a triangle; at least one, so that the sums below rise.
+    pairs = np.maximum((i_stop - i_start) * (j_stop - j_start) // (1 + triangle), 1)
+    done = np.concatenate([[0], np.cumsum(pairs)])
     cuts = np.searchsorted(done, np.linspace(0, done[-1], count + 1)[1:-1])
     ends = [0, *(int(cut) for cut in cuts), len(work)]
     return [range(a, b) for a, b in pairwise(ends) if a < b]
@@ -134,7 +135,8 @@ def _count(unit, work, start, stop, edges, nearness, a, b, products, places, fou
                         add_product(left, right, into, k_stop - k_start, WIDTH)
                 if k_stop == depth:
                     for row in range(strip, min(strip + ROWS, height)):
-                        low = max(0, i_start + row + 1 - j_start) if triangle else 0
+                        # A tile may be higher than wide: its lowest rows hold no pair.
+                        low = min(width, max(0, i_start + row + 1 - j_start)) if triangle else 0
                         inside = places[: width - low]
                         near, added, sized, squared = _place(products[row, low:width], fine, nearness, inside)
                         total += added

@@ -6,9 +6,9 @@ what the numba kernel saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,7 +50,10 @@ def tally(
             values = buffer[: (i_stop - i) * (j_stop - j)].view(i_stop - i, j_stop - j)
             for start in range(0, len(unit), DEPTH):
                 rows = columns[start : start + DEPTH]
-                torch.addmm(values, rows[:, i:i_stop].T, rows[:, j:j_stop], beta=float(start > 0), out=values)
+                # Apart from the sum so far: a product that adds to it may do so term by term, with as many roundings.
+                part = torch.mm(rows[:, i:i_stop].T, rows[:, j:j_stop], out=values if start == 0 else None)
+                if start > 0:
+                    values += part
             excluded = torch.ones_like(values, dtype=torch.bool).tril_(i - j) if triangle else None
             if excluded is not None:
                 values.masked_fill_(excluded, 0.0)
@@ -75,7 +78,7 @@ def obstacle_to(device: str) -> str | None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, dtype=torch.float64, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         return str(error).splitlines()[0].rstrip(".")[:200]
     return None
@@ -123,12 +126,33 @@ def _full_precision(threads: int | None) -> Iterator[None]:
     """Multiply in true float32, and with as many threads as asked for; leave torch as it was found."""
     import torch
 
-    precision, usual = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    torch.set_float32_matmul_precision("highest")
+    usual = torch.get_num_threads()
+    restore = _set_precision()
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        restore()
         torch.set_num_threads(usual)
+
+
+def _set_precision() -> Callable[[], None]:
+    """Ask for true float32 in products; return what puts the former setting back."""
+    import torch
+
+    try:
+        former = torch.get_float32_matmul_precision()
+    except RuntimeError:  # set for each backend on its own, which releases from 2.9 on allow
+        places: tuple[Any, ...] = (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul"))  # noqa: B009
+        before = [place.fp32_precision for place in places]
+
+        def put_back() -> None:
+            for place, precision in zip(places, before, strict=True):
+                place.fp32_precision = precision
+
+        for place in places:
+            place.fp32_precision = "ieee"
+        return put_back
+    torch.set_float32_matmul_precision("highest")
+    return lambda: torch.set_float32_matmul_precision(former)
