@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH, DEPTH = 384, 768, 128
 _AT_ONCE = 8192
+_FEW_TILES = 4
+"""Tiles up to which one thread does: with more, each step waits for all, and for long where processors are shared."""
 
 
 def tally(
@@ -37,6 +39,8 @@ def tally(
     import torch
 
     work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
+    if threads is None and device == "cpu" and len(work) <= _FEW_TILES:
+        threads = 1
     fine = fine_bins(bins)
     # One more u than for a fused multiplication: torch promises none.
     nearness = (float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH)) + UNIT_ROUNDOFF) * fine / 2
