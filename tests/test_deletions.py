@@ -71,7 +71,7 @@ def test_a_large_offset_leaves_pearson_its_digits(rng):
 
 
 @pytest.mark.parametrize(
-    "name", ["variance", "mean_square", "mean_absolute", "sign_balance", "collapse", "block_difference"]
+    "name", ["variance", "mean_square", "mean_absolute", "sign_balance", "collapse", "block_difference", "offset_share"]
 )
 def test_the_jackknife_uses_it_and_gives_what_brute_force_gives(name, rng):
     """Every statistic over pairs of dimensions, with clusters of several rows, one at a time left out by hand."""
