@@ -13,7 +13,7 @@ from typing import Any
 
 from qkvcheck.errors import ClaimError, ModelError
 from qkvcheck.hub import GPT2_SMALL, answers, cached
-from qkvcheck.models import choose_automatically, embedded_directory
+from qkvcheck.models import choose_automatically, embedded_directory, torch_obstacle
 from qkvcheck.similarity import KERNEL_VARIABLE, kernel_named
 from qkvcheck.weights import flaw_of
 
@@ -51,7 +51,7 @@ def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
     """
     return [
         Check("python", platform.python_version()),
-        *(Check(name, _version(name)) for name in LIBRARIES),
+        *(_library(name) for name in LIBRARIES),
         Check("devices", _devices()),
         _kernel(environment),
         Check("cache", _cache()),
@@ -66,6 +66,11 @@ def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
 def as_document(checks: list[Check]) -> dict[str, Any]:
     """Return the checks as plain data."""
     return {"schema": SCHEMA, "checks": [asdict(check) for check in checks]}
+
+
+def _library(name: str) -> Check:
+    obstacle = torch_obstacle() if name == "transformers" else None
+    return Check(name, _version(name)) if obstacle is None else Check(name, f"NOT USABLE: {obstacle}", healthy=False)
 
 
 def _version(name: str) -> str:

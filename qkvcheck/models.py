@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from qkvcheck.architectures import Layout, layout_of
 from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.errors import CaptureError, ModelError, first_line
 from qkvcheck.hub import GPT2_SMALL, Announce, cached, fetch
-from qkvcheck.weights import load_weights
+from qkvcheck.weights import libraries_unfit, load_weights
 
 if TYPE_CHECKING:
     import torch
@@ -187,9 +187,12 @@ def load_model(
     Raises
     ------
     ModelError
-        If the model can't be had or is not whole.
+        If the model can't be had or is not whole, or the installed transformers refuses the installed torch.
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
+    obstacle = torch_obstacle()
+    if obstacle is not None:
+        raise ModelError(f"{obstacle}. Install a newer torch or an older transformers.")
     place = _check_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
@@ -237,6 +240,21 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
     return HookedModel(model, hooked.encoder, hooked.layout, spec, f"untrained twin, seed {seed}")
+
+
+def torch_obstacle() -> str | None:
+    """Return why the installed transformers can't use the installed torch, or None if it can.
+
+    transformers names torch in an extra alone, so pip installs the two side by side whatever their versions are.
+    """
+    from transformers.utils import is_torch_available
+
+    if is_torch_available():
+        return None
+    extras = [text.partition(";") for text in metadata.requires("transformers") or ()]
+    needed = [name.strip() for name, _, extra in extras if name.startswith("torch>") and '"torch"' in extra]
+    versions = [f"{name} {metadata.version(name)}" for name in ("transformers", "torch")]
+    return f"{versions[0]} can't use {versions[1]}: it needs {needed[0] if needed else 'another one'}"
 
 
 def embedded_directory() -> Path:
@@ -322,7 +340,10 @@ def _initialise(config: Any, *, seed: int, options: dict[str, bool]) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config, **options)
+        try:
+            return AutoModelForCausalLM.from_config(config, **options)
+        except ImportError as error:
+            raise libraries_unfit(error) from None
 
 
 def _check_device(device: str) -> torch.device:

@@ -79,7 +79,8 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
     Raises
     ------
     ModelError
-        If the weights are pickled, cut off, missing, of another shape, or not finite.
+        If the weights are pickled, cut off, missing, of another shape, or not finite, or the installed libraries don't
+        fit together.
     """
     from transformers import AutoModelForCausalLM
 
@@ -98,6 +99,8 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
                 output_loading_info=True,
                 **options,
             )
+    except ImportError as error:
+        raise libraries_unfit(error) from None
     except Exception as error:
         raise ModelError(
             f"the weights in {str(directory)!r} can't be read ({first_line(error)}); "
@@ -107,6 +110,14 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
     _refuse_filled_in(directory, info)
     _refuse_not_finite(directory, model)
     return model
+
+
+def libraries_unfit(error: ImportError) -> ModelError:
+    """Return what to raise if transformers lacks something in another library: no file is to blame."""
+    return ModelError(
+        f"transformers can't make the model with the libraries installed here ({first_line(error)}); install versions "
+        "that fit together."
+    )
 
 
 def _refuse_pickles(directory: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
-from qkvcheck import models
+from qkvcheck import doctor, models
 from qkvcheck.errors import ModelError
 from qkvcheck.hub import Cached
 from qkvcheck.models import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
@@ -194,6 +195,41 @@ def test_model_that_is_not_whole_is_refused(copy, spoil, message):
         load_model(str(copy))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["embedded", "embedded#untrained", "gpt2#untrained"])
+def test_torch_that_transformers_refuses_is_named(monkeypatch, spec):
+    """Not the file that can't be read for it."""
+    versions = {"transformers": "5.24.0", "torch": "2.4.0"}
+    monkeypatch.setattr("transformers.utils.is_torch_available", lambda: False)
+    monkeypatch.setattr(models.metadata, "version", versions.__getitem__)
+    monkeypatch.setattr(models.metadata, "requires", lambda _name: ["torchvision", 'torch>=2.6; extra == "torch"'])
+    with pytest.raises(ModelError) as caught:
+        load_model(spec)
+    told = "transformers 5.24.0 can't use torch 2.4.0: it needs torch>=2.6"
+    assert str(caught.value) == f"{told}. Install a newer torch or an older transformers."
+    assert doctor._library("transformers") == doctor.Check("transformers", f"NOT USABLE: {told}", healthy=False)
+
+
+@pytest.mark.parametrize(("spec", "method"), [("embedded", "from_pretrained"), ("gpt2#untrained", "from_config")])
+def test_libraries_that_do_not_fit_are_not_laid_to_the_file(monkeypatch, spec, method):
+    """transformers 5.14 says that it takes torch 2.4, and imports what torch 2.5 brought."""
+
+    def lacking(*_arguments, **_options):
+        raise ImportError("cannot import name 'DTensor' from 'torch.distributed.tensor'")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, method, lacking)
+    with pytest.raises(ModelError) as caught:
+        load_model(spec)
+    assert str(caught.value) == (
+        "transformers can't make the model with the libraries installed here (cannot import name 'DTensor' from "
+        "'torch.distributed.tensor'); install versions that fit together."
+    )
+
+
+def test_what_transformers_says_it_needs_is_found(monkeypatch):
+    monkeypatch.setattr("transformers.utils.is_torch_available", lambda: False)
+    assert ": it needs torch>=2." in models.torch_obstacle()
 
 
 @pytest.mark.skipif(
