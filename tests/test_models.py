@@ -197,6 +197,15 @@ def test_model_that_is_not_whole_is_refused(copy, spoil, message):
     assert "\n" not in str(caught.value)
 
 
+def test_untrained_residual_projections_are_scaled_as_gpt2_has_them(embedded):
+    """transformers 5.0 to 5.14 leave the scale out."""
+    twin = untrained_twin(embedded).model
+    expected = twin.config.initializer_range / (2 * twin.config.n_layer) ** 0.5
+    spreads = [p.std().item() for name, p in twin.named_parameters() if name.endswith("c_proj.weight")]
+    assert len(spreads) == 24
+    assert spreads == pytest.approx([expected] * 24, rel=0.05)
+
+
 @pytest.mark.parametrize("spec", ["embedded", "embedded#untrained", "gpt2#untrained"])
 def test_torch_that_transformers_refuses_is_named(monkeypatch, spec):
     """Not the file that can't be read for it."""
