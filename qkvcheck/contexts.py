@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from qkvcheck.errors import ContextError
 
@@ -23,6 +23,10 @@ class Encoder(Protocol):
     def name(self) -> str:
         """Whose tokens these are, for messages."""
 
+    @property
+    def plain_tokens(self) -> Sequence[int]:
+        """Every token but the special ones."""
+
     def encode(self, text: str) -> list[int]:
         """Return the token ids of `text`, with no special tokens added."""
 
@@ -30,7 +34,7 @@ class Encoder(Protocol):
         """Return the text of `token_ids`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Context:
     """One text with its token ids and the place of the target token in them.
 
@@ -51,6 +55,13 @@ class Context:
     target_index: int
     cluster: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Context({self.text!r}, target_index={self.target_index})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Print as a sentence in hypothesis's and IPython's output too."""
+        printer.text(repr(self))
+
     @property
     def prefix(self) -> tuple[int, ...]:
         """Token ids left of the target: all that a causal model has seen there."""
@@ -62,7 +73,7 @@ class Context:
         return replace(self, text=text, token_ids=(*self.prefix, token_id))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContextSet:
     """Contexts that share a target token.
 
@@ -85,6 +96,14 @@ class ContextSet:
     target_id: int
     name: str
     sha256: str
+
+    def __repr__(self) -> str:
+        shown = "".join(f"\n  {context.text!r}" for context in self.contexts)
+        return f"ContextSet({self.name!r}, {self.target!r}, {len(self)} contexts:{shown})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """Print as sentences in hypothesis's and IPython's output too."""
+        printer.text(repr(self))
 
     def __len__(self) -> int:
         return len(self.contexts)

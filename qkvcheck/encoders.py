@@ -52,6 +52,12 @@ class PretrainedEncoder:
                 return int(token)
         return 0
 
+    @property
+    def plain_tokens(self) -> Sequence[int]:
+        """Every token but the special ones, in the order of the ids."""
+        special = set(self._tokenizer.all_special_ids)
+        return [token for token in sorted(self._tokenizer.get_vocab().values()) if token not in special]
+
     def encode(self, text: str) -> list[int]:
         """Return the token ids of `text`, with no special tokens added."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -102,6 +108,11 @@ class RecordedEncoder:
     def pad_id(self) -> int:
         """GPT-2's end-of-text token, with which the paper pads."""
         return self._ids["<|endoftext|>"]
+
+    @property
+    def plain_tokens(self) -> Sequence[int]:
+        """The recorded tokens but end-of-text, in the order of the ids."""
+        return [token for token in sorted(self._words) if token != self.pad_id]
 
     def encode(self, text: str) -> list[int]:
         """Return GPT-2's token ids of `text`.

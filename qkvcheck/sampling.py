@@ -6,32 +6,19 @@ are not (they search), and are never counted.
 
 from __future__ import annotations
 
-import sys
-from importlib import resources
-from typing import Any
-
 import numpy as np
 
 from qkvcheck.contexts import Context, ContextSet, Encoder, make_context
 from qkvcheck.corpora import hash_lines
 from qkvcheck.errors import ContextError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from qkvcheck.vocabulary import word_lists
 
 _TRIES_PER_CONTEXT = 50
 
 
 def control_words() -> list[str]:
     """Return the words that stand in the target's place in the control ``different-words``."""
-    return [str(word) for word in _word_lists()["words"]["any"]]
-
-
-def _word_lists() -> dict[str, Any]:
-    lists: dict[str, Any] = tomllib.loads((resources.files("qkvcheck") / "data" / "frames.toml").read_text("utf-8"))
-    return lists
+    return [str(word) for word in word_lists()["words"]["any"]]
 
 
 def draw_contexts(
@@ -65,7 +52,7 @@ def draw_contexts(
     ContextError
         If the word lists don't give that many different prefixes.
     """
-    lists = _word_lists()
+    lists = word_lists()
     subjects, verbs, endings = list(lists["subjects"].values()), lists["verbs"]["any"], lists["endings"]["any"]
     drawn: dict[tuple[int, ...], Context] = {}
     for _ in range(count * _TRIES_PER_CONTEXT):
