@@ -19,6 +19,9 @@ LEAST_FIRST_WORDS = 18
 class Encoder(Protocol):
     """The part of a tokenizer that contexts need."""
 
+    def __hash__(self) -> int:
+        """Tell encoders apart, so that what was made of one can be kept."""
+
     @property
     def name(self) -> str:
         """Whose tokens these are, for messages."""

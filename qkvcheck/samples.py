@@ -103,6 +103,10 @@ class Samples:
         """Return the samples of the same model under a control's variant."""
         return Samples(self.hooked, contexts or self.contexts, self.plan, variant=variant)
 
+    def of_contexts(self, contexts: ContextSet) -> Samples:
+        """Return the same samples of other contexts."""
+        return Samples(self.hooked, contexts, self.plan, variant=self._variant)
+
     def at_layers(self, layers: Sequence[int]) -> Samples:
         """Return the same samples at other layers."""
         return Samples(self.hooked, self.contexts, replace(self.plan, layers=tuple(layers)), variant=self._variant)
@@ -140,13 +144,21 @@ class Samples:
     def matched(self) -> tuple[Activations, Activations]:
         """Target and preceding token of the balanced corpus, each position equally often in both."""
         self._refuse("matched")
-        balanced = encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=" her")
-        target_rows, preceding_rows = match_positions(balanced)
+        return self._matched(encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=" her"))
+
+    @cached_property
+    def matched_within(self) -> tuple[Activations, Activations]:
+        """Target and preceding token of these contexts, each position equally often in both."""
+        self._refuse("matched")
+        return self._matched(self.contexts)
+
+    def _matched(self, contexts: ContextSet) -> tuple[Activations, Activations]:
+        target_rows, preceding_rows = match_positions(contexts)
         # The clusters are those of the whole corpus, so that both arms name them alike.
-        clusters, kind = clusters_of(balanced, self.plan.clusters)
+        clusters, kind = clusters_of(contexts, self.plan.clusters)
         arms = []
         for rows, position in ((target_rows, TARGET), (preceding_rows, PRECEDING)):
-            captured = self._capture(balanced.subset(rows), position)
+            captured = self._capture(contexts.subset(rows), position)
             provenance = {**captured.provenance, "clusters": kind}
             arms.append(replace(captured, clusters=tuple(clusters[row] for row in rows), provenance=provenance))
         return arms[0], arms[1]

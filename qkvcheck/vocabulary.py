@@ -1,14 +1,14 @@
 """Vocabulary: the words and phrases that generated contexts are made of, as a model's tokenizer splits them.
 
-The lists stand in ``data/frames.toml``. How many tokens a phrase takes is asked of the tokenizer, never assumed, so that
-a sentence can be made to put the target at a chosen position.
+The lists stand in ``data/frames.toml``. How many tokens a phrase takes is asked of the tokenizer, never assumed, so
+that a sentence can be made to put the target at a chosen position.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -81,17 +81,17 @@ class Phrases:
 
     Attributes
     ----------
-    subjects, further, verbs, orders, endings : mapping of int to tuple of Piece
+    subjects, further, verbs, orders, endings : dict of int to tuple of Piece
         ``further`` are joined to a subject by "and"; ``orders`` are verbs that begin a sentence ("Give").
     stop : Piece or None
         What ends a sentence.
     """
 
-    subjects: Mapping[int, tuple[Piece, ...]]
-    further: Mapping[int, tuple[Piece, ...]]
-    verbs: Mapping[int, tuple[Piece, ...]]
-    orders: Mapping[int, tuple[Piece, ...]]
-    endings: Mapping[int, tuple[Piece, ...]]
+    subjects: dict[int, tuple[Piece, ...]]
+    further: dict[int, tuple[Piece, ...]]
+    verbs: dict[int, tuple[Piece, ...]]
+    orders: dict[int, tuple[Piece, ...]]
+    endings: dict[int, tuple[Piece, ...]]
     stop: Piece | None
 
 
@@ -170,8 +170,18 @@ def phrases_of(encoder: Encoder, without: int) -> Phrases:
     verbs = lists["verbs"]["any"]
     further = [f"{_AND} {inside(phrase)}" for phrase in subjects if not _LEADS.match(phrase)]
     endings = dict.fromkeys(f" {ending.rstrip(STOP)}" for ending in lists["endings"]["any"])
-    by_size = (subjects, further, [f" {verb}" for verb in verbs], lists["orders"]["any"], endings)
-    return Phrases(*(_by_size(texts, encoder, without) for texts in by_size), stop=_stop(encoder))
+
+    def sized(texts: Iterable[str]) -> dict[int, tuple[Piece, ...]]:
+        return _by_size(texts, encoder, without)
+
+    return Phrases(
+        subjects=sized(subjects),
+        further=sized(further),
+        verbs=sized(f" {verb}" for verb in verbs),
+        orders=sized(lists["orders"]["any"]),
+        endings=sized(endings),
+        stop=_stop(encoder),
+    )
 
 
 def _by_size(texts: Iterable[str], encoder: Encoder, without: int) -> dict[int, tuple[Piece, ...]]:

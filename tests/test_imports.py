@@ -81,6 +81,10 @@ ALLOWED = {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
     },
+    "search": {
+        "capture", "claims", "contexts", "errors", "measured", "measurement", "samples", "similarity", "strategies",
+        "untrained",
+    },
     "peers": {"contexts", "kernels", "models"},
     "bench": {
         "capture", "claims", "contexts", "corpora", "documents", "errors", "judging", "measurement", "models", "peers",
@@ -89,6 +93,7 @@ ALLOWED = {
     "doctor": {"encoders", "errors", "hub", "models", "similarity", "weights"},
     "cli": {
         "bench", "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "results", "story",
+        "claims", "samples", "search", "settings", "strategies",
     },
     "checking": {
         "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement", "referee",
@@ -102,7 +107,7 @@ ALLOWED = {
 }  # fmt: skip
 ONLY_IN = {
     "pytest": {"plugin"},
-    "hypothesis": {"strategies"},
+    "hypothesis": {"search", "strategies"},
     "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "peers"},
     "numba": {"kernels.micro_kernel", "kernels.numba_"},
     "transformers": {"bench", "encoders", "models", "weights"},

@@ -1,4 +1,4 @@
-"""What holds of capture and similarity for any causal GPT-2, whatever its weights: hypothesis looks for an exception."""
+"""What holds of capture and similarity for any causal GPT-2, whatever its weights: hypothesis seeks an exception."""
 
 from __future__ import annotations
 

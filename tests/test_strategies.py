@@ -153,7 +153,7 @@ def test_pick_reaches_every_item_evenly():
     counts: Counter[int] = Counter()
     for first, second in product(range(64), range(6)):
         steps = iter([first, second])
-        counts[pick(lambda s: next(steps) % (int(repr(s).rpartition("=")[2].strip(")")) + 1), items)] += 1
+        counts[pick(lambda s, steps=steps: next(steps) % (int(repr(s).rpartition("=")[2].strip(")")) + 1), items)] += 1
     assert sorted(counts) == items
     assert max(counts.values()) <= 2 * min(counts.values())
 
@@ -165,7 +165,7 @@ def test_contexts_print_as_sentences(embedded):
     @settings(QUIET, print_blob=False)
     @given(contexts(embedded.encoder, " her", before=(2, 12)))
     def fail(context):
-        raise AssertionError
+        raise AssertionError(context.text)
 
     with pytest.raises(AssertionError) as caught:
         fail()
