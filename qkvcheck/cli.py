@@ -256,7 +256,13 @@ def _search(options: argparse.Namespace) -> int:
         raise SettingsError(f"--budget {options.budget} is too small; it must be at least 1.")
     if options.out and (not Path(options.out).parent.is_dir() or Path(options.out).is_dir()):
         raise SettingsError(f"--out {options.out!r} can't be written; name a file in a folder that exists.")
-    span = parse_layers(options.before)  # the same form: a number, or the least and the most
+    try:
+        span = parse_layers(options.before)  # the same form: a number, or the least and the most
+    except SettingsError:
+        raise SettingsError(
+            f"--before {options.before!r} can't be read; give a number of tokens such as 3, or the least and the most, "
+            "such as 2-12."
+        ) from None
     paths = options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]
     file = load_claims(*paths)
     if options.claim not in file.claims:

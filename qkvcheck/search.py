@@ -292,16 +292,16 @@ def search(
     if not log:
         raise ContextError("no context could be drawn that can be measured; allow other lengths or words.")
     worst = max(log.values(), key=lambda entry: sign * entry.value)
-    tried = len(log)
     found = None
     if breaks(worst.value):
-        limit = tried + budget
+        limit = len(log) + budget
         broken = _run(attack, strategy, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
         found = worst if broken is None else log[measure.key(broken)]
         if short is not None and _length(found.example) > SHORT:
             limit = len(log) + budget
             broken = _run(attack, short, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
             found = found if broken is None else log[measure.key(broken)]
+    worst = max(log.values(), key=lambda entry: sign * entry.value)  # shrinking may have met a worse one
     passing = [entry for entry in log.values() if not breaks(entry.value)]
     near = (
         min(passing, key=lambda e: (measure.distance(found.example, e.example), sign * e.value))
@@ -309,7 +309,7 @@ def search(
         else None
     )
     every = tuple(sorted(log.values(), key=lambda entry: -sign * entry.value))
-    return Outcome(claim, cell, corpus, bar, tried, worst, found, near, rng_seed, every)
+    return Outcome(claim, cell, corpus, bar, len(log), worst, found, near, rng_seed, every)
 
 
 def _run(
