@@ -88,7 +88,8 @@ def test_corpus_contexts_are_no_finding(samples):
     assert own.isdisjoint(entry.example.prefix for entry in found.log)
 
 
-@pytest.mark.parametrize("identity", ["P6n", "B3"])
+@pytest.mark.slow
+@pytest.mark.parametrize("identity", ["P3a", "P3c", "P6", "P6n", "B3", "B5", "B7"])
 def test_claims_on_sets_are_measured_as_their_experiments_do(samples, identity):
     found = attack(samples, identity, budget=2)
     assert found.tried >= 1
