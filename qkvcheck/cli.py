@@ -206,8 +206,7 @@ def _bench(options: argparse.Namespace) -> int:
         raise SettingsError(f"--rounds {options.rounds} is too few; at least {least} are needed here.")
     if not 0 < options.factor <= 1:
         raise SettingsError(f"--factor {options.factor:g} must be above 0 and at most 1.")
-    if options.record and (not Path(options.record).parent.is_dir() or Path(options.record).is_dir()):
-        raise SettingsError(f"--record {options.record!r} can't be written; name a file in a folder that exists.")
+    _check_writable("--record", options.record)
     committed = bench.read_ratios(Path(options.ratios) if options.ratios else bench.committed_path())
     found, left_out = [], []
     for contest in bench.chosen(options.only):
@@ -239,9 +238,15 @@ def _bench(options: argparse.Namespace) -> int:
     return int(bool(fallen))
 
 
-def _search(options: argparse.Namespace) -> int:
+def _check_writable(flag: str, path: str | None) -> None:
+    """Find a file that can't be written before long work, not after it."""
     from pathlib import Path
 
+    if path and (not Path(path).parent.is_dir() or Path(path).is_dir()):
+        raise SettingsError(f"{flag} {path!r} can't be written; name a file in a folder that exists.")
+
+
+def _search(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from qkvcheck.claims import cells, load_claims
@@ -254,8 +259,7 @@ def _search(options: argparse.Namespace) -> int:
 
     if options.budget < 1:
         raise SettingsError(f"--budget {options.budget} is too small; it must be at least 1.")
-    if options.out and (not Path(options.out).parent.is_dir() or Path(options.out).is_dir()):
-        raise SettingsError(f"--out {options.out!r} can't be written; name a file in a folder that exists.")
+    _check_writable("--out", options.out)
     try:
         span = parse_layers(options.before)  # the same form: a number, or the least and the most
     except SettingsError:

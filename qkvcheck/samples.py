@@ -103,10 +103,6 @@ class Samples:
         """Return the samples of the same model under a control's variant."""
         return Samples(self.hooked, contexts or self.contexts, self.plan, variant=variant)
 
-    def of_contexts(self, contexts: ContextSet) -> Samples:
-        """Return the same samples of other contexts."""
-        return Samples(self.hooked, contexts, self.plan, variant=self._variant)
-
     def at_layers(self, layers: Sequence[int]) -> Samples:
         """Return the same samples at other layers."""
         return Samples(self.hooked, self.contexts, replace(self.plan, layers=tuple(layers)), variant=self._variant)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -226,14 +226,12 @@ def _canonical(frame: _Frame, ids: tuple[int, ...], text: str) -> Context | None
     return Context(text, ids, index) if fits and kept else None
 
 
-class _Writer:
+class _Writer(Protocol):
     """Draws what stands left and right of the target, in a given number of tokens."""
 
-    def left(self, draw: Draw, count: int) -> list[Piece]:
-        raise NotImplementedError
+    def left(self, draw: Draw, count: int) -> list[Piece]: ...
 
-    def right(self, draw: Draw, count: int) -> list[Piece]:
-        raise NotImplementedError
+    def right(self, draw: Draw, count: int) -> list[Piece]: ...
 
 
 @lru_cache(maxsize=64)
@@ -248,7 +246,7 @@ def _writer(encoder: Encoder, target_id: int, words: str | tuple[str, ...], *, l
     return plain if words == WORDS or loose else _SentenceWriter(phrases_of(encoder, target_id), plain)
 
 
-class _TokenWriter(_Writer):
+class _TokenWriter:
     def __init__(self, encoder: Encoder, tokens: Sequence[int]) -> None:
         self._encoder = encoder
         self._tokens = tokens
@@ -260,7 +258,7 @@ class _TokenWriter(_Writer):
     right = left
 
 
-class _WordWriter(_Writer):
+class _WordWriter:
     def __init__(self, words: Words) -> None:
         self._words = words
 
@@ -272,7 +270,7 @@ class _WordWriter(_Writer):
         return [*(pick(draw, self._words.later) for _ in range(count - len(stop))), *stop]
 
 
-class _SentenceWriter(_Writer):
+class _SentenceWriter:
     """Subject, "and" further subjects, a verb before the target; endings and a full stop after it."""
 
     def __init__(self, phrases: Phrases, plain: _WordWriter) -> None:
