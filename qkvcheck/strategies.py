@@ -37,7 +37,10 @@ def register_profile(name: str = PROFILE) -> None:
     It replaces hypothesis's own profile ``ci``, without keeping any health check silent. Call it in ``conftest.py`` and
     choose it with ``--hypothesis-profile``; hypothesis chooses ``ci`` by itself where it sees that it runs in CI.
     """
-    settings.register_profile(name, derandomize=True, deadline=None, database=None, print_blob=True)
+    # Every setting by name: what is left out is taken from the profile in force, which in CI is hypothesis's own `ci`.
+    settings.register_profile(
+        name, derandomize=True, deadline=None, database=None, print_blob=True, suppress_health_check=()
+    )
 
 
 def contexts(

@@ -91,9 +91,14 @@ ALLOWED = {
         "similarity",
     },
     "doctor": {"encoders", "errors", "hub", "models", "similarity", "weights"},
-    "cli": {
-        "bench", "capture", "controls", "corpora", "doctor", "drift", "errors", "models", "referee", "results", "story",
-        "claims", "samples", "search", "settings", "strategies",
+    "cli": {"commands", "errors"},
+    "commands": {"errors"},
+    "commands.bench": {"bench", "commands", "doctor", "errors"},
+    "commands.compare": {"capture", "corpora", "drift", "errors", "models", "referee"},
+    "commands.doctor": {"doctor"},
+    "commands.explain": {"controls", "errors", "results", "story"},
+    "commands.search": {
+        "capture", "claims", "commands", "corpora", "errors", "models", "samples", "search", "settings", "strategies",
     },
     "checking": {
         "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement", "referee",
