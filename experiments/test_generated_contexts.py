@@ -1,4 +1,4 @@
-"""P5+: contexts that nobody picked, drawn at random under a seed of the claims file."""
+"""P5+ and B9: contexts that nobody picked, drawn at random or sought by hypothesis."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ import pytest
 def test_target_is_alike_in_contexts_nobody_picked(claim, samples, controls):
     """Not one of 59 fresh contexts has a mean similarity to the corpus at or below 0.9."""
     claim.check((samples.fresh, samples.target), controls=controls.of(lambda s: (s.fresh, s.target)))
+
+
+@pytest.mark.claim(id="B9")
+def test_target_is_alike_in_every_context(claim, samples):
+    """No context that hypothesis finds has a mean similarity to the corpus at or below 0.9."""
+    claim.search(samples)

@@ -16,6 +16,7 @@ from qkvcheck.errors import NotCapturedError
 from qkvcheck.judging import judge
 from qkvcheck.measurement import Sample
 from qkvcheck.referee import Submission
+from qkvcheck.samples import Samples
 from qkvcheck.session import Session
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import STAND_IN, Verdict, judge_conditions, not_judged
@@ -38,6 +39,8 @@ class ClaimCheck:
         Returns the run's controls, for a check that names none.
     conclude : callable
         Takes the finding and ends the test as its outcome says.
+    draws : int or str, optional
+        Seed of a search, in place of the claim's own.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class ClaimCheck:
         run: Mapping[str, Any],
         usual_controls: Callable[[], Controls | Submission],
         conclude: Callable[[Finding], None],
+        draws: int | str | None = None,
     ) -> None:
         self.claim = claim
         self.cell = cell
@@ -56,6 +60,7 @@ class ClaimCheck:
         self._run = run
         self._usual_controls = usual_controls
         self._conclude = conclude
+        self._draws = draws
         self._evidence: dict[str, Any] = {}
         self._qualifier = (STAND_IN,) if run["model"]["stand_in"] else ()
 
@@ -128,6 +133,33 @@ class ClaimCheck:
         self._hand_on(
             judge_against_untrained(
                 self.claim, self.cell, _sample_at(captured, self.cell.layer), control, qualifier=self._qualifier
+            )
+        )
+
+    def search(self, samples: Samples | Submission) -> None:
+        """Judge a claim about all contexts: hypothesis looks for one that breaks it, and shrinks it.
+
+        ``--hypothesis-seed`` chooses the draws, else the claim's own ``seed``; its ``budget`` says how many there are.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of the model, with the corpus.
+        """
+        __tracebackhide__ = True
+        from qkvcheck.adversary import judge_every_context
+
+        samples.hooked  # noqa: B018 (a file of activations says here that it holds no model)
+        assert not isinstance(samples, Submission)
+        own = self.claim.settings
+        self._hand_on(
+            judge_every_context(
+                samples,
+                self.claim,
+                self.cell,
+                budget=int(own.get("budget", 100)),
+                rng_seed=own.get("seed", 0) if self._draws is None else self._draws,
+                qualifier=self._qualifier,
             )
         )
 

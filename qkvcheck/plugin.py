@@ -277,7 +277,12 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run:
         run=qkv_run,
         usual_controls=lambda: request.getfixturevalue("controls"),
         conclude=conclude,
+        draws=_seed(request.config.getoption("hypothesis_seed", None)),  # of hypothesis's own plugin
     )
+
+
+def _seed(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
 
 
 def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:

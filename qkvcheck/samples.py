@@ -11,7 +11,7 @@ import numpy as np
 
 from qkvcheck.activations import Activations
 from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
-from qkvcheck.contexts import ContextSet, clusters_of, match_positions
+from qkvcheck.contexts import Context, ContextSet, clusters_of, match_positions
 from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.models import HookedModel
@@ -89,6 +89,7 @@ class Samples:
         self.plan = plan
         self._variant = variant or Variant()
         self._grids: dict[str, Activations] = {}
+        self._alone: dict[tuple[tuple[int, ...], int], Activations] = {}
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -106,6 +107,14 @@ class Samples:
     def at_layers(self, layers: Sequence[int]) -> Samples:
         """Return the same samples at other layers."""
         return Samples(self.hooked, self.contexts, replace(self.plan, layers=tuple(layers)), variant=self._variant)
+
+    def alone(self, context: Context) -> Activations:
+        """The target of one further context: (1, layer, width)."""  # noqa: D401
+        key = (context.token_ids, context.target_index)
+        if key not in self._alone:
+            one = replace(self.contexts, contexts=(context,))
+            self._alone[key] = capture(self.hooked, one, layers=self.layers, **self._forwards)
+        return self._alone[key]
 
     @cached_property
     def everywhere(self) -> Activations:

@@ -7,41 +7,20 @@ How many of the draws broke the claim is no rate, and is not told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, assume, given, seed, settings, target
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from qkvcheck.capture import capture
 from qkvcheck.claims import Cell, Claim, meets
 from qkvcheck.contexts import Context, ContextSet
-from qkvcheck.errors import ClaimError, ContextError
-from qkvcheck.measured import distinct_of, obstacle_to
-from qkvcheck.measurement import Sample, distinct, plug_in, statistic_named
-from qkvcheck.samples import Samples, Variant
-from qkvcheck.similarity import row_similarities, split_group
-from qkvcheck.strategies import context_set
-from qkvcheck.untrained import Captured, sample_of
+from qkvcheck.errors import ContextError
 
 Example = TypeVar("Example", Context, ContextSet)
 
-ON_CONTEXTS = ("row_mean", "least_row_mean")
-"""Statistics that a single context can break: the mean similarity to the corpus."""
-MEASURED_ON: dict[str, Callable[[Samples], Captured]] = {
-    "token_minus_context": lambda samples: samples.words(),
-    "stability": lambda samples: samples.words(),
-    "variance_difference": lambda samples: samples.matched_within,
-    "token_share": lambda samples: samples.words_and_weights,
-    "generic_removed": lambda samples: samples.generic_removed,
-}
-"""What a statistic takes, where it is not the target alone; a claim may name another with ``sample``."""
 SHORT = 4
 """Tokens left of the target in a context that reads at a glance."""
 
@@ -78,7 +57,7 @@ class Outcome(Generic[Example]):
         The smallest example that hypothesis shrank a broken one to; None if none was worse than the bar.
     neighbour : Measured or None
         The example that is nearest to it, of those measured, and not worse than the bar.
-    seed : int
+    seed : int or str
         Of the draws.
     log : tuple of Measured
         Everything measured, the worst first.
@@ -92,131 +71,13 @@ class Outcome(Generic[Example]):
     worst: Measured[Example]
     found: Measured[Example] | None
     neighbour: Measured[Example] | None
-    seed: int
+    seed: int | str
     log: tuple[Measured[Example], ...]
 
     @property
     def short(self) -> Measured[Example] | None:
         """The worst context with at most four tokens left of the target, if any was measured."""
         return next((e for e in self.log if isinstance(e.example, Context) and e.example.target_index <= SHORT), None)
-
-
-class ContextMeasure:
-    """The mean similarity of a context's target to those of the corpus.
-
-    Parameters
-    ----------
-    samples : Samples
-        Of the model, with the corpus.
-    cell : Cell
-        Layer, block and measure.
-    """
-
-    def __init__(self, samples: Samples, cell: Cell) -> None:
-        self._samples = samples
-        self._cell = cell
-        self._prefixes = {context.prefix for context in samples.contexts.contexts}
-        if cell.group not in samples.hooked.blocks:
-            raise ClaimError(f"block {cell.group!r} is not one of {', '.join(samples.hooked.blocks)}; mend --group.")
-
-    @cached_property
-    def _reference(self) -> np.ndarray:
-        rows = distinct(sample_of(self._samples.target, layer=self._cell.layer)).arrays[0]
-        return split_group(rows, self._cell.group, self._samples.hooked.blocks)[0]
-
-    def key(self, example: Context) -> Hashable | None:
-        """Return what the model sees of a context, or None for one of the corpus' own."""
-        seen = example.prefix if self._samples.hooked.layout.causal else example.token_ids
-        return None if example.prefix in self._prefixes else seen
-
-    def value(self, example: Context) -> float:
-        """Return its mean similarity to the corpus."""
-        contexts = self._samples.contexts
-        one = context_set([example], target=contexts.target, target_id=contexts.target_id)
-        row = capture(self._samples.hooked, one, layers=[self._cell.layer]).block(self._cell.layer, self._cell.group)
-        return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
-
-    def corpus(self, claim: Claim) -> float:
-        """Return the worst of the corpus' own contexts, each beside the others."""
-        similar = row_similarities(self._reference, measure=self._cell.measure)
-        means = (similar.sum(axis=1) - np.diag(similar)) / (len(similar) - 1)
-        return float(means.max() if claim.direction == "at_most" else means.min())
-
-    def distance(self, first: Context, second: Context) -> int:
-        """Return how many tokens left of the target have to change (Levenshtein 1966)."""
-        return _edits(first.prefix, second.prefix)
-
-
-class SetMeasure:
-    """A claim's statistic on a set of contexts.
-
-    Parameters
-    ----------
-    samples : Samples
-        Of the model, with the corpus.
-    claim, cell : Claim, Cell
-        What is claimed, and where.
-    """
-
-    def __init__(self, samples: Samples, claim: Claim, cell: Cell) -> None:
-        self._samples = samples
-        self._claim = claim
-        self._cell = cell
-        self._statistic = statistic_named(claim.statistic, claim=claim.id)
-        self._name = str(claim.settings.get("sample", claim.statistic))
-
-    def _choose(self, samples: Samples) -> Captured:
-        return MEASURED_ON[self._name](samples) if self._name in MEASURED_ON else samples.target
-
-    def key(self, example: ContextSet) -> Hashable | None:
-        """Return what the model sees of a set."""
-        return tuple(sorted(context.prefix for context in example.contexts))
-
-    def value(self, example: ContextSet) -> float:
-        """Return the claim's statistic on a set; an example that can't be judged is none."""
-        sample = sample_of(self._choose(self._samples.under(Variant(), contexts=example)), layer=self._cell.layer)
-        obstacle = self.obstacle(sample)
-        assume(obstacle is None)
-        return self._number(sample)
-
-    def obstacle(self, sample: Sample) -> str | None:
-        """Return why the claim can't be judged on a sample."""
-        place = (self._cell.group, self._cell.measure)
-        return obstacle_to(self._claim, self._statistic, sample, distinct_of(sample), place, 2)
-
-    def _number(self, sample: Sample) -> float:
-        place = (self._cell.group, self._cell.measure)
-        return float(plug_in(self._statistic, distinct_of(sample), [place])[place])
-
-    def corpus(self, claim: Claim) -> float:
-        """Return the corpus' own number."""
-        sample = sample_of(self._choose(self._samples), layer=self._cell.layer)
-        obstacle = self.obstacle(sample)
-        if obstacle is not None:
-            raise ClaimError(f"claim {claim.id} can't be judged on the corpus: {obstacle}.")
-        return self._number(sample)
-
-    def distance(self, first: ContextSet, second: ContextSet) -> int:
-        """Return how many contexts of one set the other does not hold."""
-        one, other = ({context.prefix for context in drawn.contexts} for drawn in (first, second))
-        return len(one ^ other)
-
-
-def measure_of(samples: Samples, claim: Claim, cell: Cell) -> ContextMeasure | SetMeasure:
-    """Return what a search measures for a claim.
-
-    Raises
-    ------
-    ClaimError
-        If the claim is not judged by a number of contexts.
-    """
-    if claim.threshold is None or claim.id in ("B4", "B6"):
-        raise ClaimError(
-            f"claim {claim.id} can't be searched: it is not one number of a set of contexts. Choose another, as P5."
-        )
-    if claim.statistic in ON_CONTEXTS and claim.settings.get("sample") is None:
-        return ContextMeasure(samples, cell)
-    return SetMeasure(samples, claim, cell)
 
 
 def search(
@@ -226,7 +87,7 @@ def search(
     claim: Claim,
     cell: Cell,
     budget: int,
-    rng_seed: int,
+    rng_seed: int | str,
     short: st.SearchStrategy[Example] | None = None,
     announce: Callable[[int, float], None] | None = None,
 ) -> Outcome[Example]:
@@ -242,7 +103,7 @@ def search(
         What is attacked, and where.
     budget : int
         How many examples are drawn; shrinking measures as many more at most.
-    rng_seed : int
+    rng_seed : int or str
         Of the draws: the same seed gives the same search.
     short : SearchStrategy, optional
         Of short examples: tried with another budget if what was found is longer than `SHORT`.
@@ -257,26 +118,14 @@ def search(
     corpus = measure.corpus(claim)
     bar = corpus if not meets(claim, corpus) else float(claim.threshold or 0.0)
     sign = 1.0 if claim.direction == "at_most" else -1.0
-    log: dict[Hashable, Measured[Example]] = {}
-    limit = budget
-
-    def measured(example: Example) -> float | None:
-        key = measure.key(example)
-        assume(key is not None)
-        if key not in log:
-            if len(log) >= limit:
-                return None
-            log[key] = Measured(example, measure.value(example))
-            if announce is not None:
-                announce(len(log), max(log.values(), key=lambda entry: sign * entry.value).value)
-        return log[key].value
+    log: _Log[Example] = _Log(measure, sign=sign, limit=budget, announce=announce)
 
     def breaks(value: float) -> bool:
         # At a threshold of the claim's own the claim says itself whether it is met.
         return not meets(claim, value) and (bar == claim.threshold or sign * value > sign * bar)
 
     def aim(example: Example) -> float | None:
-        value = measured(example)
+        value = log.measure(example)
         if value is not None:
             target(sign * value, label="how far the claim is broken")
         return value
@@ -287,27 +136,52 @@ def search(
             raise _BrokenClaim(example)
 
     _run(aim, strategy, budget=budget, rng_seed=rng_seed, phases=(Phase.generate, Phase.target))
-    if not log:
+    if log.worst is None:
         raise ContextError("no context could be drawn that can be measured; allow other lengths or words.")
-    worst = max(log.values(), key=lambda entry: sign * entry.value)
     found = None
-    if breaks(worst.value):
-        limit = len(log) + budget
-        broken = _run(attack, strategy, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
-        found = worst if broken is None else log[measure.key(broken)]
-        if short is not None and _length(found.example) > SHORT:
-            limit = len(log) + budget
-            broken = _run(attack, short, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
-            found = found if broken is None else log[measure.key(broken)]
-    worst = max(log.values(), key=lambda entry: sign * entry.value)  # shrinking may have met a worse one
-    passing = [entry for entry in log.values() if not breaks(entry.value)]
+    if breaks(log.worst.value):
+        found = log.worst
+        for drawn in (strategy, short):
+            if drawn is not None and (drawn is strategy or _length(found.example) > SHORT):
+                log.limit = len(log.entries) + budget
+                broken = _run(attack, drawn, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
+                found = found if broken is None else log.entries[measure.key(broken)]
+    every = tuple(sorted(log.entries.values(), key=lambda entry: -sign * entry.value))
+    passing = [entry for entry in every if not breaks(entry.value)] if found is not None else []
     near = (
         min(passing, key=lambda e: (measure.distance(found.example, e.example), sign * e.value))
-        if (found is not None and passing)
+        if found is not None and passing
         else None
     )
-    every = tuple(sorted(log.values(), key=lambda entry: -sign * entry.value))
-    return Outcome(claim, cell, corpus, bar, len(log), worst, found, near, rng_seed, every)
+    return Outcome(claim, cell, corpus, bar, len(every), every[0], found, near, rng_seed, every)
+
+
+class _Log(Generic[Example]):
+    """What was measured, each different example once, and no more than a limit."""
+
+    def __init__(self, measure: Any, *, sign: float, limit: int, announce: Callable[[int, float], None] | None) -> None:
+        self._measure = measure
+        self._sign = sign
+        self._announce = announce
+        self.limit = limit
+        self.entries: dict[Hashable, Measured[Example]] = {}
+        self.worst: Measured[Example] | None = None
+
+    def measure(self, example: Example) -> float | None:
+        """Return the number of an example; None beyond the limit. What can't be measured is no example."""
+        key = self._measure.key(example)
+        assume(key is not None)
+        if key not in self.entries:
+            if len(self.entries) >= self.limit:
+                return None
+            value = self._measure.value(example)
+            assume(value is not None)
+            self.entries[key] = entry = Measured(example, value)
+            if self.worst is None or self._sign * value > self._sign * self.worst.value:
+                self.worst = entry
+            if self._announce is not None:
+                self._announce(len(self.entries), self.worst.value)
+        return self.entries[key].value
 
 
 def _run(
@@ -315,7 +189,7 @@ def _run(
     strategy: st.SearchStrategy[Example],
     *,
     budget: int,
-    rng_seed: int,
+    rng_seed: int | str,
     phases: Sequence[Phase],
 ) -> Example | None:
     """Run a test under hypothesis; return the shrunk example that failed, if one did."""
@@ -349,83 +223,3 @@ def _run(
 
 def _length(example: Context | ContextSet) -> int:
     return example.target_index if isinstance(example, Context) else 0
-
-
-def _edits(first: Sequence[int], second: Sequence[int]) -> int:
-    row = list(range(len(second) + 1))
-    for i, token in enumerate(first, start=1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(second, start=1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (token != other))
-    return row[-1]
-
-
-def write_found(path: str | Path, outcome: Outcome[Any], *, count: int = 54) -> int:
-    """Write what was found as a corpus in JSON lines, and return how many sentences it holds.
-
-    For a claim on single contexts: the shrunk one first, then the worst others, up to `count`. For a claim on sets: the
-    shrunk set, or the worst one.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    outcome : Outcome
-        As `search` returns it.
-    count : int
-        Most sentences.
-    """
-    best = outcome.found or outcome.worst
-    if isinstance(best.example, ContextSet):
-        rows: list[dict[str, Any]] = [{"text": context.text} for context in best.example.contexts]
-    else:
-        entries = {entry.example.text: entry.value for entry in (best, *outcome.log)}
-        rows = [{"text": text, "value": round(value, 6)} for text, value in list(entries.items())[:count]]
-    rows[0]["search"] = {"cell": outcome.cell.key, "value": round(best.value, 6), "seed": outcome.seed}
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return len(lines)
-
-
-def outcome_lines(outcome: Outcome[Any]) -> list[str]:
-    """Return what a search found, for a terminal."""
-    claim, cell = outcome.claim, outcome.cell
-    on_sets = isinstance(outcome.worst.example, ContextSet)
-    what = "sets" if on_sets else "contexts"
-    own = "the corpus" if on_sets else "worst sentence of the corpus"
-    lines = [
-        f"{cell.key} (layer {cell.layer}, zero-based): {claim.statement}",
-        f"{own:<34} {outcome.corpus:.4f}",
-        f"{'to be broken: worse than':<34} {outcome.bar:.4f}"
-        + ("" if outcome.bar == claim.threshold else f" (the corpus itself misses {claim.threshold:g})"),
-        f"{f'worst of {outcome.tried} different {what}':<34} {outcome.worst.value:.4f}  "
-        f"{_shown(outcome.worst.example)}",
-    ]
-    if outcome.found is None:
-        lines.append(
-            f"No counterexample in {outcome.tried} {what} of seed {outcome.seed}; that supports nothing: a claim for "
-            "all contexts can only be refuted."
-        )
-        return lines
-    lines.append(f"{'smallest that hypothesis found':<34} {outcome.found.value:.4f}  {_shown(outcome.found.example)}")
-    near = outcome.neighbour
-    lines.append(
-        f"{'nearest one that passes':<34} {near.value:.4f}  {_shown(near.example)}"
-        if near is not None
-        else "No context that was tried passes."
-    )
-    if isinstance(outcome.found.example, Context):
-        least = outcome.short
-        if outcome.found.example.target_index > SHORT and least is not None:
-            lines.append(
-                f"Shorter ones were tried: with at most {SHORT} tokens left of the target the worst is "
-                f"{least.value:.4f}, {least.example.text!r}."
-            )
-        lines.append(f"@example(context_of({outcome.found.example.text!r}, tokenizer, target))")
-    return lines
-
-
-def _shown(example: Context | ContextSet) -> str:
-    if isinstance(example, Context):
-        return repr(example.text)
-    return f"{len(example)} contexts such as {example.contexts[0].text!r}"

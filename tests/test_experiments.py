@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import hypothesis
 import pytest
 
 from qkvcheck.claims import cells, load_claims
@@ -144,3 +145,31 @@ def test_every_result_carries_the_hash_of_its_claims_file(copy):
         assert found[key]["claims_sha256"] == hashlib.sha256((EXPERIMENTS / name).read_bytes()).hexdigest()
     assert "exploratory" in found["B2-L06-QQ"]["qualifier"]
     assert "exploratory" not in found["P4-L06-QQ"]["qualifier"]
+
+
+SEARCHED = ("-k", "B9-L06", "--qkv-controls", "claim")
+
+
+def test_search_is_the_same_under_the_same_seed_and_in_workers(copy, monkeypatch):
+    """B9: --hypothesis-seed fixes every draw, also in two workers; without it the claims file's seed does."""
+    monkeypatch.setattr(hypothesis.core, "global_force_seed", None)  # the option sets it in this process
+    runs = [
+        verdicts_of(copy, *SEARCHED, *more)
+        for more in ([], ["--hypothesis-seed", "7"], ["--hypothesis-seed", "7"], ["--hypothesis-seed", "8"])
+    ]
+    copy.runpytest_subprocess("-n", "2", "--qkv-json", "w.json", *SEARCHED, "--hypothesis-seed", "7")
+    workers = {v["key"]: v for v in json.loads((copy.path / "w.json").read_text())["verdicts"]}
+    assert runs[1] == runs[2] == workers
+    plain, seven, eight = (run["B9-L06-K"]["evidence"]["search"] for run in (runs[0], runs[1], runs[3]))
+    assert (plain["seed"], seven["seed"], eight["seed"]) == (20261125, 7, 8)
+    assert seven["worst"] != eight["worst"]
+
+
+def test_search_needs_a_model(copy):
+    import numpy as np
+
+    rows = np.random.default_rng(0).normal(size=(54, 1, 384)).astype(np.float32)
+    np.savez(copy.path / "a.npz", target=rows, layers=np.array([6]), widths=np.array([128, 128, 128]))
+    verdict = verdicts_of(copy, *SEARCHED, "--qkv-activations", "a.npz")["B9-L06-K"]
+    assert verdict["verdict"] == "NOT JUDGED"
+    assert "the model" in verdict["reason"]

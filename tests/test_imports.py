@@ -81,9 +81,14 @@ ALLOWED = {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
     },
-    "search": {
-        "capture", "claims", "contexts", "errors", "measured", "measurement", "samples", "similarity", "strategies",
-        "untrained",
+    "search": {"claims", "contexts", "errors"},
+    "search_measures": {
+        "claims", "contexts", "errors", "measured", "measurement", "models", "samples", "similarity", "untrained",
+    },
+    "search_report": {"bounds", "contexts", "search"},
+    "adversary": {
+        "bounds", "claims", "contexts", "errors", "models", "samples", "sampling", "search", "search_measures",
+        "search_report", "strategies", "verdicts",
     },
     "peers": {"contexts", "kernels", "models"},
     "bench": {
@@ -98,11 +103,12 @@ ALLOWED = {
     "commands.doctor": {"doctor"},
     "commands.explain": {"controls", "errors", "results", "story"},
     "commands.search": {
-        "capture", "claims", "commands", "corpora", "errors", "models", "samples", "search", "settings", "strategies",
+        "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",
+        "settings",
     },
     "checking": {
-        "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement", "referee",
-        "session", "untrained", "verdicts",
+        "adversary", "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement",
+        "referee", "samples", "session", "untrained", "verdicts",
     },
     "plugin": {
         "activations", "baseline", "checking", "claims", "contexts", "controls",

@@ -14,7 +14,9 @@ from qkvcheck.contexts import Context
 from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.samples import Plan, Samples
-from qkvcheck.search import ContextMeasure, measure_of, outcome_lines, search, write_found
+from qkvcheck.search import search
+from qkvcheck.search_measures import ContextMeasure, measure_of
+from qkvcheck.search_report import outcome_lines, write_found
 from qkvcheck.strategies import context_set, context_sets, contexts
 
 from .conftest import ROOT
@@ -130,7 +132,7 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert main(arguments) == 1
     told = capsys.readouterr().out
     assert "@example(context_of(" in told
-    assert "nearest one that passes" in told
+    assert "nearest one that is no worse" in told
     shrunk = encode_corpus(read_corpus(out), _encoder(), target=" her").contexts[0]
     assert shrunk.target_index <= 4 or "Shorter ones were tried" in told
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from qkvcheck.commands import check_writable
 from qkvcheck.errors import ClaimError, SettingsError
+
+if TYPE_CHECKING:
+    from qkvcheck.claims import Cell, Claim
+    from qkvcheck.samples import Samples
 
 
 def add(commands: Any) -> None:
@@ -40,64 +47,144 @@ def add(commands: Any) -> None:
         help="tokens left of the target; default: 2-12 (with one, the token before it stands first, where GPT-2's "
         "attention sinks)",
     )
+    search.add_argument(
+        "--rate",
+        type=int,
+        metavar="N",
+        help="beside the search draw N contexts (or sets) at random and bound how often they miss the threshold; with "
+        "59 and no miss fewer than 5 percent do",
+    )
     search.add_argument("--out", metavar="FILE", help="write what was found as a corpus, JSON lines")
+    search.add_argument("--replay", metavar="FILE", help="search nothing: measure again what --out wrote")
+    search.add_argument("--json", action="store_true", help="print what was found as JSON")
     search.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from tqdm import tqdm
+    from qkvcheck import adversary
+    from qkvcheck.search_report import outcome_document, outcome_lines, rate_lines, write_found
 
+    for name, least in (("budget", 1), ("rate", 1)):
+        given = getattr(options, name)
+        if given is not None and given < least:
+            raise SettingsError(f"--{name} {given} is too small; it must be at least {least}.")
+    check_writable("--out", options.out)
+    before = _span(options.before)
+    samples, claim, cell = _place(options)
+    own = samples.contexts
+    head = f"model {samples.hooked.spec}, corpus {own.name} ({len(own)} contexts), target {own.target!r}"
+    if options.replay:
+        return _replay(options, samples, claim, cell, head)
+    rate = None
+    if options.rate is not None:
+        # Before the search, so that what it finds can't have any part in it.
+        rate = adversary.count_violations(samples, claim, cell, count=options.rate, rng_seed=options.seed)
+    with _progress(options.budget) as announce:
+        outcome = adversary.attack(
+            samples,
+            claim,
+            cell,
+            budget=options.budget,
+            rng_seed=options.seed,
+            words=options.words,
+            before=before,
+            announce=announce,
+        )
+    shown = (outcome.found or outcome.worst).example
+    untrained = adversary.value_untrained(samples, claim, cell, shown)
+    if options.json:
+        document = {
+            "schema": "qkvcheck/search/1",
+            "model": {"spec": str(samples.hooked.spec), "fingerprint": samples.hooked.fingerprint},
+            "corpus": {"name": own.name, "sha256": own.sha256, "contexts": len(own), "target": own.target},
+            "search": {**outcome_document(outcome, budget=options.budget), "untrained": untrained},
+            "rate": None if rate is None else adversary.rate_document(rate),
+        }
+        print(json.dumps(document, indent=1))
+    else:
+        print(f"{head}, seed {options.seed}")
+        print("\n".join(outcome_lines(outcome, untrained=untrained)))
+        if rate is not None:
+            threshold = float(claim.threshold or 0.0)
+            lines = rate_lines(rate.rate, rate.untrained, what=rate.what, seed=rate.seed, threshold=threshold)
+            print("\n".join(lines))
+    if options.out:
+        count = write_found(options.out, outcome, count=len(own))
+        print(
+            f"{count} sentences written to {options.out}: pytest experiments/ --qkv-corpus {options.out}",
+            file=sys.stderr if options.json else sys.stdout,
+        )
+    return int(outcome.found is not None)
+
+
+def _span(text: str) -> tuple[int, int]:
+    from qkvcheck.settings import parse_layers
+
+    try:
+        span = parse_layers(text)  # the same form: a number, or the least and the most
+    except SettingsError:
+        raise SettingsError(
+            f"--before {text!r} can't be read; give a number of tokens such as 3, or the least and the most, such as "
+            "2-12."
+        ) from None
+    return span[0], span[-1]
+
+
+def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
+    """Return what is attacked: a claim in one cell, on a model with its corpus."""
     from qkvcheck.claims import cells, load_claims
     from qkvcheck.corpora import encode_corpus, read_corpus
     from qkvcheck.models import load_model
     from qkvcheck.samples import Plan, Samples
-    from qkvcheck.search import SHORT, ContextMeasure, measure_of, outcome_lines, search, write_found
-    from qkvcheck.settings import parse_layers
-    from qkvcheck.strategies import context_sets, contexts
 
-    if options.budget < 1:
-        raise SettingsError(f"--budget {options.budget} is too small; it must be at least 1.")
-    check_writable("--out", options.out)
-    try:
-        span = parse_layers(options.before)  # the same form: a number, or the least and the most
-    except SettingsError:
-        raise SettingsError(
-            f"--before {options.before!r} can't be read; give a number of tokens such as 3, or the least and the most, "
-            "such as 2-12."
-        ) from None
-    paths = options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]
-    file = load_claims(*paths)
+    file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     if options.claim not in file.claims:
         raise ClaimError(f"claim {options.claim!r} is not on file; there: {', '.join(file.claims)}.")
     claim = file.claims[options.claim]
-    group, measure_name = claim.primary[0]
-    group, measure_name = options.group or group, options.measure or measure_name
+    group, measure = claim.primary[0]
+    group, measure = options.group or group, options.measure or measure
     layer = file.layer if options.layer is None else options.layer
-    chosen = [c for c in cells(claim, layers=[layer]) if (c.group, c.measure) == (group, measure_name)]
+    chosen = [c for c in cells(claim, layers=[layer]) if (c.group, c.measure) == (group, measure)]
     if not chosen:
         raise ClaimError(
-            f"claim {claim.id} has no cell {group} {measure_name}; its groups: {', '.join(claim.groups)}; its "
-            f"measures: {', '.join(claim.measures)}."
+            f"claim {claim.id} has no cell {group} {measure}; its groups: {', '.join(claim.groups)}; its measures: "
+            f"{', '.join(claim.measures)}."
         )
     corpus = read_corpus(options.corpus)
     hooked = load_model(options.model, tokenizer=options.tokenizer)
     target = int(options.target) if options.target.isdigit() else options.target
     own = encode_corpus(corpus, hooked.encoder, target=target)
-    samples = Samples(hooked, own, Plan(layers=(layer,), words=file.settings.get("words", {})))
-    measure = measure_of(samples, claim, chosen[0])
-    drawn: dict[str, Any] = {"before": (span[0], span[-1]), "words": options.words}
-    if hooked.layout.causal:
-        drawn["after"] = 0  # the target can't see it
-    strategy: Any = (
-        contexts(hooked.encoder, target, **drawn)
-        if isinstance(measure, ContextMeasure)
-        else context_sets(hooked.encoder, target, size=len(own), **drawn)
-    )
-    brief = None
-    if isinstance(measure, ContextMeasure) and span[0] <= SHORT < span[-1]:
-        brief = contexts(hooked.encoder, target, **{**drawn, "before": (span[0], SHORT)})
-    with tqdm(total=options.budget, unit="example", disable=None, file=sys.stderr) as bar:
+    return Samples(hooked, own, Plan(layers=(layer,), words=file.settings.get("words", {}))), claim, chosen[0]
+
+
+def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: Cell, head: str) -> int:
+    """Measure again what a file holds; exit status 1 if its first entry misses the claim's threshold."""
+    from qkvcheck.adversary import replay
+    from qkvcheck.claims import meets
+    from qkvcheck.contexts import Context
+    from qkvcheck.corpora import encode_corpus, read_corpus
+
+    own = samples.contexts
+    found = encode_corpus(read_corpus(options.replay), samples.hooked.encoder, target=own.target_id)
+    again = replay(samples, claim, cell, found)
+    named = [m.example.text if isinstance(m.example, Context) else f"{len(found)} contexts" for m in again]
+    if options.json:
+        values = [{"text": name, "value": m.value} for name, m in zip(named, again, strict=True)]
+        print(json.dumps({"schema": "qkvcheck/replay/1", "cell": cell.key, "values": values}, indent=1))
+    else:
+        print(f"{head}, {cell.key}: {claim.statement}")
+        for name, measured in zip(named, again, strict=True):
+            print(f"{measured.value:9.4f}  {'meets it' if meets(claim, measured.value) else 'misses it'}  {name}")
+    return int(not meets(claim, again[0].value))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, float], None]]:
+    """Show a bar on a terminal, and nothing elsewhere."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="example", disable=None, file=sys.stderr) as bar:
 
         def announce(count: int, worst: float) -> None:
             if count > bar.total:
@@ -106,19 +193,4 @@ def run(options: argparse.Namespace) -> int:
             bar.set_postfix(worst=f"{worst:.4f}", refresh=False)
             bar.update(count - bar.n)
 
-        outcome = search(
-            measure,
-            strategy,
-            claim=claim,
-            cell=chosen[0],
-            budget=options.budget,
-            rng_seed=options.seed,
-            short=brief,
-            announce=announce,
-        )
-    print(f"model {hooked.spec}, corpus {own.name} ({len(own)} contexts), target {own.target!r}, seed {options.seed}")
-    print("\n".join(outcome_lines(outcome)))
-    if options.out:
-        count = write_found(options.out, outcome, count=len(own))
-        print(f"{count} sentences written to {options.out}: pytest experiments/ --qkv-corpus {options.out}")
-    return int(outcome.found is not None)
+        yield announce

@@ -1,0 +1,262 @@
+"""Adversary: a claim attacked on a model: searched, measured again from a file, counted in random draws, and judged.
+
+What is found is measured in an untrained network as well: a context that is far from the corpus there too says little
+about training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from qkvcheck.bounds import ViolationRate, violation_rate
+from qkvcheck.claims import Cell, Claim, meets
+from qkvcheck.contexts import Context, ContextSet
+from qkvcheck.errors import ClaimError
+from qkvcheck.models import untrained_twin
+from qkvcheck.samples import Samples
+from qkvcheck.sampling import draw_contexts
+from qkvcheck.search import SHORT, Measured, Outcome, search
+from qkvcheck.search_measures import ContextMeasure, measure_of
+from qkvcheck.search_report import outcome_document
+from qkvcheck.strategies import SENTENCES, context_sets, contexts
+from qkvcheck.verdicts import INCONCLUSIVE, REFUTED, UNTRAINED, ControlResult, Verdict, make_verdict
+
+BEFORE = (2, 12)
+"""Tokens left of the target. With one, the token before the target stands first, where GPT-2's attention sinks."""
+TWIN_SEED = 0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often contexts drawn at random miss a claim's threshold.
+
+    Attributes
+    ----------
+    rate : ViolationRate
+        In the model.
+    untrained : ViolationRate
+        Of the same draws in one untrained network.
+    seed : int
+        Of the draws.
+    what : {"contexts", "sets"}
+        What was drawn.
+    worst : Measured
+        The worst of the draws.
+    """
+
+    rate: ViolationRate
+    untrained: ViolationRate
+    seed: int
+    what: str
+    worst: Measured[Any]
+
+
+def attack(
+    samples: Samples,
+    claim: Claim,
+    cell: Cell,
+    *,
+    budget: int,
+    rng_seed: int | str,
+    words: str | Sequence[str] = SENTENCES,
+    before: tuple[int, int] = BEFORE,
+    announce: Callable[[int, float], None] | None = None,
+) -> Outcome[Any]:
+    """Search for what breaks a claim: a context beside the corpus, or a set as large as the corpus.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of the model, with the corpus.
+    claim, cell : Claim, Cell
+        What is attacked, and where.
+    budget, rng_seed, announce
+        As `qkvcheck.search.search` takes them.
+    words, before
+        As `qkvcheck.strategies.contexts` takes them.
+
+    Raises
+    ------
+    ClaimError
+        If the claim can't be searched.
+    ContextError
+        If no context can be drawn and measured.
+    """
+    measure = measure_of(samples, claim, cell)
+    encoder, own = samples.hooked.encoder, samples.contexts
+    drawn: dict[str, Any] = {"before": before, "words": words}
+    if samples.hooked.layout.causal:
+        drawn["after"] = 0  # the target can't see it
+    brief: Any = None
+    if isinstance(measure, ContextMeasure):
+        strategy: Any = contexts(encoder, own.target_id, **drawn)
+        if before[0] <= SHORT < before[1]:
+            brief = contexts(encoder, own.target_id, **{**drawn, "before": (before[0], SHORT)})
+    else:
+        strategy = context_sets(encoder, own.target_id, size=len(own), **drawn)
+    return search(
+        measure, strategy, claim=claim, cell=cell, budget=budget, rng_seed=rng_seed, short=brief, announce=announce
+    )
+
+
+def replay(samples: Samples, claim: Claim, cell: Cell, found: ContextSet) -> list[Measured[Any]]:
+    """Measure again what a search wrote: each context, or the whole set.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of the model, with the corpus that was searched beside.
+    claim, cell : Claim, Cell
+        What was attacked, and where.
+    found : ContextSet
+        The file's contexts, in its order.
+
+    Raises
+    ------
+    ClaimError
+        If the claim can't be judged on the set.
+    """
+    measure = measure_of(samples, claim, cell)
+    if isinstance(measure, ContextMeasure):
+        return [Measured(context, measure.value(context)) for context in found.contexts]
+    value = measure.value(found)
+    if value is None:
+        raise ClaimError(f"claim {claim.id} can't be judged on these {len(found)} contexts; give the whole file.")
+    return [Measured(found, value)]
+
+
+def value_untrained(samples: Samples, claim: Claim, cell: Cell, example: Context | ContextSet) -> float | None:
+    """Return an example's number in one untrained network, or None where it can't be measured there."""
+    measure: Any = measure_of(samples, claim, cell)
+    value: float | None = measure.beside(untrained_twin(samples.hooked, seed=TWIN_SEED)).value(example)
+    return value
+
+
+def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, rng_seed: int) -> Rate:
+    """Draw at random, not by search, and bound the rate of what misses the claim's threshold.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of the model, with the corpus.
+    claim, cell : Claim, Cell
+        What is counted, and where.
+    count : int
+        How many contexts or sets: all are drawn before one is measured.
+    rng_seed : int
+        Of the draws.
+
+    Raises
+    ------
+    ClaimError
+        If the claim can't be searched, or can't be judged on a set that was drawn.
+    """
+    measure: Any = measure_of(samples, claim, cell)
+    twin = measure.beside(untrained_twin(samples.hooked, seed=TWIN_SEED))
+    rng, own = np.random.default_rng(rng_seed), samples.contexts
+
+    def draw(size: int, exclude: frozenset[tuple[int, ...]] = frozenset()) -> ContextSet:
+        encoder = samples.hooked.encoder
+        return draw_contexts(encoder, count=size, rng=rng, target=own.target, target_id=own.target_id, exclude=exclude)
+
+    on_contexts = isinstance(measure, ContextMeasure)
+    drawn: Sequence[Any] = (
+        draw(count, frozenset(context.prefix for context in own.contexts)).contexts
+        if on_contexts
+        else [draw(len(own)) for _ in range(count)]
+    )
+    rates = []
+    for where in (measure, twin):
+        values = [where.value(example) for example in drawn]
+        if None in values:
+            raise ClaimError(f"claim {claim.id} can't be judged on a set that was drawn; count another claim.")
+        rates.append((violation_rate(sum(not meets(claim, value) for value in values), len(values)), values))
+    sign = 1 if claim.direction == "at_most" else -1
+    worst = max(zip(drawn, rates[0][1], strict=True), key=lambda pair: sign * pair[1])
+    return Rate(rates[0][0], rates[1][0], rng_seed, "contexts" if on_contexts else "sets", Measured(*worst))
+
+
+def judge_every_context(
+    samples: Samples,
+    claim: Claim,
+    cell: Cell,
+    *,
+    budget: int,
+    rng_seed: int | str,
+    qualifier: Sequence[str] = (),
+) -> Verdict:
+    """Judge a claim about all contexts: REFUTED by one of them, else INCONCLUSIVE; no search can support it.
+
+    The estimate is the worst number known, of the corpus and of everything that was tried.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of the model, with the corpus.
+    claim, cell : Claim, Cell
+        What is claimed, and where.
+    budget, rng_seed
+        As `attack` takes them.
+    qualifier : sequence of str
+        Such as ``"stand-in"``.
+    """
+    outcome = attack(samples, claim, cell, budget=budget, rng_seed=rng_seed)
+    shown = outcome.found or outcome.worst
+    beside = value_untrained(samples, claim, cell, shown.example)
+    worst = max if claim.direction == "at_most" else min
+    refuted = outcome.found is not None or not meets(claim, outcome.corpus)
+    controls = () if beside is None else (_untrained_result(claim, shown.value, beside),)
+    return make_verdict(
+        claim,
+        cell,
+        REFUTED if refuted else INCONCLUSIVE,
+        estimate=worst(outcome.worst.value, outcome.corpus),
+        n=outcome.tried,
+        controls=controls,
+        qualifier=tuple(qualifier),
+        reason=_reason(outcome),
+        evidence={"search": outcome_document(outcome, budget=budget)},
+    )
+
+
+def _untrained_result(claim: Claim, own: float, beside: float) -> ControlResult:
+    passes = meets(claim, beside)
+    return ControlResult(
+        UNTRAINED,
+        beside,
+        own - beside,
+        passes,
+        reason="the context found, in one untrained network",
+        kind="seeds",
+        seeds=1,
+        passing=int(passes),
+    )
+
+
+def _reason(outcome: Outcome[Any]) -> str:
+    tried = f"{outcome.tried} different contexts, seed {outcome.seed}"
+    holds, found, near = meets(outcome.claim, outcome.corpus), outcome.found, outcome.neighbour
+    if found is None and holds:
+        return f"none misses it in {tried}: a claim about all contexts can only be refuted"
+    own = f"the corpus' own worst has {outcome.corpus:.4f}"
+    if found is None:
+        return f"{own}; none worse in {tried}"
+    text = f"{found.example.text!r} has {found.value:.4f}"
+    if near is not None:
+        text += f"; the nearest that is no worse than {outcome.bar:.4f}, {near.example.text!r}, has {near.value:.4f}"
+    return f"{text}; {own}; {tried}"
+
+
+def rate_document(rate: Rate) -> dict[str, Any]:
+    """Return a rate as plain data."""
+    return {
+        "what": rate.what,
+        "seed": rate.seed,
+        "model": asdict(rate.rate),
+        "untrained": asdict(rate.untrained),
+        "worst": rate.worst.value,
+    }
