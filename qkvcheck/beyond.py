@@ -9,10 +9,14 @@ from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim, stands
 from qkvcheck.comparing import Seeds
 from qkvcheck.jackknife import LEVEL
 from qkvcheck.judging import judge
-from qkvcheck.measurement import Sample, distinct, plug_in, statistic_named
+from qkvcheck.measured import distinct_of
+from qkvcheck.measurement import STATISTICS, Sample, distinct, plug_in, statistic_named
 from qkvcheck.profile import layer_profile
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
+
+MEAN_SQUARE = STATISTICS["mean_square"]
+"""Shown beside the variance at each layer."""
 
 
 def judge_layers(
@@ -56,16 +60,23 @@ def judge_layers(
              ((True, "holds at layers"), (False, "misses at"), (None, "open at")) if where[side]]  # fmt: skip
     left_out = [f"layer {p.layer} not judged: {p.reason}" for p in points if p.estimate is None]
     least = min(judged, key=lambda p: p.estimate if p.estimate is not None else 0.0)
-    profile = [asdict(point) for point in points]
+    profile = [
+        {**asdict(point), "mean_square": plug_in(MEAN_SQUARE, distinct_of(sample), [place])[place]}
+        if point.estimate is not None
+        else asdict(point)
+        for point, (_, sample) in zip(points, samples, strict=True)
+    ]
     if untrained is not None:
         statistic = statistic_named(claim.statistic, claim=claim.id)
 
-        def number(sample: Sample) -> float:
-            return plug_in(statistic, distinct(sample), [place])[place]
+        def numbers(sample: Sample) -> list[float]:
+            rows = distinct(sample)
+            return [plug_in(each, rows, [place])[place] for each in (statistic, MEAN_SQUARE)]
 
         for entry in (entry for entry in profile if entry["estimate"] is not None):
-            seeds = untrained.at(entry["layer"], captured).measure(f"profile {claim.statistic} {place}", number)
-            entry["untrained"] = {"mean": sum(seeds) / len(seeds), "low": min(seeds), "high": max(seeds)}
+            seeds = untrained.at(entry["layer"], captured).measure(f"profile {claim.statistic} {place}", numbers)
+            entry["untrained"] = _spread([own for own, _ in seeds])
+            entry["untrained_mean_square"] = _spread([square for _, square in seeds])
     return make_verdict(
         claim,
         cell,
@@ -81,6 +92,10 @@ def judge_layers(
         reason="; ".join([*texts, *left_out]),
         evidence={"profile": profile, "least_at_layer": least.layer},
     )
+
+
+def _spread(seeds: Sequence[float]) -> dict[str, float]:
+    return {"mean": sum(seeds) / len(seeds), "low": min(seeds), "high": max(seeds)}
 
 
 def judge_against_untrained(
@@ -101,7 +116,12 @@ def judge_against_untrained(
         Such as ``"stand-in"``.
     """
     plain = judge(
-        replace(claim, controls=("untrained",)), cell, sample, controls={"untrained": untrained}, qualifier=qualifier
+        replace(claim, controls=("untrained",)),
+        cell,
+        sample,
+        controls={"untrained": untrained},
+        qualifier=qualifier,
+        pictures=False,
     )
     found = plain.controls[0] if plain.controls else None
     if plain.verdict == NOT_JUDGED or found is None or found.low is None or found.high is None:

@@ -7,7 +7,7 @@ whether it meets the same criterion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
     ANY_TOKEN,
     DIFFERENT_WORDS,
+    NON_TARGET,
     NOT_TRAINING,
     OTHER_TOKEN,
     SUPPORTED,
@@ -30,6 +31,9 @@ from qkvcheck.verdicts import (
     ControlResult,
     Verdict,
 )
+
+PICTURED = (NON_TARGET, DIFFERENT_WORDS, UNTRAINED)
+"""Controls whose histograms stand beside a claim's."""
 
 
 class Seeds(Protocol):
@@ -178,6 +182,30 @@ def _against_seeds(
     return ControlResult(
         name, mean, compared.difference, most, compared.low, compared.high, named, p_value=compared.p_value, **common
     )
+
+
+def histograms_beside(controls: Mapping[str, Sample | Seeds | str], place: Place) -> dict[str, list[int]]:
+    """Return the histograms of the controls that are pictured beside a claim's; of untrained seeds, the first one's.
+
+    Parameters
+    ----------
+    controls : mapping of str to Sample, Seeds or str
+        As `qkvcheck.judging.judge` takes them.
+    place : (group, measure)
+        Where.
+    """
+
+    def counts(sample: Sample) -> list[int]:
+        return list(evidence_of(distinct_of(sample), place)["histogram"])
+
+    found = {}
+    for name in PICTURED:
+        control = controls.get(name)
+        if isinstance(control, Sample):
+            found[name] = counts(control)
+        elif control is not None and not isinstance(control, str) and control.count:
+            found[name] = control.measure(f"histogram {place}", counts, first=1)[0]
+    return found
 
 
 def compare_reference(claim: Claim, rows: Rows, verdict: Verdict, name: str) -> ControlResult:

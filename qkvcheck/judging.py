@@ -10,15 +10,16 @@ import numpy as np
 
 from qkvcheck.bounds import violation_rate
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
-from qkvcheck.comparing import Seeds, compare, compare_reference, qualifiers_of
+from qkvcheck.comparing import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
 from qkvcheck.errors import ClaimError
 from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife
 from qkvcheck.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
 from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, statistic_named
 from qkvcheck.offset import decompose
+from qkvcheck.pictures import context_matrix, dimension_matrix, scatter
 from qkvcheck.polarisation import grade
 from qkvcheck.references import REFERENCES
-from qkvcheck.similarity import MEASURES, row_similarities
+from qkvcheck.similarity import MEASURES, row_similarities, split_group
 from qkvcheck.statistics import observations, row_quantiles
 from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 
@@ -32,6 +33,7 @@ def judge(
     controls: Mapping[str, Sample | Seeds | str] | None = None,
     qualifier: Sequence[str] = (),
     minimum_distinct: int = MINIMUM_DISTINCT,
+    pictures: bool = True,
 ) -> Verdict:
     """Judge a claim in one cell: SUPPORTED if the whole interval clears the threshold, REFUTED if all of it misses.
 
@@ -49,6 +51,8 @@ def judge(
         Such as ``"stand-in"``.
     minimum_distinct : int
         With fewer distinct contexts than this the claim is NOT JUDGED.
+    pictures : bool
+        Whether the evidence holds the numbers behind the report's pictures.
 
     Raises
     ------
@@ -67,6 +71,8 @@ def judge(
     else:
         decided = _decide(claim, statistic, sample, cell, _places(cell, family))
     evidence = {**_evidence(claim, rows, place), **decided.pop("evidence", {})}
+    if pictures:
+        evidence.update(_pictures(claim, sample, place, controls or {}))
     verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided)
     verdict = _with_poles(claim, verdict, evidence)
     results = [
@@ -166,6 +172,24 @@ def _evidence(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
             "row_quantiles": row_quantiles(observations(parts_of(rows.arrays, place, rows)[0][0]), measure=place[1])
         }
     return dict(evidence_of(rows, place)) if claim.axis == "dimensions" and len(rows.arrays) == 1 else {}
+
+
+def _pictures(
+    claim: Claim, sample: Sample, place: Place, controls: Mapping[str, Sample | Seeds | str]
+) -> dict[str, Any]:
+    """Return the numbers behind the pictures of a claim: over dimensions its matrix and the controls' histograms."""
+    if len(sample.arrays) != 1 or sample.arrays[0].ndim != 2 or place[1] not in MEASURES:
+        return {}
+    group, measure = place
+    x, y = split_group(sample.arrays[0], group, sample.blocks)
+    if claim.statistic == "row_mean":
+        drawn = {"context_matrix": context_matrix(x, measure=measure)}
+        return {**drawn, "scatter": scatter(x, measure=measure)} if measure == claim.measures[0] else drawn
+    if claim.statistic != "variance":
+        return {}
+    found: dict[str, Any] = {"dimension_matrix": dimension_matrix(x, y)} if measure == "cosine" else {}
+    found["histograms"] = histograms_beside(controls, place)
+    return found
 
 
 def _offset(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:

@@ -163,6 +163,8 @@ def describe_submission(submission: Submission) -> dict[str, Any]:
             "sha256": hashlib.sha256("\n".join(texts or ()).encode()).hexdigest(),
             "lecture": False,
             "target": "unknown",
+            "texts": list(texts or ()),
+            "target_indexes": [],
             "contexts": len(target.values),
             "distinct_prefixes": len(target.values),
             "first_words": len({text.split(" ")[0] for text in texts}) if texts else 0,

@@ -228,6 +228,8 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
             "sha256": contexts.sha256,
             "lecture": is_lecture(contexts.sha256),
             "target": contexts.target,
+            "texts": [context.text for context in contexts.contexts],
+            "target_indexes": [context.target_index for context in contexts.contexts],
             "contexts": seen.contexts,
             "distinct_prefixes": seen.distinct_prefixes,
             "first_words": seen.first_words,

@@ -14,7 +14,7 @@ BY_SIDE = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"
 NOT_TRAINING, ANY_TOKEN, UNRESOLVED = "not specific to training", "any repeated token", "specificity unresolved"
 EXPLORATORY = "exploratory"
-UNTRAINED, OTHER_TOKEN, DIFFERENT_WORDS = "untrained", "other-token", "different-words"
+UNTRAINED, OTHER_TOKEN, DIFFERENT_WORDS, NON_TARGET = "untrained", "other-token", "different-words", "non-target"
 
 
 @dataclass(frozen=True)
