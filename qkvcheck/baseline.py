@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.documents import write_document
+from qkvcheck.change import Change, change_of, change_text
+from qkvcheck.documents import replace_text
 from qkvcheck.errors import ClaimError
-from qkvcheck.verdicts import INCONCLUSIVE, REFUTED, SUPPORTED, Verdict, verdict_from_dict
+from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, verdict_from_dict
 
-SCHEMA = "qkvcheck/baseline/1"
+SCHEMA = "qkvcheck/baseline/2"
+READ = ("qkvcheck/baseline/1", SCHEMA)
+"""Schemas that are read; the first one kept no replicates."""
 RECORD_COMMAND = "record it with --qkv-update=all"
+ADD_COMMAND = "add it with --qkv-update=new"
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,21 @@ class Baseline:
     conditions : mapping
         What two runs must share to be comparable: fingerprint, corpus hash, dtype, device kind.
     verdicts : mapping of str to mapping
-        By cell key: verdict, estimate, interval, n (distinct).
+        By cell key: verdict, estimate, interval, n (distinct), and the replicates of a jackknife.
+    versions : mapping of str to str
+        Of the libraries then.
+    noise : mapping
+        What `qkvcheck.noise.noise_document` returns; empty if no noise floor was measured.
+    required : bool
+        Whether a verdict that is not on record fails: the file was named.
     """
 
     path: Path
     conditions: Mapping[str, Any]
     verdicts: Mapping[str, Mapping[str, Any]]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    noise: Mapping[str, Any] = field(default_factory=dict)
+    required: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,21 +59,35 @@ class Finding:
     recorded : str or None
         The verdict on record; None if there is none.
     change : str or None
-        What changed since, in words.
+        What changed since, in words; it fails a run.
+    moved : Change or None
+        The numbers behind it.
     """
 
     verdict: Verdict
     recorded: str | None = None
     change: str | None = None
+    moved: Change | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {"verdict": self.verdict.to_dict(), "recorded": self.recorded, "change": self.change}
+        return {
+            "verdict": self.verdict.to_dict(),
+            "recorded": self.recorded,
+            "change": self.change,
+            "moved": None if self.moved is None else self.moved.to_dict(),
+        }
 
 
 def finding_from_dict(data: Mapping[str, Any]) -> Finding:
     """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON."""
-    return Finding(verdict_from_dict(data["verdict"]), data["recorded"], data["change"])
+    moved = data.get("moved")
+    return Finding(
+        verdict_from_dict(data["verdict"]),
+        data["recorded"],
+        data["change"],
+        None if moved is None else Change(**moved),
+    )
 
 
 def conditions_of(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,9 +115,9 @@ def read_baseline(path: str | Path) -> Baseline:
         raise ClaimError(f"baseline {str(path)!r} can't be read ({error.strerror}); {RECORD_COMMAND}.") from None
     except ValueError as error:
         raise ClaimError(f"baseline {str(path)!r} is not JSON ({error}); restore it, or {RECORD_COMMAND}.") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+    if not isinstance(data, dict) or data.get("schema") not in READ:
         raise ClaimError(f"baseline {str(path)!r} is not of schema {SCHEMA!r}; {RECORD_COMMAND}.")
-    return Baseline(path, data["conditions"], data["verdicts"])
+    return Baseline(path, data["conditions"], data["verdicts"], data.get("versions", {}), data.get("noise", {}))
 
 
 def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
@@ -100,16 +127,41 @@ def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
     return f"other {', '.join(changed)}" if changed else None
 
 
-def compare(baseline: Baseline | None, verdict: Verdict) -> Finding:
-    """Put a verdict beside what is on record of it."""
-    entry = None if baseline is None else baseline.verdicts.get(verdict.key)
-    if entry is None:
+def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
+    """Put a verdict beside what is on record of it.
+
+    A change is another verdict, or the same with an estimate moved beyond what noise explains (`qkvcheck.change`). A
+    verdict that is not on record is one only where the file was named.
+
+    Parameters
+    ----------
+    baseline : Baseline or None
+        The record that applies.
+    verdict : Verdict
+        Of this run.
+    versions : mapping of str to str, optional
+        Of this run's libraries.
+    """
+    if baseline is None:
         return Finding(verdict)
+    entry = baseline.verdicts.get(verdict.key)
+    if entry is None:
+        missing = baseline.required and verdict.verdict != NOT_JUDGED
+        change = f"not on record in {baseline.path.name}; {ADD_COMMAND}" if missing else None
+        return Finding(verdict, None, change)
     recorded = entry["verdict"]
-    if recorded == verdict.verdict:
-        return Finding(verdict, recorded)
-    was, now = (_number(value) for value in (entry["estimate"], verdict.estimate))
-    return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})")
+    moved = change_of(entry, verdict, noise=baseline.noise, then=baseline.versions, now=versions or {})
+    if recorded != verdict.verdict:
+        was, now = (_number(value) for value in (entry["estimate"], verdict.estimate))
+        return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})", moved)
+    told = change_text(moved) if moved is not None and moved.beyond else None
+    return Finding(verdict, recorded, told, moved)
+
+
+def stale_keys(baseline: Baseline, findings: Iterable[Finding]) -> list[str]:
+    """Return what is on record and was not met in a run; it says something of a full run only."""
+    met = {finding.verdict.key for finding in findings}
+    return sorted(key for key in baseline.verdicts if key not in met)
 
 
 def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> str:
@@ -138,12 +190,13 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
     """
     path = Path(path)
     entries: dict[str, Any] = {}
+    noise: Mapping[str, Any] = {}
     replaced = ""
     if path.exists():
         old = read_baseline(path)
         reason = difference(old, run)
         if reason is None:
-            entries = dict(old.verdicts)
+            entries, noise = dict(old.verdicts), old.noise
         elif mode == "new":
             raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
         else:
@@ -151,24 +204,61 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
     written = 0
     for verdict in verdicts:
         if verdict.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) and (mode == "all" or verdict.key not in entries):
-            entries[verdict.key] = {
-                "verdict": verdict.verdict,
-                "estimate": _rounded(verdict.estimate),
-                "low": _rounded(verdict.low),
-                "high": _rounded(verdict.high),
-                "n": verdict.n_distinct if verdict.n_distinct is not None else verdict.n,
-            }
+            entries[verdict.key] = _entry(verdict)
             written += 1
-    data = {
-        "schema": SCHEMA,
-        "model": run["model"]["spec"],
-        "conditions": conditions_of(run),
-        "versions": run["versions"],
-        "verdicts": entries,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_document(path, data)
+    _write(path, run["model"]["spec"], Baseline(path, conditions_of(run), entries, run["versions"], noise))
     return f"{written} verdicts recorded in {path}{replaced}"
+
+
+def write_noise(path: str | Path, noise: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:
+    """Put a measured noise floor beside the verdicts on record.
+
+    Raises
+    ------
+    ClaimError
+        If the file can't be read, or was recorded under other conditions.
+    """
+    baseline = read_baseline(path)
+    changed = [name for name, value in conditions.items() if baseline.conditions.get(name) != value]
+    if changed:
+        raise ClaimError(
+            f"baseline {str(path)!r} was recorded with other {', '.join(changed)}; measure the noise of the same model."
+        )
+    spec = json.loads(baseline.path.read_text("utf-8"))["model"]
+    _write(baseline.path, spec, replace(baseline, noise=noise))
+
+
+def _entry(verdict: Verdict) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "verdict": verdict.verdict,
+        "estimate": _rounded(verdict.estimate),
+        "low": _rounded(verdict.low),
+        "high": _rounded(verdict.high),
+        "n": verdict.n_distinct if verdict.n_distinct is not None else verdict.n,
+    }
+    if "search" in verdict.evidence:
+        # What a search meets hangs on hypothesis's version; its verdict alone is compared.
+        return {**entry, "estimate": None, "n": None}
+    kept = verdict.evidence.get("replicates")
+    if kept is None:
+        return entry
+    # A jackknife multiplies what is left out by the number of clusters, and with it what was rounded off.
+    fine = [float(f"{value:.9f}") for value in (kept["whole"], *kept["without"])]
+    return {**entry, "plug_in": fine[0], "replicates": fine[1:]}
+
+
+def _write(path: Path, spec: str, baseline: Baseline) -> None:
+    """Write one verdict a line, so that a change reviews well."""
+    lines = [
+        f"  {json.dumps(key)}: {json.dumps(entry, sort_keys=True, allow_nan=False)}"
+        for key, entry in sorted(baseline.verdicts.items())
+    ]
+    head = {"conditions": dict(baseline.conditions), "model": spec, "noise": dict(baseline.noise), "schema": SCHEMA}
+    parts = [f' "{name}": {json.dumps(value, sort_keys=True, allow_nan=False)}' for name, value in head.items()]
+    parts.append(' "verdicts": {\n' + ",\n".join(lines) + "\n }")
+    parts.append(f' "versions": {json.dumps(dict(baseline.versions), sort_keys=True)}')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def _rounded(value: float | None) -> float | None:

@@ -139,5 +139,6 @@ def judge_against_untrained(
         grade=None,
         controls=(replace(found, passes=None, passing=None),),  # the criterion is of the difference
         qualifier=tuple(note for note in plain.qualifier if note in (*qualifier, "exploratory")),
-        evidence={**plain.evidence, "number": plain.plug_in},
+        # The estimate is no longer the one that was jackknifed.
+        evidence={**{k: v for k, v in plain.evidence.items() if k != "replicates"}, "number": plain.plug_in},
     )

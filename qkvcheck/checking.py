@@ -198,7 +198,7 @@ class ClaimCheck:
             verdict = replace(verdict, evidence={**verdict.evidence, **self._evidence})
         recording = self._session.settings.update == "all"
         baseline = None if recording else self._session.baseline_for(self._run)[0]
-        self._conclude(compare(baseline, verdict))
+        self._conclude(compare(baseline, verdict, versions=self._run["versions"]))
 
 
 @lru_cache(maxsize=64)

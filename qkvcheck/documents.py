@@ -18,10 +18,23 @@ def write_document(path: Path, data: Any) -> None:
     ValueError
         If the data holds NaN or infinite numbers.
     """
-    text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    replace_text(path, json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file as a whole: a reader, or a later run after a crash, finds the old one or the new one.
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # else a crash could leave the new name with an empty file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -130,6 +130,7 @@ def _decide(
         "evidence": {
             "standard_error": estimate.standard_error,
             "effective_contexts": effective_contexts(rows.labels[0]),
+            "replicates": {"whole": float(own.whole), "without": [float(value) for value in own.without]},
         },
     }
 

@@ -317,6 +317,7 @@ def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bo
 
 _run_key = pytest.StashKey[str]()
 _notes_key = pytest.StashKey["list[Line]"]()
+_part_key = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -349,6 +350,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.qkvcheck_broken = True
     if report.when == "call" and _run_key in item.stash:
         report.qkvcheck_run = item.stash[_run_key]
+        report.qkvcheck_part = item.config.stash.get(_part_key, False)
     return report
 
 
@@ -425,9 +427,38 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gathered = _gather(reporter)
     if gathered is None:
         return
-    from qkvcheck.recording import write_files
+    from qkvcheck.recording import record_notes, write_files
 
-    notes = write_files(session.config.stash[_session_key], *gathered)
-    session.config.stash[_notes_key] = notes
+    ours = session.config.stash[_session_key]
+    notes = write_files(ours, *gathered)
     if any(note.colour == "red" for note in notes):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    told, fails = record_notes(ours, *gathered, whole=_is_whole(session, reporter))
+    if fails and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    session.config.stash[_notes_key] = [*notes, *told]
+
+
+def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> bool:
+    """Tell whether a run met every claim of the project: nothing left out, stopped early, or broken.
+
+    Under xdist the workers select; their reports carry what they left out.
+    """
+    config = session.config
+    ours = config.stash[_session_key]
+    paths = [argument.partition("::") for argument in config.args]
+    left_out = any(config.getoption(name, False) for name in ("lf", "stepwise"))
+    if left_out or session.shouldstop or session.shouldfail or "layers" in ours.settings.explicit:
+        return False
+    if any(node or not Path(config.invocation_params.dir, path).is_dir() for path, _, node in paths):
+        return False
+    reports = [report for found in reporter.stats.values() for report in found if hasattr(report, "when")]
+    broken = any(report.failed and _finding_on(report) is None for report in reports)
+    return not broken and not any(getattr(report, "qkvcheck_part", False) for report in reports)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Remember that claims were left out of this run."""
+    for item in items:
+        if item.get_closest_marker("claim") is not None:
+            item.config.stash[_part_key] = True

@@ -1,17 +1,21 @@
-"""Recording: the files that a run writes at its end: results, and verdicts on record."""
+"""Recording: the files that a run writes at its end, and what it has to say of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.baseline import Finding, write_baseline
+from qkvcheck.baseline import ADD_COMMAND, Finding, stale_keys, write_baseline
 from qkvcheck.errors import QkvcheckError
 from qkvcheck.report import Line
 from qkvcheck.results import write_results
+from qkvcheck.verdicts import NOT_JUDGED
 
 if TYPE_CHECKING:
     from qkvcheck.session import Session
+
+SHOWN = 5
+"""Names of cells that are listed before the rest is counted."""
 
 
 def write_files(session: Session, run: dict[str, Any], findings: Sequence[Finding]) -> list[Line]:
@@ -29,3 +33,40 @@ def write_files(session: Session, run: dict[str, Any], findings: Sequence[Findin
     except (QkvcheckError, OSError) as error:
         notes.append(Line(f"NOT WRITTEN: {error}", "red"))
     return notes
+
+
+def record_notes(
+    session: Session, run: dict[str, Any], findings: Sequence[Finding], *, whole: bool
+) -> tuple[list[Line], bool]:
+    """Return what a run leaves to be said of the record, and whether that fails the run.
+
+    Parameters
+    ----------
+    session, run, findings
+        Of the run.
+    whole : bool
+        Whether every claim of the project was run: only then are cells on record that were not met stale.
+    """
+    if session.settings.update is not None:
+        return [], False
+    baseline, _ = session.baseline_for(run)
+    if baseline is None:
+        return [], False
+    notes, fails = [], False
+    unknown = [f.verdict.key for f in findings if f.recorded is None and f.verdict.verdict != NOT_JUDGED]
+    if unknown:
+        notes.append(
+            Line(f"Not on record: {_listed(unknown)}; {ADD_COMMAND}.", "red" if baseline.required else "yellow")
+        )
+    stale = stale_keys(baseline, findings) if whole else []
+    if stale:
+        fails = baseline.required
+        named = f"On record in {baseline.path.name} and no longer run: {_listed(stale)}"
+        advice = "name the claims as they were, or take the lines out of the file"
+        notes.append(Line(f"{named}; {advice}.", "red" if fails else "yellow"))
+    return notes, fails
+
+
+def _listed(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return f"{', '.join(sorted(keys)[:SHOWN])}{more}"

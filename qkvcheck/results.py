@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.baseline import Finding
+from qkvcheck.baseline import Finding, finding_from_dict
 from qkvcheck.documents import write_document
 from qkvcheck.errors import ClaimError
-from qkvcheck.verdicts import Verdict, verdict_from_dict
+from qkvcheck.verdicts import Verdict
 
 SCHEMA = "qkvcheck/results/1"
 
@@ -26,10 +26,15 @@ def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dic
         In any order; they are sorted by key.
     """
     verdicts = [
-        {**finding.verdict.to_dict(), "recorded": finding.recorded, "change": finding.change}
+        {**finding.verdict.to_dict(), **_beside(finding)}
         for finding in sorted(findings, key=lambda finding: finding.verdict.key)
     ]
     return {"schema": SCHEMA, **run, "verdicts": verdicts}
+
+
+def _beside(finding: Finding) -> dict[str, Any]:
+    """Return what is on record of a verdict."""
+    return {name: value for name, value in finding.to_dict().items() if name != "verdict"}
 
 
 def write_results(path: str | Path, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:
@@ -65,11 +70,7 @@ def read_results(path: str | Path) -> tuple[dict[str, Any], list[Finding]]:
     verdicts = data.pop("verdicts")
     known = set(Verdict.__dataclass_fields__)
     findings = [
-        Finding(
-            verdict_from_dict({name: value for name, value in entry.items() if name in known}),
-            entry["recorded"],
-            entry["change"],
-        )
+        finding_from_dict({**entry, "verdict": {name: value for name, value in entry.items() if name in known}})
         for entry in verdicts
     ]
     return data, findings

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, audit
 from qkvcheck.corpora import encode_corpus, is_lecture, read_corpus
-from qkvcheck.errors import SettingsError
+from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Session:
         self.claims = claims
         self.baselines = baselines
         self._announce: Callable[[str], None] | None = None
+        self._recorded: dict[Path, Baseline] = {}
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -99,8 +101,12 @@ class Session:
                 "(gpt2 fetches the paper's, embedded takes the stand-in)."
             )
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
+        if self.settings.baseline is not None and self.settings.update is None:
+            self._read(Path(self.settings.baseline))
         check_layers(self.hooked, sorted({*self.layers, *layers}))
-        encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
+        contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
+        if self.settings.baseline is not None and self.settings.update is None:
+            self.baseline_for(describe_run(self, self.hooked, contexts))
 
     @cached_property
     def submission(self) -> Submission | None:
@@ -189,18 +195,32 @@ class Session:
         Raises
         ------
         ClaimError
-            If the file can't be read, or is missing although it was asked for.
+            If the file can't be read; or, where it was asked for, if it is missing or not comparable.
         """
-        from qkvcheck.baseline import difference, read_baseline
+        from qkvcheck.baseline import difference
 
-        path = self.baseline_path(run)
+        path, asked = self.baseline_path(run), self.settings.baseline is not None and self.settings.update is None
         if path is None:
             return None, None
-        if not path.exists() and self.settings.baseline is None:
+        if not path.exists() and not asked:
             return None, f"no verdicts are on record for {run['model']['spec']}"
-        baseline = read_baseline(path)
+        baseline = self._read(path)
         reason = difference(baseline, run)
-        return (baseline, None) if reason is None else (None, f"{path.name} is not comparable ({reason})")
+        if reason is None:
+            return replace(baseline, required=asked), None
+        if asked:
+            raise ClaimError(
+                f"baseline {str(path)!r} is not comparable with this run ({reason}); name the record of this model and "
+                "corpus, or replace it with --qkv-update=all."
+            )
+        return None, f"{path.name} is not comparable ({reason})"
+
+    def _read(self, path: Path) -> Baseline:
+        from qkvcheck.baseline import read_baseline
+
+        if path not in self._recorded:
+            self._recorded[path] = read_baseline(path)
+        return self._recorded[path]
 
 
 def _file_part(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qkvcheck.baseline import Finding
+from qkvcheck.change import change_rows
 from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, STAND_IN, ControlResult, Verdict
 
 SIGNS = {"above": ">", "at_least": ">=", "at_most": "<="}
@@ -55,6 +56,7 @@ def story(finding: Finding, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("on record", finding.recorded.lower()))
     if finding.change is not None:
         rows.append(("change", finding.change))
+        rows += change_rows(finding.moved) if finding.moved is not None else []
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
     return rows

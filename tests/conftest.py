@@ -59,9 +59,21 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.special
     import scipy.stats
 
-    from qkvcheck import beyond, checking, controls, judging, plugin, referee, report, results, session
+    from qkvcheck import (
+        adversary,
+        beyond,
+        checking,
+        controls,
+        judging,
+        plugin,
+        recording,
+        referee,
+        report,
+        results,
+        session,
+    )
 
-    ours = (beyond, checking, controls, judging, plugin, referee, report, results, session)
+    ours = (adversary, beyond, checking, controls, judging, plugin, recording, referee, report, results, session)
     assert all((hypothesis, scipy.special, scipy.stats, *ours))
     capture(untrained_twin(embedded), replication, layers=[6])
     from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))

@@ -46,7 +46,8 @@ def test_comparison(tmp_path):
     path = tmp_path / "m.json"
     write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "REFUTED", 0.1)], mode="all")
     baseline = read_baseline(path)
-    assert compare(baseline, make_verdict()) == Finding(make_verdict(), "SUPPORTED")
+    same = compare(baseline, make_verdict())
+    assert (same.recorded, same.change, same.moved.change) == ("SUPPORTED", None, 0.0)
     flipped = compare(baseline, make_verdict("B-L06-QQ", "SUPPORTED", 0.6))
     assert flipped.change == "on record as REFUTED (0.1000), now SUPPORTED (0.6000)"
     assert compare(baseline, make_verdict(verdict="REFUTED", estimate=0.2)).change is not None

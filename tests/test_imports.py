@@ -74,12 +74,13 @@ ALLOWED = {
     "referee": {"activations", "contexts", "errors"},
     "drift": {"activations", "errors"},
     "documents": set(),
-    "baseline": {"documents", "errors", "verdicts"},
+    "baseline": {"change", "documents", "errors", "verdicts"},
+    "change": {"jackknife", "verdicts"},
     "results": {"baseline", "documents", "errors", "verdicts"},
-    "story": {"baseline", "verdicts"},
+    "story": {"baseline", "change", "verdicts"},
     "report": {"baseline", "claims", "story", "verdicts"},
     "progress": set(),
-    "recording": {"baseline", "errors", "report", "results", "session"},
+    "recording": {"baseline", "errors", "report", "results", "session", "verdicts"},
     "session": {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
@@ -93,6 +94,7 @@ ALLOWED = {
         "bounds", "claims", "contexts", "errors", "models", "samples", "sampling", "search", "search_measures",
         "search_report", "strategies", "verdicts",
     },
+    "noise": {"claims", "errors", "models", "samples", "search_measures"},
     "peers": {"contexts", "kernels", "models"},
     "bench": {
         "capture", "claims", "contexts", "corpora", "documents", "errors", "judging", "measurement", "models", "peers",
@@ -103,7 +105,9 @@ ALLOWED = {
     "commands": {"errors"},
     "commands.bench": {"bench", "commands", "doctor", "errors"},
     "commands.compare": {"capture", "corpora", "drift", "errors", "models", "referee"},
-    "commands.doctor": {"doctor"},
+    "commands.doctor": {
+        "baseline", "claims", "commands", "corpora", "doctor", "models", "noise", "samples", "settings",
+    },
     "commands.explain": {"controls", "errors", "results", "story"},
     "commands.search": {
         "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",
@@ -122,7 +126,7 @@ ALLOWED = {
 ONLY_IN = {
     "pytest": {"plugin"},
     "hypothesis": {"search", "strategies"},
-    "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "peers"},
+    "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "noise", "peers"},
     "numba": {"kernels.micro_kernel", "kernels.numba_"},
     "transformers": {"bench", "encoders", "models", "weights"},
     "sklearn": {"peers"},

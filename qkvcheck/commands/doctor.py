@@ -1,28 +1,44 @@
-"""``qkvcheck doctor``: look at this machine."""
+"""``qkvcheck doctor``: look at this machine, or measure how much of a number is noise."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
+
+from qkvcheck.commands import check_writable
 
 
 def add(commands: Any) -> None:
     """Add the command and its options."""
     doctor = commands.add_parser(
         "doctor",
-        help="versions, devices, cache, what auto chooses, whether the hub answers",
+        help="versions, devices, cache, what auto chooses, whether the hub answers; --noise: the noise floor",
         description="Look at this machine: versions, devices, the local model cache, what --qkv-model auto would "
         "choose and why, and whether the Hugging Face hub answers (asked once, for two seconds; not with "
-        "HF_HUB_OFFLINE=1). Exit status 1 if something here is broken.",
-        epilog="example: qkvcheck doctor --json > machine.json",
+        "HF_HUB_OFFLINE=1). Exit status 1 if something here is broken. With --noise: measure the claims' numbers under "
+        "other batch sizes, thread counts, attention implementations and number formats. The largest change is the "
+        "noise floor; with --baseline it is written beside the verdicts on record, and drift is judged against it.",
+        epilog="example: qkvcheck doctor --json > machine.json; "
+        "qkvcheck doctor --noise --model embedded --baseline experiments/baselines/embedded.json",
     )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.add_argument("--noise", action="store_true", help="measure the noise floor of the claims' numbers")
+    doctor.add_argument("--model", default="auto", help="of --noise, as --qkv-model; default: auto")
+    doctor.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
+    doctor.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
+    doctor.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    doctor.add_argument("--layers", help="zero-based; default: those of the claims file")
+    doctor.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
+    doctor.add_argument("--baseline", metavar="FILE", help="write the floor into this file of recorded verdicts")
     doctor.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
+    if options.noise:
+        return _noise(options)
     from qkvcheck.doctor import as_document, examine
 
     checks = examine()
@@ -33,3 +49,50 @@ def run(options: argparse.Namespace) -> int:
         for check in checks:
             print(f"{check.name:<{wide}}  {check.found}")
     return 0 if all(check.healthy for check in checks) else 1
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from qkvcheck.baseline import read_baseline, write_noise
+    from qkvcheck.claims import load_claims
+    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.doctor import machine
+    from qkvcheck.models import load_model
+    from qkvcheck.noise import measure_noise, noise_document, noise_lines
+    from qkvcheck.samples import Plan, Samples
+    from qkvcheck.settings import parse_layers
+
+    check_writable("--baseline", options.baseline)
+    if options.baseline:
+        read_baseline(options.baseline)  # a file that can't take the floor shows before the work
+    file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
+    layers = file.layers if options.layers is None else parse_layers(options.layers)
+    corpus = read_corpus(options.corpus)
+    hooked = load_model(options.model, tokenizer=options.tokenizer)
+    target = int(options.target) if options.target.isdigit() else options.target
+    contexts = encode_corpus(corpus, hooked.encoder, target=target)
+    samples = Samples(hooked, contexts, Plan(layers=layers, words=file.settings.get("words", {})))
+    with tqdm(total=8, unit="way", disable=None, file=sys.stderr) as bar:
+
+        def announce(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        noise = measure_noise(samples, list(file.claims.values()), announce=announce)
+    document = noise_document(noise, machine())
+    if options.json:
+        print(json.dumps(document, indent=1))
+    else:
+        print(f"model {hooked.spec}, corpus {contexts.name}, layers {', '.join(map(str, layers))} (zero-based)")
+        print("\n".join(noise_lines(noise)))
+    if options.baseline:
+        conditions = {
+            "fingerprint": hooked.fingerprint,
+            "corpus_sha256": contexts.sha256,
+            "dtype": hooked.dtype,
+            "device": hooked.device.type,
+        }
+        write_noise(options.baseline, document, conditions)
+        print(f"Noise floor written to {options.baseline}", file=sys.stderr)
+    return 0

@@ -1,0 +1,139 @@
+"""Change: how far an estimate has moved since it was recorded, and whether noise explains it.
+
+With the same weights, contexts, number format and device an estimate moves only because libraries, kernels or our own
+code compute otherwise. How much of that is harmless is measured (`qkvcheck doctor --noise`), not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from qkvcheck.jackknife import Replicates, jackknife
+from qkvcheck.verdicts import Verdict
+
+FACTOR = 10.0
+"""Times the noise floor: other machines have other kernels than the one on which it was measured."""
+ROUNDING = 2e-6
+"""Least that is allowed: what the record keeps is rounded to six digits."""
+UNMEASURED = 1e-3
+"""Allowed where no noise floor was measured."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A recorded estimate beside this run's.
+
+    Attributes
+    ----------
+    recorded, now, change : float
+        The two estimates, and the second minus the first.
+    low, high : float or None
+        95 % interval of the change, paired: the same clusters left out then and now. None where the record keeps no
+        replicates, or other clusters.
+    clusters : int or None
+        How many.
+    allowed : float
+        How far an estimate may move.
+    floor : float or None
+        The measured noise floor of the statistic; None if there is none, so that the tolerance is fixed.
+    versions : tuple of (str, str, str)
+        Libraries whose versions differ: name, then, now.
+    """
+
+    recorded: float
+    now: float
+    change: float
+    low: float | None
+    high: float | None
+    clusters: int | None
+    allowed: float
+    floor: float | None
+    versions: tuple[tuple[str, str, str], ...]
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it passes what is allowed."""
+        return not abs(self.change) <= self.allowed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+def change_of(
+    entry: Mapping[str, Any],
+    verdict: Verdict,
+    *,
+    noise: Mapping[str, Any],
+    then: Mapping[str, str],
+    now: Mapping[str, str],
+) -> Change | None:
+    """Return how far an estimate has moved, or None where either run has none.
+
+    Parameters
+    ----------
+    entry : mapping
+        What is on record.
+    verdict : Verdict
+        Of this run.
+    noise : mapping
+        As `qkvcheck.noise.noise_document` returns it, or empty.
+    then, now : mapping of str to str
+        Versions of libraries.
+    """
+    was = entry.get("estimate")
+    if was is None or verdict.estimate is None:
+        return None
+    floor = noise.get("statistics", {}).get(verdict.statistic)
+    allowed = UNMEASURED if floor is None else max(FACTOR * float(floor), ROUNDING)
+    low, high, clusters = _paired(entry, verdict)
+    versions = tuple(
+        (name, then.get(name, "none"), now.get(name, "none"))
+        for name in sorted({*then, *now})
+        if now and then.get(name) != now.get(name)
+    )
+    return Change(was, verdict.estimate, verdict.estimate - was, low, high, clusters, allowed, floor, versions)
+
+
+def _paired(entry: Mapping[str, Any], verdict: Verdict) -> tuple[float | None, float | None, int | None]:
+    kept, own = entry.get("replicates"), verdict.evidence.get("replicates")
+    if not kept or own is None or len(kept) != len(own["without"]):
+        return None, None, None
+    before = Replicates(float(entry["plug_in"]), np.array(kept, dtype=np.float64))
+    after = Replicates(float(own["whole"]), np.array(own["without"], dtype=np.float64))
+    found = jackknife(after - before)
+    return found.low, found.high, len(kept)
+
+
+def change_text(change: Change) -> str:
+    """Return a change beyond noise in words."""
+    moved = ", ".join(f"{name} {was} -> {now}" for name, was, now in change.versions)
+    who = f"the libraries moved ({moved})" if moved else "and the same libraries: our own code or this machine moved"
+    text = f"same weights, same contexts: {who}; {change.recorded:.6f} on record, now {change.now:.6f}"
+    return text if change.floor is not None else f"{text} (no noise floor was measured: fixed tolerance)"
+
+
+def change_rows(change: Change) -> list[tuple[str, str]]:
+    """Return the table of a change, as pairs of a name and a text."""
+    interval = (
+        f" [{change.low:+.6f}, {change.high:+.6f}], paired over {change.clusters} clusters"
+        if change.low is not None and change.high is not None
+        else ", not paired (the record keeps no replicates, or other clusters)"
+    )
+    allowance = (
+        f"{change.allowed:.2g}: {FACTOR:g} x the noise floor {change.floor:.2g} measured for this statistic"
+        if change.floor is not None
+        else f"{change.allowed:g}, fixed: no noise floor was measured; qkvcheck doctor --noise measures one"
+    )
+    rows = [
+        ("recorded", f"{change.recorded:.6f}"),
+        ("now", f"{change.now:.6f}"),
+        ("difference", f"{change.change:+.6f}{interval}"),
+        ("allowed", allowance),
+    ]
+    versions = ", ".join(f"{name} {was} -> {now}" for name, was, now in change.versions)
+    return [*rows, ("versions", versions or "the same as on record")]

@@ -1,0 +1,379 @@
+"""The life of a record: made, held against, moved away from, added to, and killed while it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from qkvcheck.architectures import Layout
+from qkvcheck.baseline import read_baseline, write_noise
+from qkvcheck.cli import main
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("loaded")
+
+CLAIM = """
+[[claim]]
+id = "{id}"
+statement = "rows are a little alike"
+statistic = "row_mean"
+direction = "above"
+threshold = {threshold}
+axis = "contexts"
+groups = ["Q", "K"]
+measures = ["cosine"]
+primary = [["Q", "cosine"]]
+controls = []
+"""
+EXPERIMENTS = """
+    import pytest
+
+    @pytest.mark.claim(id="{first}")
+    def test_low(claim, samples):
+        claim.check(samples.target)
+
+    @pytest.mark.claim(id="HIGH")
+    def test_high(claim, samples):
+        claim.check(samples.target)
+"""
+
+
+def write_project(pytester, *, first: str = "LOW") -> None:
+    claims = CLAIM.format(id=first, threshold=0.2) + CLAIM.format(id="HIGH", threshold=0.999)
+    (pytester.path / "claims.toml").write_text(f'schema = "qkvcheck/claims/1"\nlayer = 6\n{claims}')
+    pytester.makepyfile(test_claims=EXPERIMENTS.format(first=first))
+
+
+@pytest.fixture
+def project(pytester):
+    pytester.makeini("[pytest]\nqkv_claims = claims.toml\nqkv_baselines = recorded\nqkv_model = embedded\n")
+    write_project(pytester)
+    return pytester
+
+
+@pytest.fixture
+def recorded(project):
+    assert project.runpytest("--qkv-update=all").ret == 0
+    return project.path / "recorded" / "embedded.json"
+
+
+def edit(path, change) -> None:
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+
+
+def test_without_a_file_the_gate_is_off_and_says_so_once(project):
+    result = project.runpytest()
+    assert result.parseoutcomes()["failed"] == 1  # HIGH, refuted
+    assert result.stdout.str().count("The gate is off: no verdicts are on record for embedded.") == 1
+
+
+def test_named_file_is_recorded_by_the_command_that_it_tells(project):
+    path = str(project.path / "named.json")
+    missing = project.runpytest("--qkv-baseline", path)
+    assert missing.ret == 4
+    assert "record it with --qkv-update=all" in missing.stderr.str()
+    assert project.runpytest("--qkv-baseline", path, "--qkv-update=all").ret == 0
+    assert project.runpytest("--qkv-baseline", path).ret == 0
+
+
+def test_other_weights_are_not_comparable_and_never_silent(project, recorded):
+    """One weight moved by hand: a record that applies by itself is off, one that was named is a mistake."""
+    project.makeconftest("""
+        import pytest, torch
+        from transformers import AutoTokenizer
+        from qkvcheck import from_model, load_model
+        from qkvcheck.models import embedded_directory
+
+        @pytest.fixture(scope="session")
+        def qkv_model():
+            loaded = load_model("embedded")
+            with torch.no_grad():
+                loaded.model.transformer.h[3].mlp.c_fc.weight[0, 0] += 1e-3
+            return from_model(loaded.model, AutoTokenizer.from_pretrained(embedded_directory()), name="embedded")
+        """)
+    result = project.runpytest()
+    assert "The gate is off: embedded.json is not comparable (other fingerprint)" in result.stdout.str()
+    named = project.runpytest("--qkv-baseline", str(recorded))
+    assert named.ret == 1
+    assert named.parseoutcomes()["errors"] == 4
+    assert "is not comparable with this run (other fingerprint)" in named.stdout.str()
+    assert "Traceback" not in named.stdout.str()
+
+
+def test_named_record_of_another_corpus_is_one_line(project, recorded):
+    result = project.runpytest("--qkv-baseline", str(recorded), "--qkv-corpus", "balanced")
+    assert result.ret == 4
+    told = result.stderr.str().strip()
+    assert "not comparable with this run (other corpus_sha256)" in told
+    assert "\n" not in told
+
+
+@pytest.mark.usefixtures("recorded")
+def test_layer_index_off_by_one_fails_with_the_table(project, monkeypatch):
+    """The weights are the same, so it is our own code that moved; no verdict flips, the numbers tell."""
+    right = Layout.projection_module
+    monkeypatch.setattr(Layout, "projection_module", lambda self, model, layer: right(self, model, layer - 1))
+    result = project.runpytest()
+    assert result.parseoutcomes()["failed"] == 4
+    result.stdout.fnmatch_lines(
+        [
+            "LOW-L06-Q",
+            "*change *same weights, same contexts: and the same libraries: our own code or this machine moved*",
+            "*recorded *0.*",
+            "*now *0.*",
+            "*difference *[[]*, *], paired over *clusters",
+            "*allowed *0.001, fixed: no noise floor was measured; qkvcheck doctor --noise measures one",
+            "*versions *the same as on record",
+        ]
+    )
+
+
+def test_drift_is_judged_against_the_noise_floor(project, recorded):
+    """A shift of 1e-4 passes the fixed tolerance; beside a measured floor of 1e-7 it is the libraries' fault."""
+
+    def shift(data) -> None:
+        entry = data["verdicts"]["LOW-L06-Q"]
+        for name in ("estimate", "low", "high", "plug_in"):
+            entry[name] += 1e-4
+        entry["replicates"] = [value + 1e-4 for value in entry["replicates"]]
+        data["versions"]["torch"] = "1.0"
+
+    edit(recorded, shift)
+    assert project.runpytest().ret == 0
+    conditions = dict(read_baseline(recorded).conditions)
+    write_noise(recorded, {"statistics": {"row_mean": 1e-7}}, conditions)
+    result = project.runpytest()
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*same weights, same contexts: the libraries moved (torch 1.0 -> *); 0.* on record, now 0.*",
+            "*difference *-0.0001* [[]-0.0001*, -0.0001*], paired over *",
+            "*allowed *2e-06: 10 x the noise floor 1e-07 measured for this statistic",
+        ]
+    )
+    write_noise(recorded, {"statistics": {"row_mean": 2e-5}}, conditions)
+    assert project.runpytest().ret == 0
+
+
+def test_search_and_exact_claims_move_by_verdict_only(project, recorded):
+    """An entry without an estimate is compared by its verdict."""
+    edit(recorded, lambda data: data["verdicts"]["LOW-L06-Q"].update(estimate=None))
+    assert project.runpytest().ret == 0
+
+
+@WORKERS
+def test_renamed_claim_fails_on_the_missing_one(project, recorded, workers):
+    write_project(project, first="RENAMED")
+    named = project.runpytest("--qkv-baseline", str(recorded), *workers)
+    assert named.ret == 1
+    assert named.parseoutcomes()["failed"] == 2
+    out = named.stdout.str()
+    assert "not on record in embedded.json; add it with --qkv-update=new" in out
+    assert "On record in embedded.json and no longer run: LOW-L06-K, LOW-L06-Q; name the claims" in out
+    by_itself = project.runpytest(*workers)
+    assert by_itself.ret == 0
+    assert "Not on record: RENAMED-L06-K, RENAMED-L06-Q; add it with --qkv-update=new." in by_itself.stdout.str()
+    assert "no longer run: LOW-L06-K, LOW-L06-Q" in by_itself.stdout.str()
+
+
+def test_claim_that_is_gone_fails_a_named_record(project, recorded):
+    """Everything that ran is as on record; what did not run fails the whole."""
+    project.makepyfile(test_claims=EXPERIMENTS.format(first="LOW").split('    @pytest.mark.claim(id="HIGH")')[0])
+    result = project.runpytest("--qkv-baseline", str(recorded))
+    assert result.ret == 1
+    assert "failed" not in result.parseoutcomes()
+    assert "no longer run: HIGH-L06-K, HIGH-L06-Q" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    "part", [("-k", "LOW"), ("-m", "claim(group='Q')"), ("test_claims.py",), ("-k", "LOW", "-n2"), ("--lf",)]
+)
+def test_part_of_a_run_says_nothing_of_the_rest(project, recorded, part):
+    if part == ("--lf",):
+        project.runpytest("--qkv-baseline", str(recorded), "--qkv-layers", "6", "-k", "HIGH", "--qkv-strict")
+        edit(recorded, lambda data: data["verdicts"]["LOW-L06-Q"].update(verdict="REFUTED"))
+        assert project.runpytest().parseoutcomes()["failed"] == 1
+    edit(recorded, lambda data: data["verdicts"].update(OLD=data["verdicts"]["HIGH-L06-Q"]))
+    told = project.runpytest(*part).stdout.str()
+    assert "no longer run" not in told
+    assert "no longer run: OLD" in project.runpytest().stdout.str()
+
+
+def test_adding_from_a_part_of_a_run_keeps_the_rest(project, recorded):
+    before = json.loads(recorded.read_text())
+
+    def forget(data) -> None:
+        del data["verdicts"]["LOW-L06-Q"]
+        data["verdicts"]["HIGH-L06-K"]["estimate"] = 0.125
+
+    edit(recorded, forget)
+    assert project.runpytest("--qkv-update=new", "-k", "L06-Q").ret == 0
+    after = json.loads(recorded.read_text())
+    assert after["verdicts"]["LOW-L06-Q"] == before["verdicts"]["LOW-L06-Q"]
+    assert after["verdicts"]["HIGH-L06-K"]["estimate"] == 0.125
+    assert set(after["verdicts"]) == set(before["verdicts"])
+
+
+def test_old_schema_is_read_and_not_paired(project, recorded):
+    def old(data) -> None:
+        data["schema"] = "qkvcheck/baseline/1"
+        del data["noise"]
+        for entry in data["verdicts"].values():
+            entry.pop("replicates", None)
+            entry.pop("plug_in", None)
+        data["verdicts"]["LOW-L06-Q"]["estimate"] += 0.01
+
+    edit(recorded, old)
+    result = project.runpytest()
+    assert result.parseoutcomes()["failed"] == 1
+    assert "not paired (the record keeps no replicates, or other clusters)" in result.stdout.str()
+    project.runpytest("--qkv-update=all")
+    assert json.loads(recorded.read_text())["schema"] == "qkvcheck/baseline/2"
+
+
+def test_a_verdict_is_one_line_of_the_file(recorded):
+    lines = recorded.read_text().splitlines()
+    keys = [line.split('"')[1] for line in lines if line.startswith("  ")]
+    assert keys == ["HIGH-L06-K", "HIGH-L06-Q", "LOW-L06-K", "LOW-L06-Q"]
+    entry = json.loads(recorded.read_text())["verdicts"]["LOW-L06-Q"]
+    assert len(entry["replicates"]) == 47  # first words of the corpus
+
+
+def test_only_the_controller_writes(project):
+    """Under xdist every process says so when it replaces a file."""
+    project.makeconftest("""
+        import os
+        from pathlib import Path
+        from qkvcheck import documents
+
+        plain = documents.replace_text
+
+        def told(path, text):
+            with open("writers.txt", "a") as file:
+                file.write(f"{os.environ.get('PYTEST_XDIST_WORKER', 'controller')} {Path(path).name}\\n")
+            plain(path, text)
+
+        documents.replace_text = told
+        import qkvcheck.baseline
+        qkvcheck.baseline.replace_text = told
+        """)
+    assert project.runpytest_subprocess("-n2", "--qkv-update=all", "--qkv-json", "r.json").ret == 0
+    writers = (project.path / "writers.txt").read_text().splitlines()
+    assert sorted(writers) == ["controller embedded.json", "controller r.json"]
+
+
+# Killed while writing -----------------------------------------------------------------------------
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from qkvcheck import documents
+
+point, path = sys.argv[1], Path(sys.argv[2])
+plain_replace, plain_sync = Path.replace, os.fsync
+
+def die(*_):
+    os._exit(9)
+
+if point == "half written":
+    # What a file takes before it is flushed is cut in two, and the process dies.
+    text = "N" * 100_000
+    class Half(str):
+        pass
+    open_ = Path.open
+    def opened(self, *given, **named):
+        file = open_(self, *given, **named)
+        write = file.write
+        def half(text):
+            write(text[: len(text) // 2]); file.flush(); die()
+        file.write = half
+        return file
+    Path.open = opened
+elif point == "before the replace":
+    Path.replace = die
+elif point == "after the replace":
+    def replaced(self, other):
+        plain_replace(self, other); die()
+    Path.replace = replaced
+if len(sys.argv) > 3:
+    def plain(path, text):
+        with path.open("w") as file:
+            file.write(text)
+    documents.replace_text = plain
+documents.write_document(path, {"new": list(range(5000))})
+"""
+
+
+def write_and_die(point: str, path, *plain: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, point, str(path), *plain],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    return done.returncode
+
+
+@pytest.mark.parametrize("point", ["half written", "before the replace", "after the replace"])
+def test_killed_while_writing_leaves_the_old_file_or_the_new(tmp_path, point):
+    path = tmp_path / "b.json"
+    path.write_text('{"old": 1}')
+    assert write_and_die(point, path) == 9
+    found = json.loads(path.read_text())
+    assert ("new" in found) == (point == "after the replace")
+    assert write_and_die("never", path) == 0  # what the dead one left is in nobody's way
+    assert "new" in json.loads(path.read_text())
+
+
+def test_the_check_above_fails_against_a_plain_write(tmp_path):
+    path = tmp_path / "b.json"
+    path.write_text('{"old": 1}')
+    assert write_and_die("half written", path, "plain") == 9
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(path.read_text())
+
+
+# The noise floor ----------------------------------------------------------------------------------
+
+
+def test_noise_is_measured_and_written_beside_the_record(project, recorded, capsys):
+    arguments = ["doctor", "--noise", "--model", "embedded", "--claims", str(project.path / "claims.toml")]
+    before = read_baseline(recorded)
+    assert main([*arguments, "--json", "--baseline", str(recorded)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    after = read_baseline(recorded)
+    assert after.verdicts == before.verdicts
+    assert after.noise == told
+    assert set(told["variations"]) == {
+        "batch of 64", "batch of 4096", "padded layout", "one thread", "eager attention", "float64", "bfloat16",
+    }  # fmt: skip
+    floor = told["statistics"]["row_mean"]
+    assert 0 < floor < 1e-6 < told["variations"]["bfloat16"]
+    assert floor == max(value for name, value in told["variations"].items() if name != "bfloat16")
+    assert project.runpytest().ret == 0
+    assert main([*arguments]) == 0
+    assert "row_mean" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data["conditions"].update(fingerprint="x"), "was recorded with other fingerprint"),
+        (lambda data: data.update(schema="other"), "is not of schema"),
+    ],
+)
+def test_noise_of_another_model_is_not_written(project, recorded, capsys, change, message):
+    edit(recorded, change)
+    text = recorded.read_text()
+    claims = str(project.path / "claims.toml")
+    assert main(["doctor", "--noise", "--model", "embedded", "--claims", claims, "--baseline", str(recorded)]) == 2
+    assert message in capsys.readouterr().err
+    assert recorded.read_text() == text
