@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
+from platform import python_version
 
 import numpy as np
 
@@ -69,8 +72,23 @@ class Activations:
         """Return Q, K or V of one layer: `at` cut to the block's part of the width."""
         return self.at(layer)[..., self.blocks[name]]
 
+    def recorded(self, *, texts: Sequence[str], **described: object) -> Activations:
+        """Return the same with what a reader of the file will want to know: where, from what, with which versions.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The sentences.
+        **described : object
+            Further provenance, each value as text.
+        """
+        versions = {name: metadata.version(name) for name in ("qkvcheck", "torch", "transformers", "numpy")}
+        told = {name: str(value) for name, value in described.items()}
+        further = {"texts": json.dumps(list(texts)), "versions": json.dumps(versions), "python": python_version()}
+        return replace(self, provenance={**self.provenance, **told, **further})
+
     def save(self, path: str | Path) -> None:
-        """Write values, mask and provenance as one safetensors file."""
+        """Write values, mask and provenance as one safetensors file, the whole of it or nothing."""
         from safetensors.numpy import save_file
 
         arrays = {"values": np.ascontiguousarray(self.values)}
@@ -81,8 +99,13 @@ class Activations:
             "layers": list(self.layers),
             "blocks": {name: [part.start, part.stop] for name, part in self.blocks.items()},
         }
-        metadata = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
-        save_file(arrays, Path(path), metadata=metadata)
+        about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
+        temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
+        try:
+            save_file(arrays, temporary, metadata=about)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def load_activations(path: str | Path) -> Activations:
@@ -97,22 +120,22 @@ def load_activations(path: str | Path) -> Activations:
 
     try:
         with safe_open(Path(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("schema") != SCHEMA:
+            about = file.metadata() or {}
+            if about.get("schema") != SCHEMA:
                 raise CaptureError(
-                    f"{str(path)!r} has schema {metadata.get('schema')!r}; needed is {SCHEMA!r}. Record it again."
+                    f"{str(path)!r} has schema {about.get('schema')!r}; needed is {SCHEMA!r}. Record it again."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise CaptureError(
             f"{str(path)!r} is not a readable safetensors file ({error}); give a file that qkvcheck wrote."
         ) from None
-    layout = json.loads(metadata["layout"])
+    layout = json.loads(about["layout"])
     return Activations(
         values=arrays["values"],
         axes=tuple(layout["axes"]),
         layers=tuple(layout["layers"]),
         blocks={name: slice(*part) for name, part in layout["blocks"].items()},
         mask=arrays.get("mask"),
-        provenance=json.loads(metadata["provenance"]),
+        provenance=json.loads(about["provenance"]),
     )

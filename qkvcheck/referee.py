@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -181,7 +181,11 @@ def _own(path: Path, sha256: str) -> Submission:
     captured = load_activations(path)
     if captured.axes != ("context", "layer", "width"):
         raise CaptureError(f"{str(path)!r} holds axes {', '.join(captured.axes)}; needed are context, layer, width.")
-    return Submission(captured, None, None, path.name, sha256)
+    told = json.loads(captured.provenance.get("texts", "null"))
+    texts = None if told is None else tuple(told)
+    clusters, kind = _clusters(texts)
+    provenance = {**captured.provenance, "clusters": kind}
+    return Submission(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -1,7 +1,7 @@
 """Break the code on purpose, one place at a time, and see that the tests notice.
 
     python tests/mutation_check.py          # all of them
-    python tests/mutation_check.py kernels  # those whose file or name holds a text
+    python tests/mutation_check.py kernels  # those whose file, name or test holds a text
 
 Works on a copy of the project, so that nothing is left broken.  Exit status 1 if a mutant survives.
 """
@@ -22,7 +22,7 @@ FILES = (
     "test_contexts.py", "test_forwards.py", "test_capture.py", "test_kernels.py", "test_deletions.py", "test_moments.py",
     "test_bench.py", "test_similarity.py", "test_statistics.py", "test_verdicts.py",
     "test_controls.py", "test_claims.py", "test_baseline.py", "test_jackknife.py", "test_offset.py", "test_bounds.py",
-    "test_referee.py",
+    "test_referee.py", "test_drift.py", "test_baseline_life.py",
 )  # fmt: skip
 
 
@@ -40,18 +40,25 @@ CLOSEST = {
     "judging.py": "test_verdicts.py",
     "jackknife.py": "test_jackknife.py",
     "controls.py": "test_controls.py",
+    "drift.py": "test_drift.py",
+    "change.py": "test_baseline_life.py",
+    "baseline.py": "test_baseline_life.py",
+    "documents.py": "test_baseline_life.py",
+    "plugin.py": "test_baseline_life.py",
+    "noise.py": "test_baseline_life.py",
 }
 """Where a fault in a file shows soonest."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: in `file`, `old` becomes `new`."""
+    """One fault: in `file`, `old` becomes `new`; `by` names the one test that has to notice, where one has to."""
 
     name: str
     file: str
     old: str
     new: str
+    by: str = ""
 
 
 MUTANTS = (
@@ -118,14 +125,47 @@ MUTANTS = (
     Mutant("numbers on disk taken for another layer's", "untrained.py", "what, self._layer, self._recipe", "what, self._recipe"),
     Mutant("constant dimensions judged", "measurement.py", "            if len(constant):", "            if False:"),
     Mutant("drift overlooked", "drift.py", "np.abs(x - y).max()", "np.abs(x - y).min()"),
-    Mutant("change of verdict overlooked", "baseline.py", "if recorded == verdict.verdict:", "if recorded:"),
+    Mutant("signs forgotten in ulps", "drift.py", "np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)", "bits & 0x7FFFFFFF"),
+    Mutant("another block named as moved", "drift.py", "if not drift.relative <= tolerance), None)", "if drift.relative > 0 and drift.block == 'V'), None)"),
+    Mutant("change of verdict overlooked", "baseline.py", "if recorded != verdict.verdict:", "if not recorded:", "test_baseline.py"),
+    Mutant("drift beyond the floor overlooked", "change.py", "not abs(self.change) <= self.allowed", "False"),
+    Mutant("noise floor ignored", "change.py", "UNMEASURED if floor is None else", "UNMEASURED if True else"),
+    Mutant("drift unpaired", "change.py", "jackknife(after - before)", "jackknife(after)"),
+    Mutant("missing entry accepted", "baseline.py", "missing = baseline.required and", "missing = False and"),
+    Mutant("stale entries told of a part of a run", "plugin.py", "item.config.stash[_part_key] = True", "pass"),
+    Mutant("written in place", "documents.py", "temporary = path.with_name(", "temporary = path if True else path.with_name("),
+    Mutant("last token taken for the target", "capture.py", "np.array(contexts.target_indices) - (positions == PRECEDING)", "np.array([len(c.token_ids) - 1 for c in contexts.contexts]) - (positions == PRECEDING)", "test_metamorphic.py::test_tokens_right_of_the_target_change_nothing"),
+    Mutant("padding let in", "forwards.py", "token_ids[number, : len(row.token_ids)] = row.token_ids", "token_ids[number, length - len(row.token_ids) :] = row.token_ids", "test_metamorphic.py::test_batch_and_padding_change_nothing"),
+    Mutant("rows in the order of the tree", "forwards.py", "slots=np.array(self._slots, dtype=np.int64)", "slots=np.array(sorted(self._slots), dtype=np.int64)", "test_metamorphic.py::test_order_of_contexts_is_the_order_of_rows"),
+    Mutant("a context seen before is left out", "forwards.py", "        tree.add(row, shared)", "        tree.add(row, shared) if row.token_ids != before else None", "test_metamorphic.py::test_a_context_twice_is_a_row_twice"),
+    Mutant("position by node in branches", "forwards.py", "self._depths.append(depth)", "self._depths.append(len(self.tokens) - 1)", "test_metamorphic.py::test_the_first_layer_depends_on_token_and_position_alone"),
+    Mutant("branches see each other", "forwards.py", "visible = np.eye(count, dtype=bool)", "visible = np.tri(count, dtype=bool)", "test_metamorphic.py::test_shared_prefixes_give_what_a_plain_capture_gives"),
+    Mutant("Q taken for K", "architectures.py", 'BLOCKS = ("Q", "K", "V")', 'BLOCKS = ("K", "Q", "V")', "test_metamorphic.py::test_scaling_a_projection_scales_its_block"),
+    Mutant("columns not brought to length one", "similarity.py", "np.divide(values, np.where(norms > 0, norms, 1.0), out=out)", "np.divide(values, 1.0 + 0 * norms, out=out)", "test_metamorphic.py::test_similarity_of_dimensions_knows_no_scale_of_columns"),
+    Mutant("rows not brought to length one", "similarity.py", "second = first if y is None else", "second = np.asarray(x, dtype=np.float64).T if y is None else", "test_metamorphic.py::test_similarity_of_contexts_knows_no_scale_of_rows"),
+    Mutant("second block off by one", "similarity.py", 'blocks["B"] = slice(x.shape[1], x.shape[1] + y.shape[1])', 'blocks["B"] = slice(x.shape[1] - 1, x.shape[1] - 1 + y.shape[1])', "test_metamorphic.py::test_similarity_across_blocks_is_symmetric"),
+    Mutant("target twice", "strategies.py", "ids.count(target_id) != 1 or", "", "test_strategies.py::test_contexts_are_canonical_and_reach_every_position"),
+    Mutant("tokens that decode to another text", "strategies.py", "ids = tuple(encoder.encode(text))", "pass", "test_strategies.py::test_contexts_are_canonical_and_reach_every_position"),
+    Mutant("a position never reached", "strategies.py", "range(frame.before[0], frame.before[1] + 1)", "range(frame.before[0], frame.before[1])", "test_strategies.py::test_contexts_are_canonical_and_reach_every_position"),
+    Mutant("the adversary forgets the worst", "search.py", "self._sign * value > self._sign * self.worst.value", "self._sign * value < self._sign * self.worst.value", "test_search.py"),
+    Mutant("random draws counted the other way", "adversary.py", "sum(not meets(claim, value) for value in values)", "sum(meets(claim, value) for value in values)", "test_adversary.py"),
+    Mutant("rate drawn by frame, not evenly", "sampling.py", "phrases = subjects[rng.integers(len(subjects))]", "phrases = [p for s in subjects for p in s]", "test_adversary.py::test_independent_draws_reach_every_position_evenly"),
+    Mutant("a search that finds nothing supports", "adversary.py", "REFUTED if refuted else INCONCLUSIVE", 'REFUTED if refuted else "SUPPORTED"', "test_adversary.py"),
+    Mutant("diagonal left in the coarse matrix", "pictures.py", "np.fill_diagonal(cells, own / pairs)", "pass", "test_pictures.py"),
+    Mutant("bfloat16 taken for noise", "noise.py", 'APART = ("bfloat16",)', "APART = ()"),
 )  # fmt: skip
 
 
-def run_tests(folder: Path, file: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the numeric tests on the copy, those closest to a file first, up to the first failure."""
-    first = [name for prefix, name in CLOSEST.items() if file.startswith(prefix)]
-    tests = [f"tests/{name}" for name in dict.fromkeys([*first, *FILES])]
+def tests_of(mutant: Mutant) -> list[str]:
+    """Return the test that has to notice a mutant, or all numeric tests, those closest to its file first."""
+    if mutant.by:
+        return [f"tests/{mutant.by}"]
+    first = [name for prefix, name in CLOSEST.items() if mutant.file.startswith(prefix)]
+    return [f"tests/{name}" for name in dict.fromkeys([*first, *FILES])]
+
+
+def run_tests(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run tests on the copy, up to the first failure."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", *tests]
     with tempfile.TemporaryDirectory() as cache:  # compiled code of another mutant must not be taken for this one's
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
@@ -152,13 +192,16 @@ def main() -> int:
         if not where.startswith(str(folder)):
             print(f"the copy is not what would be tested: {where}")
             return 2
-        whole = run_tests(folder)
+        chosen = [m for m in MUTANTS if all(text in f"{m.file} {m.name} {m.by}" for text in sys.argv[1:])]
+        # Of a part of the mutants, what is nearest to them; a survivor there runs the rest.
+        whole = run_tests(
+            folder, sorted({tests_of(m)[0] for m in chosen} if sys.argv[1:] else {f"tests/{n}" for n in FILES})
+        )
         if whole.returncode != 0:
             print(f"the tests fail before any mutant: {first_failure(whole)}")
             return 2
         print(f"unbroken: {whole.stdout.splitlines()[-1]}", flush=True)
         survivors = 0
-        chosen = [m for m in MUTANTS if all(text in f"{m.file} {m.name}" for text in sys.argv[1:])]
         for mutant in chosen:
             path = folder / "qkvcheck" / mutant.file
             text = path.read_text("utf-8")
@@ -167,7 +210,7 @@ def main() -> int:
                 survivors += 1
                 continue
             path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
-            done = run_tests(folder, mutant.file)
+            done = run_tests(folder, tests_of(mutant))
             path.write_text(text, "utf-8")
             caught = done.returncode == 1
             survivors += not caught

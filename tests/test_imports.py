@@ -109,6 +109,7 @@ ALLOWED = {
         "baseline", "claims", "commands", "corpora", "doctor", "models", "noise", "samples", "settings",
     },
     "commands.explain": {"controls", "errors", "results", "story"},
+    "commands.record": {"capture", "commands", "corpora", "errors", "models", "settings"},
     "commands.search": {
         "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",
         "settings",

@@ -173,7 +173,7 @@ def test_compare_command(ours, tmp_path, capsys):
     moved[3, 1, 5] += 0.1
     np.savez(tmp_path / "moved.npz", **numbers(ours, target=moved))
     assert cli.main(["compare", str(tmp_path / "same.npz"), "--model", "embedded"]) == 0
-    assert "The same within" in capsys.readouterr().out
+    assert "The same to the last bit." in capsys.readouterr().out
     assert cli.main(["compare", str(tmp_path / "moved.npz"), "--model", "embedded"]) == 1
     assert "DIFFERENT: first in Q of layer 6" in capsys.readouterr().out
     assert cli.main(["compare", str(tmp_path / "moved.npz"), "--model", "embedded", "--json"]) == 1

@@ -1,30 +1,39 @@
-"""``qkvcheck compare``: how far a file of activations is from our own capture."""
+"""``qkvcheck compare``: how far two captures of the same contexts are from each other."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qkvcheck.errors import CaptureError
+from qkvcheck.errors import CaptureError, SettingsError
+
+if TYPE_CHECKING:
+    from qkvcheck.referee import Submission
 
 
 def add(commands: Any) -> None:
     """Add the command and its options."""
     compare = commands.add_parser(
         "compare",
-        help="how far a file of activations is from our own capture of the same contexts",
-        description="Capture the corpus on a model, and tell for every layer and block of the file how far its rows "
-        "are from ours. The file's form is in docs/referee.md. Exit status 1 if a difference passes the tolerance.",
-        epilog="example: qkvcheck compare theirs.npz --model gpt2",
+        help="what moved between two files of activations, or between a file and our own capture",
+        description="With two files: tell for every layer and block how far the second is from the first. With one: "
+        "capture the corpus on a model, and tell how far the file is from that. The files are what qkvcheck record "
+        "wrote, or another tool (docs/referee.md). Exit status 1 if a difference passes the tolerance.",
+        epilog="example: qkvcheck compare before.safetensors after.safetensors; "
+        "qkvcheck compare theirs.npz --model gpt2",
     )
     compare.add_argument("file", help="safetensors or npz")
-    compare.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
-    compare.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
-    compare.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
-    compare.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    compare.add_argument("other", nargs="?", help="a second one; without it, our own capture")
+    compare.add_argument("--model", help="of our own capture, as --qkv-model; default: auto")
+    compare.add_argument("--corpus", help="of our own capture, as --qkv-corpus; default: replication")
+    compare.add_argument("--target", help="of our own capture, as --qkv-target; default: ' her'")
+    compare.add_argument("--tokenizer", help="of our own capture, as --qkv-tokenizer")
     compare.add_argument(
-        "--tolerance", type=float, default=1e-4, help="relative to a block's root mean square; default: 1e-4"
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        help="relative to a block's root mean square; default: 1e-4. With 0 every bit counts",
     )
     compare.add_argument("--json", action="store_true", help="print the differences as JSON")
     compare.set_defaults(run=run)
@@ -32,37 +41,62 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from dataclasses import asdict
-
-    from qkvcheck.capture import capture
-    from qkvcheck.corpora import encode_corpus, read_corpus
-    from qkvcheck.drift import drifts, first_moved
-    from qkvcheck.models import load_model
+    from qkvcheck.drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
     from qkvcheck.referee import read_submission
 
-    submission = read_submission(options.file)
-    corpus = read_corpus(options.corpus)
-    hooked = load_model(options.model, tokenizer=options.tokenizer)
-    contexts = encode_corpus(corpus, hooked.encoder, target=options.target)
+    if not options.tolerance >= 0:
+        raise SettingsError(f"--tolerance {options.tolerance:g} makes no sense; give 0 or more.")
+    first = read_submission(options.file)
+    if options.other is None:
+        one, two, head = _against_our_own(options, first)
+        beside: list[str] = []
+    else:
+        given = [name for name in ("model", "corpus", "target", "tokenizer") if getattr(options, name) is not None]
+        if given:
+            raise SettingsError(f"--{given[0]} goes with one file; two files are compared with each other.")
+        second = read_submission(options.other)
+        _check_alike(options, first, second)
+        one, two = first.target, second.target
+        head = f"{options.other} against {options.file}, {len(one.values)} contexts, layers zero-based"
+        beside = provenance_lines(one.provenance, two.provenance)
+    found = drifts(one, two)
+    alone = [layer for layer in (*one.layers, *two.layers) if layer not in one.layers or layer not in two.layers]
+    if alone:
+        beside.append(f"layers in one of them only: {', '.join(map(str, sorted(alone)))}")
+    moved = first_moved(found, tolerance=options.tolerance)
+    verdict = verdict_line(found, tolerance=options.tolerance)
+    if options.json:
+        document = {
+            "equal": moved is None,
+            "verdict": verdict,
+            "tolerance": options.tolerance,
+            "beside": beside,
+            "differences": [drift.to_dict() for drift in found],
+        }
+        print(json.dumps(document, indent=1))
+    else:
+        print("\n".join([head, *beside, *drift_lines(found), verdict]))
+    return int(moved is not None)
+
+
+def _against_our_own(options: argparse.Namespace, submission: Submission) -> tuple[Any, Any, str]:
+    from qkvcheck.capture import capture
+    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.models import load_model
+
+    corpus = read_corpus(options.corpus or "replication")
+    hooked = load_model(options.model or "auto", tokenizer=options.tokenizer)
+    contexts = encode_corpus(corpus, hooked.encoder, target=options.target or " her")
     if submission.texts is not None and list(submission.texts) != [c.text for c in contexts.contexts]:
         raise CaptureError(f"{options.file!r} holds other sentences than the corpus {corpus.name!r}; name its corpus.")
-    ours = capture(hooked, contexts, layers=submission.layers)
-    found = drifts(ours, submission.target)
-    moved = first_moved(found, tolerance=options.tolerance)
-    if options.json:
-        print(json.dumps({"equal": moved is None, "differences": [asdict(drift) for drift in found]}, indent=1))
-        return int(moved is not None)
-    print(f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {corpus.name}, layers zero-based")
-    print(f"{'layer':>5} {'block':>5} {'least cosine':>13} {'largest':>10} {'relative':>10}")
-    for drift in found:
-        print(
-            f"{drift.layer:5d} {drift.block:>5} {drift.least_cosine:13.9f} {drift.largest:10.2e} {drift.relative:10.2e}"
-        )
-    if moved is None:
-        print(f"The same within {options.tolerance:g} of the size of the numbers.")
-        return 0
-    print(
-        f"DIFFERENT: first in {moved.block} of layer {moved.layer}, by {moved.relative:.2g} of the size of the numbers "
-        f"(tolerance {options.tolerance:g})."
-    )
-    return 1
+    head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {corpus.name}, layers zero-based"
+    return capture(hooked, contexts, layers=submission.layers), submission.target, head
+
+
+def _check_alike(options: argparse.Namespace, first: Submission, second: Submission) -> None:
+    """Refuse to compare captures of other contexts."""
+    one, two = (s.target.provenance.get("target") for s in (first, second))
+    if first.texts is not None and second.texts is not None and first.texts != second.texts:
+        raise CaptureError(f"{options.file!r} and {options.other!r} hold other sentences; record the same corpus.")
+    if one is not None and two is not None and one != two:
+        raise CaptureError(f"{options.file!r} is of the target {one!r} and {options.other!r} of {two!r}; take one.")

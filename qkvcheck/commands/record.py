@@ -1,0 +1,75 @@
+"""``qkvcheck record``: store the target's activations of a corpus, to compare with later ones."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from qkvcheck.commands import check_writable
+from qkvcheck.errors import SettingsError
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    record = commands.add_parser(
+        "record",
+        help="store the target's activations of a corpus",
+        description="Capture Q, K and V of the target in every sentence of a corpus, at every layer, and store them as "
+        "float32 in a safetensors file that tells where they come from. Record before an upgrade and after it, and "
+        "qkvcheck compare tells what moved.",
+        epilog="example: qkvcheck record --model gpt2 --out before.safetensors; pip install -U transformers; "
+        "qkvcheck record --model gpt2 --out after.safetensors; qkvcheck compare before.safetensors after.safetensors",
+    )
+    record.add_argument("--out", metavar="FILE", required=True, help="a safetensors file")
+    record.add_argument("--force", action="store_true", help="replace a file that is there")
+    record.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
+    record.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
+    record.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
+    record.add_argument("--layers", help="zero-based, as --qkv-layers; default: all of the model's")
+    record.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    record.add_argument("--device", default="cpu", help="as --qkv-device; default: cpu")
+    record.add_argument("--dtype", default="float32", help="as --qkv-dtype; default: float32")
+    record.add_argument("--exact-layout", action="store_true", help="as --qkv-exact-layout")
+    record.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    from qkvcheck.capture import capture
+    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.models import load_model
+    from qkvcheck.settings import parse_layers
+
+    check_writable("--out", options.out)
+    path = Path(options.out)
+    if path.exists() and not options.force:
+        raise SettingsError(f"--out {options.out!r} is there already; name another file, or replace it with --force.")
+    layers = None if options.layers is None else parse_layers(options.layers)
+    corpus = read_corpus(options.corpus)
+    hooked = load_model(options.model, tokenizer=options.tokenizer, device=options.device, dtype=options.dtype)
+    target = int(options.target) if options.target.isdigit() else options.target
+    contexts = encode_corpus(corpus, hooked.encoder, target=target)
+    print(f"capturing {len(contexts)} contexts on {hooked.spec} ...", file=sys.stderr, flush=True)
+    captured = capture(
+        hooked, contexts, layers=layers or range(hooked.depth), exact_layout=options.exact_layout
+    ).recorded(
+        model=hooked.spec,
+        source=hooked.origin,
+        fingerprint=hooked.fingerprint,
+        corpus=contexts.name,
+        corpus_sha256=contexts.sha256,
+        target=contexts.target,
+        dtype=hooked.dtype,
+        device=hooked.device.type,
+        layout="padded" if options.exact_layout else "shared prefixes",
+        texts=[context.text for context in contexts.contexts],
+    )
+    captured.save(path)
+    shape = " x ".join(map(str, captured.values.shape))
+    print(
+        f"{options.out}: {shape} (context, layer, Q + K + V) of {hooked.spec}, layers "
+        f"{', '.join(map(str, captured.layers))} (zero-based), {path.stat().st_size / 1e6:.1f} MB"
+    )
+    return 0
