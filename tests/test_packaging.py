@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -12,12 +10,9 @@ from .conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (path,) = out.glob("*.whl")
-    assert list(out.glob("*.tar.gz"))
+def wheel(distributions) -> zipfile.ZipFile:
+    (path,) = distributions.glob("*.whl")
+    assert list(distributions.glob("*.tar.gz"))
     return zipfile.ZipFile(path)
 
 
