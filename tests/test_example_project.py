@@ -32,7 +32,7 @@ def clean_environment(**changes: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def project(installed, tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     return copy_example(tmp_path_factory.mktemp("elsewhere") / "own-model")
 
 
