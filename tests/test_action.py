@@ -53,7 +53,9 @@ def calls(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
 
 
-def test_inputs_are_declared_and_used():
+def test_inputs_are_declared_used_and_described():
+    table = (ROOT / "docs" / "continuous-integration.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([\w-]+)` \|(?: `.*?`)? \|", table, re.MULTILINE)) >= set(ACTION["inputs"])
     assert set(re.findall(r"inputs\.([\w-]+)", TEXT)) == set(ACTION["inputs"])
     for given in ACTION["inputs"].values():
         assert given["description"].endswith(".")
