@@ -95,7 +95,7 @@ def compare(
         _passes(claim, beside, place, alone),
         low=difference.low if named else None,
         high=difference.high if named else None,
-        specificity=specificity(difference.low, difference.high, margin=claim.margin) if named else None,
+        specificity=_specificity(claim, difference.low, difference.high) if named else None,
         reason=None if named else "one untrained network; specificity needs 19",
         seeds=None if named else 1,
         passing=None if named else int(_passes(claim, beside, place, alone)),
@@ -175,13 +175,24 @@ def _against_seeds(
     one_seed = seeds.measure(f"without each {where} {rows.clusters}", without_each, first=1)[0][at]
     own = replicates_of(claim.statistic, rows, places, tuple(rows.clusters))[place]
     paired = jackknife(own - Replicates(found[0], np.array(one_seed)), widening=statistic.widening)
+    sign = -1.0 if claim.direction == "at_most" else 1.0
     compared = compare_with_seeds(
-        plain, found, standard_error=paired.standard_error, clusters=paired.clusters, level=LEVEL
+        sign * plain,
+        [sign * value for value in found],
+        standard_error=paired.standard_error,
+        clusters=paired.clusters,
+        level=LEVEL,
     )
-    named = specificity(compared.low, compared.high, margin=claim.margin)
-    return ControlResult(
-        name, mean, compared.difference, most, compared.low, compared.high, named, p_value=compared.p_value, **common
-    )
+    low, high = sorted((sign * compared.low, sign * compared.high))
+    named = _specificity(claim, low, high)
+    return ControlResult(name, mean, plain - mean, most, low, high, named, p_value=compared.p_value, **common)
+
+
+def _specificity(claim: Claim, low: float, high: float) -> str:
+    """Name where the interval of a difference stands; what is to be low is specific where the control is higher."""
+    if claim.direction == "at_most":
+        low, high = -high, -low
+    return specificity(low, high, margin=claim.margin)
 
 
 def histograms_beside(controls: Mapping[str, Sample | Seeds | str], place: Place) -> dict[str, list[int]]:

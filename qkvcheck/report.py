@@ -130,7 +130,7 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     first = findings[0].verdict
     wrapped = textwrap.wrap(first.statement, WIDTH - len(_INDENT))
     lines = [
-        Line(f"{first.claim:<{len(_INDENT)}}{wrapped[0]}", "bold"),
+        Line(f"{first.claim:<{len(_INDENT) - 1}} {wrapped[0]}", "bold"),
         *(Line(_INDENT + text) for text in wrapped[1:]),
     ]
     shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]

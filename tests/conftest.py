@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -77,6 +79,25 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     assert all((hypothesis, scipy.special, scipy.stats, *ours))
     capture(untrained_twin(embedded), replication, layers=[6])
     from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory) -> Path:
+    """A folder with the wheel and the source distribution."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def installed(distributions, tmp_path_factory) -> Path:
+    """A folder with the wheel's contents alone, for PYTHONPATH: qkvcheck without its sources around it."""
+    (wheel,) = distributions.glob("*.whl")
+    folder = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

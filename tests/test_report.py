@@ -75,6 +75,11 @@ def test_row_holds_interval_threshold_and_controls():
                            "98%", "supported", "on", "the", "stand-in"]  # fmt: skip
 
 
+def test_a_long_name_stands_apart_from_its_statement():
+    assert "\nkeys-stable keys-stable says\n" in text_of([Finding(make(claim="keys-stable"))])
+    assert "\nP3a    P3a says\n" in text_of([Finding(make())])
+
+
 def test_inconclusive_tells_what_would_settle_it():
     text = text_of([Finding(make("INCONCLUSIVE", n_needed=210, qualifier=()))])
     assert "P3a-L06-QQ is open: some 210 distinct contexts would settle it" in text

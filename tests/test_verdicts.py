@@ -282,6 +282,19 @@ def test_specificity_beside_words(poles, noise):
     assert (control.estimate, control.reason) == (None, "no words")
 
 
+def test_what_is_to_be_low_is_specific_where_the_control_is_higher(poles, noise, rng):
+    claim = make_claim(direction="at_most", controls=("different-words", "untrained"))
+    twins = FakeSeeds([poles + rng.normal(size=poles.shape) for _ in range(19)])
+    verdict = judged(claim, noise, controls={"different-words": Sample((poles,), BLOCKS), "untrained": twins})
+    assert (verdict.verdict, verdict.qualifier) == (SUPPORTED, ())
+    for control in verdict.controls:
+        assert (control.specificity, control.passes) == ("specific", False)
+        assert control.low < control.difference < control.high < -0.05
+    assert verdict.controls[1].p_value == pytest.approx(1 / 20)
+    lower = judged(claim, poles, controls={"different-words": Sample((noise,), BLOCKS)})
+    assert lower.controls[0].specificity == "reversed"
+
+
 def test_reference_lines_are_no_evidence(poles):
     claim = make_claim(controls=("shuffled", "within-column"))
     verdict = judged(claim, poles)
