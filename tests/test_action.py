@@ -106,21 +106,33 @@ def test_arguments_reach_pytest_and_nothing_in_them_is_executed(recorder, tmp_pa
     assert (tmp_path / "runner" / "OUTPUT").read_text("utf-8") == f"results={results}\n"
 
 
-def test_a_refuted_claim_fails_the_step_and_leaves_its_results(installed, tmp_path):
-    """The example's claims, about another model: one of them is wrong there."""
+@pytest.fixture
+def project(installed, tmp_path) -> Path:
+    """A folder with the example in `project`, and a Python that knows the wheel in `bin`."""
     copy_example(tmp_path / "project")
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").write_text(
-        f'#!/bin/sh\nPYTHONPATH="{installed}" exec "{sys.executable}" "$@"\n', "utf-8"
-    )
-    (tmp_path / "bin" / "python").chmod(0o755)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{installed}" exec "{sys.executable}" "$@"\n', "utf-8")
+    python.chmod(0o755)
+    return tmp_path
+
+
+def test_a_refuted_claim_fails_the_step_and_leaves_its_results(project):
+    """The example's claims, about another model: one of them is wrong there."""
     inputs = {"directory": "project", "model": "embedded", "arguments": "--qkv-untrained-seeds 1"}
-    ran = run_step("judge", inputs, cwd=tmp_path, programs=tmp_path / "bin")
+    ran = run_step("judge", inputs, cwd=project, programs=project / "bin")
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    results = tmp_path / "runner" / "qkvcheck" / "qkvcheck"
+    results = project / "runner" / "qkvcheck" / "qkvcheck"
     verdicts = json.loads((results / "results.json").read_text("utf-8"))["verdicts"]
     assert "REFUTED" in {verdict["verdict"] for verdict in verdicts}
     assert 'failures="1"' in (results / "junit.xml").read_text("utf-8")
-    summary = (tmp_path / "runner" / "STEP_SUMMARY").read_text("utf-8")
+    summary = (project / "runner" / "STEP_SUMMARY").read_text("utf-8")
     assert summary.startswith("```\n=")
     assert "\n2 claims: " in summary
+
+
+def test_a_mistake_is_shown_where_there_is_no_table(project):
+    inputs = {"directory": "project", "model": "./absent"}
+    ran = run_step("judge", inputs, cwd=project, programs=project / "bin")
+    assert ran.returncode == 4, ran.stdout + ran.stderr
+    assert "'./absent' does not exist" in (project / "runner" / "STEP_SUMMARY").read_text("utf-8")
