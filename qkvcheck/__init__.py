@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
     from qkvcheck.moments import Moments, accumulate, summarise_moments
+    from qkvcheck.results import Results, load_results
     from qkvcheck.similarity import GroupSummary, summarise_groups
     from qkvcheck.verdicts import Verdict
 
@@ -29,6 +30,7 @@ _HOMES = {
     "HookedModel": "models",
     "Moments": "moments",
     "QkvcheckError": "errors",
+    "Results": "results",
     "Verdict": "verdicts",
     "accumulate": "moments",
     "audit": "contexts",
@@ -38,6 +40,7 @@ _HOMES = {
     "load_activations": "activations",
     "load_claims": "claims",
     "load_model": "models",
+    "load_results": "results",
     "read_corpus": "corpora",
     "summarise_groups": "similarity",
     "summarise_moments": "moments",
@@ -53,6 +56,7 @@ __all__ = [
     "HookedModel",
     "Moments",
     "QkvcheckError",
+    "Results",
     "Verdict",
     "accumulate",
     "audit",
@@ -62,6 +66,7 @@ __all__ = [
     "load_activations",
     "load_claims",
     "load_model",
+    "load_results",
     "read_corpus",
     "summarise_groups",
     "summarise_moments",

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from qkvcheck.commands import bench, compare, doctor, explain, record, search
+from qkvcheck.commands import bench, compare, doctor, explain, record, report, search
 from qkvcheck.errors import QkvcheckError
 
-COMMANDS = (doctor, explain, search, record, compare, bench)
+COMMANDS = (doctor, explain, report, search, record, compare, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

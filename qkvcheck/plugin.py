@@ -159,7 +159,14 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     try:
         with announcing(config) as announce:
             ours.prepare(_layers_of(session.items), announce=announce)
-        for path in filter(None, (ours.settings.json, ours.settings.baseline if ours.settings.update else None)):
+        settings = ours.settings
+        if settings.report is not None:
+            from qkvcheck.page import missing_libraries
+
+            why = missing_libraries()
+            if why is not None:
+                raise QkvcheckError(f"--qkv-report: {why}.")
+        for path in filter(None, (settings.json, settings.report, settings.baseline if settings.update else None)):
             if not Path(path).parent.is_dir():
                 raise QkvcheckError(
                     f"{path!r} can't be written: there is no folder {str(Path(path).parent)!r}; make it."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.baseline import ADD_COMMAND, Finding, stale_keys, write_baseline
 from qkvcheck.errors import QkvcheckError
 from qkvcheck.report import Line
-from qkvcheck.results import write_results
+from qkvcheck.results import Results, write_results
 from qkvcheck.verdicts import NOT_JUDGED
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ def write_files(session: Session, run: dict[str, Any], findings: Sequence[Findin
         if session.settings.json is not None:
             write_results(session.settings.json, run, findings)
             notes.append(Line(f"Results written to {session.settings.json}"))
+        if session.settings.report is not None:
+            from qkvcheck.page import write_page
+
+            write_page(session.settings.report, [Results(run, tuple(sorted(findings, key=lambda f: f.verdict.key)))])
+            notes.append(Line(f"Report written to {session.settings.report}"))
         path = session.baseline_path(run)
         if session.settings.update is not None and path is not None:
             notes.append(Line(write_baseline(path, run, [f.verdict for f in findings], mode=session.settings.update)))

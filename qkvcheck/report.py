@@ -72,7 +72,7 @@ def summary_lines(
     lines.append(
         Line(_row("claim", "cell", "estimate [95 %]", "threshold", ("words", "untrained", "offset"), "verdict"), "bold")
     )
-    for claim in _by_claim(findings).values():
+    for claim in by_claim(findings).values():
         lines += _claim_lines(claim, every_cell=every_cell)
     lines += [Line(""), *_closing(run, findings)]
     if gate_off is not None:
@@ -83,7 +83,7 @@ def summary_lines(
 def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding], *, gate_off: str | None = None) -> Line:
     """Return the one line that is left of the summary under ``-q``."""
     gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
-    return Line(f"qkvcheck: {run['model']['spec']}: {_tally(run, findings)}{gate}")
+    return Line(f"qkvcheck: {run['model']['spec']}: {tally(run, findings)}{gate}")
 
 
 def _measured(run: Mapping[str, Any]) -> list[Line]:
@@ -202,11 +202,11 @@ def _closing(run: Mapping[str, Any], findings: Sequence[Finding]) -> list[Line]:
                 "share that is mean offset alone. All controls: -v, or qkvcheck explain."
             )
         )
-    lines.append(Line(_tally(run, findings), "bold"))
+    lines.append(Line(tally(run, findings), "bold"))
     return lines
 
 
-def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+def tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     """Count the claims fixed beforehand, and after them the exploratory ones."""
     fixed = [f for f in findings if EXPLORATORY not in f.verdict.qualifier]
     further = [f for f in findings if EXPLORATORY in f.verdict.qualifier]
@@ -218,22 +218,22 @@ def _tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
 
 def _count(run: Mapping[str, Any], findings: Sequence[Finding], *, kind: str) -> str:
     """Count claims, each by the cells that decide it: all of them have to hold."""
-    decided = Counter(_decision(claim) for claim in _by_claim(findings).values())
+    decided = Counter(decision(claim) for claim in by_claim(findings).values())
     where = " on the stand-in" if run["model"]["stand_in"] else ""
     parts = [f"{decided[SUPPORTED]} supported{where}", f"{decided[REFUTED]} refuted{where}"]
     parts += [f"{decided[INCONCLUSIVE]} inconclusive{where}"] if decided[INCONCLUSIVE] else []
     parts += [f"{decided[NOT_JUDGED]} not judged"] if decided[NOT_JUDGED] else []
     untrained = sum(
         any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == DECIDES)
-        for claim in _by_claim(findings).values()
-        if _decision(claim) == SUPPORTED
+        for claim in by_claim(findings).values()
+        if decision(claim) == SUPPORTED
     )
     beside = f"; {untrained} of the supported also in an untrained network" if untrained else ""
-    total = sum(count for decision, count in decided.items() if decision is not None)
+    total = sum(count for found, count in decided.items() if found is not None)
     return f"{total} {kind}{'s' if total != 1 else ''}: {', '.join(parts)}{beside}"
 
 
-def _decision(findings: Iterable[Finding]) -> str | None:
+def decision(findings: Iterable[Finding]) -> str | None:
     """Return a claim's verdict, or None if none of the cells that decide it was run."""
     deciding = {f.verdict.verdict for f in findings if f.verdict.role == DECIDES}
     if not deciding:
@@ -244,7 +244,8 @@ def _decision(findings: Iterable[Finding]) -> str | None:
     return SUPPORTED
 
 
-def _by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+def by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Return findings claim by claim, those fixed beforehand first, each in the order of the table."""
     grouped: dict[str, list[Finding]] = {}
     for finding in sorted(findings, key=_place):
         grouped.setdefault(finding.verdict.claim, []).append(finding)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,62 @@ from qkvcheck.errors import ClaimError
 from qkvcheck.verdicts import Verdict
 
 SCHEMA = "qkvcheck/results/1"
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run: what was measured on, and what was found.
+
+    Attributes
+    ----------
+    run : mapping
+        Model, corpus, versions, settings.
+    findings : tuple of Finding
+        Sorted by key.
+    """
+
+    run: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+    def to_dataframe(self) -> Any:
+        """Return the verdicts as a pandas DataFrame, one row a cell, the controls' estimates in columns.
+
+        Raises
+        ------
+        ClaimError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ClaimError("to_dataframe needs pandas: pip install pandas.") from None
+        rows = []
+        for finding in self.findings:
+            row = {name: value for name, value in finding.verdict.to_dict().items() if name not in _NESTED}
+            row |= {"qualifier": ", ".join(finding.verdict.qualifier), "recorded": finding.recorded}
+            row |= {f"control {control.name}": control.estimate for control in finding.verdict.controls}
+            rows.append(row)
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        from qkvcheck.story import html_table
+
+        return html_table(self.findings)
+
+
+_NESTED = ("controls", "evidence", "qualifier")
+
+
+def load_results(path: str | Path) -> Results:
+    """Read a result file, such as ``--qkv-json`` writes.
+
+    Raises
+    ------
+    ClaimError
+        If the file can't be read or is no result file.
+    """
+    run, findings = read_results(path)
+    return Results(run, tuple(findings))
 
 
 def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dict[str, Any]:

@@ -60,6 +60,7 @@ OPTIONS = (
     Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
     Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
     Option("json", None, "write all results to this file."),
+    Option("report", None, "write a self-contained HTML page to this file (needs qkvcheck[report])."),
     Option("activations", None, "judge activations captured elsewhere: a safetensors or npz file."),
     Option("strict", None, "an inconclusive claim fails, and auto may not fall back to the embedded model.", True),
 )
@@ -85,6 +86,7 @@ class Settings:
     baseline: str | None
     update: str | None
     json: str | None
+    report: str | None
     activations: str | None
     strict: bool
     trust_remote_code: bool
@@ -145,6 +147,7 @@ def resolve_settings(
         baseline=values["baseline"],
         update=update,
         json=values["json"],
+        report=values["report"],
         activations=values["activations"],
         strict=_switch("strict", values["strict"]),
         trust_remote_code=trust_remote_code,

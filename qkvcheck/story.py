@@ -25,6 +25,19 @@ def label(finding: Finding) -> str:
     return ", ".join([words, *(note for note in verdict.qualifier if note != STAND_IN)])
 
 
+def html_table(findings: Sequence[Finding]) -> str:
+    """Return findings as an HTML table, for a notebook."""
+    from html import escape
+
+    rows = "".join(
+        f"<tr><th>{escape(f.verdict.key)}</th><td>{escape(estimate_text(f.verdict))}</td>"
+        f"<td>{escape(threshold_text(f.verdict))}</td><td>{escape(label(f))}</td></tr>"
+        for f in findings
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("cell", "estimate [95 %]", "threshold", "verdict"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
 def failure_text(finding: Finding, run: Mapping[str, Any]) -> str:
     """Return the short table that a failing claim prints."""
     return "\n".join(

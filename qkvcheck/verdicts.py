@@ -98,6 +98,20 @@ class Verdict:
         """Return plain data for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """Return the verdict as a small table, for a notebook."""
+        from html import escape
+
+        number = "-" if self.estimate is None else f"{self.estimate:.4f}"
+        if self.low is not None and self.high is not None:
+            number += f" [{self.low:.4f}, {self.high:.4f}]"
+        beside = [(c.name, "-" if c.estimate is None else f"{c.estimate:.4f}") for c in self.controls]
+        told = ", ".join([self.verdict.lower(), *self.qualifier])
+        rows = [("claim", f"{self.claim}: {self.statement}"), ("verdict", told), ("estimate", number), *beside]
+        rows += [("reason", self.reason)] if self.reason else []
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
+        return f"<table><caption>{escape(self.key)}</caption><tbody>{cells}</tbody></table>"
+
 
 def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
     """Rebuild a verdict from what `Verdict.to_dict` returned, after a trip through JSON."""

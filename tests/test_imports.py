@@ -18,8 +18,8 @@ PACKAGE = ROOT / "qkvcheck"
 # module: what it may import from qkvcheck, at the top or inside functions.
 ALLOWED = {
     "__init__": {
-        "activations", "claims", "contexts", "corpora", "errors", "judging", "models", "moments", "similarity",
-        "verdicts",
+        "activations", "claims", "contexts", "corpora", "errors", "judging", "models", "moments", "results",
+        "similarity", "verdicts",
     },
     "errors": set(),
     "settings": {"errors"},
@@ -76,11 +76,21 @@ ALLOWED = {
     "documents": set(),
     "baseline": {"change", "documents", "errors", "verdicts"},
     "change": {"jackknife", "verdicts"},
-    "results": {"baseline", "documents", "errors", "verdicts"},
+    "results": {"baseline", "documents", "errors", "story", "verdicts"},
+    "wording": {"baseline", "claims", "story", "verdicts"},
+    "drawing": set(),
+    "figures": {"baseline", "claims", "figures"},
+    "figures.picture": {"verdicts"},
+    "figures.dimensions": {"drawing", "figures", "verdicts"},
+    "figures.contexts": {"drawing", "figures", "verdicts"},
+    "figures.layers": {"drawing", "figures", "verdicts"},
+    "page": {
+        "baseline", "claims", "documents", "errors", "figures", "report", "results", "story", "verdicts", "wording",
+    },
     "story": {"baseline", "change", "verdicts"},
     "report": {"baseline", "claims", "story", "verdicts"},
     "progress": set(),
-    "recording": {"baseline", "errors", "report", "results", "session", "verdicts"},
+    "recording": {"page", "baseline", "errors", "report", "results", "session", "verdicts"},
     "session": {
         "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
         "settings",
@@ -110,6 +120,7 @@ ALLOWED = {
     },
     "commands.explain": {"controls", "errors", "results", "story"},
     "commands.record": {"capture", "commands", "corpora", "errors", "models", "settings"},
+    "commands.report": {"commands", "drawing", "errors", "figures", "page", "results"},
     "commands.search": {
         "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",
         "settings",
@@ -120,7 +131,7 @@ ALLOWED = {
     },
     "plugin": {
         "activations", "baseline", "checking", "claims", "contexts", "controls",
-        "errors", "models", "progress", "recording", "referee", "report", "samples",
+        "errors", "models", "page", "progress", "recording", "referee", "report", "samples",
         "session", "settings", "story", "verdicts",
     },
 }  # fmt: skip
@@ -131,6 +142,9 @@ ONLY_IN = {
     "numba": {"kernels.micro_kernel", "kernels.numba_"},
     "transformers": {"bench", "encoders", "models", "weights"},
     "sklearn": {"peers"},
+    "matplotlib": {"drawing"},
+    "jinja2": {"page"},
+    "pandas": {"results"},
     "nnsight": {"peers"},
     "transformer_lens": {"peers"},
     "huggingface_hub": {"doctor", "download", "hub"},

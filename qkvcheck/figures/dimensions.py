@@ -1,0 +1,200 @@
+"""Figures over dimensions: histograms, cosine against Pearson, the matrix, what the mean squared cosine is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from qkvcheck.drawing import BEFORE, CHANCE, DIVERGING, FILL, INK, TARGET, UNTRAINED, WORDS, panels, svg_of
+from qkvcheck.figures.picture import BLOCKS, PAIRS, Figure, carrying, titled
+from qkvcheck.verdicts import DIFFERENT_WORDS, NON_TARGET, Verdict
+from qkvcheck.verdicts import UNTRAINED as UNTRAINED_NAME
+
+BESIDE = (
+    (NON_TARGET, "token before it", BEFORE),
+    (DIFFERENT_WORDS, "other words", WORDS),
+    (UNTRAINED_NAME, "untrained network", UNTRAINED),
+)
+_ORDER = ("target", *(label for _, label, _ in BESIDE))
+
+
+def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+    """Yield the six histograms at the target, the controls beside them: the lecture's picture."""
+    found = carrying(verdicts, "histograms", "cosine")
+    groups = [group for group in PAIRS if group in found]
+    if not groups:
+        return
+    from scipy.stats import beta
+
+    rows = []
+    with panels(len(groups), width=9, height=2.7) as (canvas, axes):
+        for ax, group in zip(axes, groups, strict=True):
+            evidence = found[group].evidence
+            counts, n = evidence["histogram"], found[group].n_distinct or 2
+            edges = _edges(counts)
+            centres = (edges[:-1] + edges[1:]) / 2
+            ax.stairs(_density(counts), edges, fill=True, color=FILL)
+            ax.stairs(_density(counts), edges, color=TARGET, linewidth=1.5, label="target")
+            series = {"target": counts}
+            for name, label, colour in BESIDE:
+                if name in evidence["histograms"]:
+                    series[label] = evidence["histograms"][name]
+                    ax.stairs(_density(series[label]), edges, color=colour, linewidth=1.1, label=label)
+            chance = beta.pdf((centres + 1) / 2, (n - 1) / 2, (n - 1) / 2) / 2
+            ax.plot(centres, chance, color=CHANCE, linewidth=1, linestyle=":", label="shuffled")
+            ax.set_title(titled(group))
+            ax.set_ylim(0, 2.4)
+            rows += [
+                (group, round(float(left), 4), *(int(series[name][place]) if name in series else "" for name in _ORDER))
+                for place, left in enumerate(edges[:-1])
+            ]
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
+        canvas.supxlabel("cosine between two dimensions, over the contexts")
+        canvas.supylabel("density")
+        beyond = {g: found[g].evidence["share_low"] + found[g].evidence["share_high"] for g in groups}
+        shares = ", ".join(f"{titled(g)} {share:.0%}" for g, share in beyond.items())
+        alt = (
+            f"Histograms of the cosines between dimensions at layer {layer}, from -1 to 1, by pair group. Share of "
+            f"pairs beyond 0.5 on either side: {shares}."
+        )
+        svg = svg_of(canvas, name=f"histograms-{layer}", alt=alt)
+    yield Figure(
+        f"histograms-{layer}",
+        f"Cosines between dimensions, layer {layer}",
+        f"{where}, layer {layer} (zero-based). Each panel is a pair group; within a block pairs are counted once. "
+        "A curve that the untrained network or the other words share is no sign of what was learned. Shuffled: what "
+        "random vectors of as many contexts give (closed form); its peak is cut off.",
+        alt,
+        svg,
+        ("group", "from", *_ORDER),
+        tuple(rows),
+    )
+
+
+def cosine_and_pearson(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+    """Yield the histograms of cosine and Pearson, one over the other."""
+    cosine, pearson = (carrying(verdicts, "histogram", measure) for measure in ("cosine", "pearson"))
+    groups = [group for group in PAIRS if group in cosine and group in pearson]
+    if not groups:
+        return
+    rows = []
+    with panels(len(groups), width=9, height=2.5) as (canvas, axes):
+        for ax, group in zip(axes, groups, strict=True):
+            counts = [found[group].evidence["histogram"] for found in (cosine, pearson)]
+            edges = _edges(counts[0])
+            ax.stairs(_density(counts[0]), edges, color=TARGET, linewidth=1.4, label="cosine")
+            ax.stairs(_density(counts[1]), edges, color=WORDS, linewidth=1.4, label="Pearson: means taken off")
+            ax.set_title(titled(group))
+            rows += [(group, round(float(left), 4), *pair) for left, *pair in zip(edges[:-1], *counts, strict=True)]
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
+        canvas.supxlabel("similarity of two dimensions, over the contexts")
+        canvas.supylabel("density")
+        alt = (
+            f"Histograms of cosine and Pearson correlation between dimensions at layer {layer}, for six pair groups. "
+            f"Beyond 0.5 on either side: {_beyond(cosine, groups)} by cosine, {_beyond(pearson, groups)} by Pearson."
+        )
+        svg = svg_of(canvas, name=f"pearson-{layer}", alt=alt)
+    yield Figure(
+        f"pearson-{layer}",
+        f"Cosine against Pearson, layer {layer}",
+        f"{where}, layer {layer} (zero-based). Pearson takes each dimension's mean over the contexts off before it "
+        "compares. What is left of the poles then is co-variation; what goes was mean offset.",
+        alt,
+        svg,
+        ("group", "from", "cosine", "pearson"),
+        tuple(rows),
+    )
+
+
+def _beyond(found: Mapping[str, Verdict], groups: Sequence[str]) -> str:
+    shares = [found[g].evidence["share_low"] + found[g].evidence["share_high"] for g in groups]
+    return f"{min(shares):.0%} to {max(shares):.0%}"
+
+
+def _edges(counts: Sequence[int]) -> np.ndarray:
+    return np.linspace(-1, 1, len(counts) + 1)
+
+
+def _density(counts: Sequence[int]) -> np.ndarray:
+    values = np.asarray(counts, dtype=float)
+    density: np.ndarray = values / max(values.sum(), 1) * len(values) / 2
+    return density
+
+
+def dimension_matrix(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+    """Yield the matrix of cosines between all dimensions, Q, K and V side by side, coarse."""
+    found = carrying(verdicts, "dimension_matrix", "cosine")
+    if not all(group in found for group in PAIRS):
+        return
+    tiles = {}
+    for group in PAIRS:
+        kept = found[group].evidence["dimension_matrix"]
+        tiles[group] = np.reshape(kept["cells"], (kept["rows"], kept["columns"]))
+    whole = np.block([[tiles[a + b] if a + b in tiles else tiles[b + a].T for b in BLOCKS] for a in BLOCKS])
+    ends = np.cumsum([0, *(tiles[2 * block].shape[0] for block in BLOCKS)])
+    with panels(1, width=6.2, height=5.6) as (canvas, (ax,)):
+        image = ax.imshow(whole, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="none")
+        middles = (ends[:-1] + ends[1:] - 1) / 2
+        ax.set_xticks(middles, BLOCKS)
+        ax.set_yticks(middles, BLOCKS)
+        ax.grid(False)
+        for end in ends[1:-1]:
+            ax.axhline(end - 0.5, color=INK, linewidth=0.8)
+            ax.axvline(end - 0.5, color=INK, linewidth=0.8)
+        canvas.colorbar(image, ax=ax, label="mean cosine of the pairs in a cell", shrink=0.8)
+        alt = (
+            f"Matrix of the mean cosines between the dimensions of Q, K and V at layer {layer}, in "
+            f"{len(whole)} x {len(whole)} cells, from {whole.min():.2f} to {whole.max():.2f}. Corners of a "
+            "block stand for dimensions with opposite offsets."
+        )
+        svg = svg_of(canvas, name=f"matrix-{layer}", alt=alt)
+    yield Figure(
+        f"matrix-{layer}",
+        f"Dimensions against dimensions, layer {layer}",
+        f"{where}, layer {layer} (zero-based). In each block the dimensions are ordered by their offset, from the most "
+        "negative to the most positive, so that those with a bias of one sign stand together: blue against red in the "
+        "corners is bias, whatever the context. A cell is the mean over its pairs.",
+        alt,
+        svg,
+        ("row", *(f"c{n}" for n in range(len(whole)))),
+        tuple((number, *(round(float(v), 3) for v in row)) for number, row in enumerate(whole)),
+    )
+
+
+def offsets(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+    """Yield what the mean squared cosine is made of, as stacked bars."""
+    found = carrying(verdicts, "offset", "cosine")
+    groups = [group for group in PAIRS if group in found]
+    if not groups:
+        return
+    parts = {
+        name: [found[group].evidence["offset"][name] for group in groups] for name in ("offset", "cross", "residual")
+    }
+    labels = {"offset": ("mean offset", TARGET), "cross": ("cross term", BEFORE), "residual": ("co-variation", WORDS)}
+    with panels(1, width=7, height=3) as (canvas, (ax,)):
+        left = np.zeros(len(groups))
+        for name, (label, colour) in labels.items():
+            values = np.maximum(parts[name], 0)
+            ax.barh([titled(g) for g in groups], values, left=left, color=colour, label=label, height=0.6)
+            left += values
+        ax.invert_yaxis()
+        ax.set_xlabel("mean squared cosine")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=3, fontsize=8)
+        shares = ", ".join(f"{titled(g)} {found[g].evidence['offset']['share']:.0%}" for g in groups)
+        alt = f"Stacked bars of the mean squared cosine at layer {layer}. Share of mean offset: {shares}."
+        svg = svg_of(canvas, name=f"offset-{layer}", alt=alt)
+    yield Figure(
+        f"offset-{layer}",
+        f"What the mean squared cosine is made of, layer {layer}",
+        f"{where}, layer {layer} (zero-based). An exact decomposition: mean offset comes from dimensions whose "
+        "values have the same sign in every context; co-variation is what moves together from one context to the next. "
+        "A negative cross term is not drawn; the table has it.",
+        alt,
+        svg,
+        ("group", "offset", "cross", "co-variation", "mean square"),
+        tuple(
+            (g, *(round(parts[n][k], 6) for n in parts), round(found[g].evidence["offset"]["mean_square"], 6))
+            for k, g in enumerate(groups)
+        ),
+    )

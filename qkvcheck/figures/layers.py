@@ -1,0 +1,74 @@
+"""Figures over layers: V and P of the trained network with a band, beside those of untrained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from qkvcheck.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
+from qkvcheck.figures.picture import PAIRS, Figure, carrying, titled
+from qkvcheck.verdicts import Verdict
+
+
+def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
+    """Yield V and P over the layers, with bands that hold for all at once, and the untrained networks'."""
+    found = carrying(verdicts, "profile", "cosine")
+    groups = [group for group in PAIRS if group in found]
+    if not groups:
+        return
+    rows = []
+    with panels(len(groups), width=9, height=2.7) as (canvas, axes):
+        for ax, group in zip(axes, groups, strict=True):
+            points = [point for point in found[group].evidence["profile"] if point["estimate"] is not None]
+            at = [point["layer"] for point in points]
+            ax.fill_between(at, [p["low"] for p in points], [p["high"] for p in points], color=FILL, linewidth=0)
+            ax.plot(at, [p["estimate"] for p in points], color=TARGET, linewidth=1.5, label="V, trained")
+            ax.plot(
+                at,
+                [p.get("mean_square") for p in points],
+                color=TARGET,
+                linewidth=1,
+                linestyle="--",
+                label="P, trained",
+            )
+            with_seeds = [p for p in points if "untrained" in p]
+            if with_seeds:
+                seeds = [p["untrained"] for p in with_seeds]
+                places = [p["layer"] for p in with_seeds]
+                ax.plot(places, [s["mean"] for s in seeds], color=UNTRAINED, linewidth=1.2, label="V, untrained")
+                ax.plot(places, [s["low"] for s in seeds], color=UNTRAINED, linewidth=0.6)
+                ax.plot(places, [s["high"] for s in seeds], color=UNTRAINED, linewidth=0.6)
+            ax.set_title(titled(group))
+            ax.set_ylim(0, 1)
+            rows += [
+                (
+                    group,
+                    p["layer"],
+                    p["estimate"],
+                    p["low"],
+                    p["high"],
+                    p.get("mean_square"),
+                    p.get("untrained", {}).get("mean"),
+                )
+                for p in points
+            ]
+        canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
+        canvas.supxlabel("layer (zero-based)")
+        ranges = ", ".join(f"{titled(g)} {_range(rows, g)}" for g in groups)
+        alt = f"Variance V of the cosines over the layers, trained with bands against untrained. V runs: {ranges}."
+        svg = svg_of(canvas, name="profile", alt=alt)
+    yield Figure(
+        "profile",
+        "Layer by layer",
+        f"{where}. V is the variance of the cosines between dimensions, P their mean square. The band is a 95 % "
+        "interval that holds for all layers at once; thin lines are the least and the largest untrained networks.",
+        alt,
+        svg,
+        ("group", "layer", "V", "low", "high", "P", "V untrained"),
+        tuple(rows),
+    )
+
+
+def _range(rows: Sequence[tuple[Any, ...]], group: str) -> str:
+    values = [row[2] for row in rows if row[0] == group]
+    return f"{min(values):.2f} to {max(values):.2f}"

@@ -1,0 +1,53 @@
+"""Picture: a figure with what belongs to it, and what a verdict carries for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qkvcheck.verdicts import Verdict
+
+PAIRS = ("QQ", "KK", "VV", "QK", "QV", "KV")
+BLOCKS = ("Q", "K", "V")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with what belongs to it.
+
+    Attributes
+    ----------
+    name : str
+        Unlike that of any other figure of a page.
+    title, caption : str
+        What it shows, of what model, and how many.
+    alt : str
+        The same for who can't see it, with the main numbers.
+    svg : str
+        The picture.
+    header, rows : tuple
+        Its numbers.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def carrying(verdicts: Sequence[Verdict], evidence: str, measure: str) -> dict[str, Verdict]:
+    """Return the verdict of each group that carries some evidence; claims fixed beforehand come first."""
+    found: dict[str, Verdict] = {}
+    for verdict in sorted(verdicts, key=lambda v: ("exploratory" in v.qualifier, v.key)):
+        if evidence in verdict.evidence and verdict.measure == measure:
+            found.setdefault(verdict.group, verdict)
+    return found
+
+
+def titled(group: str) -> str:
+    """Return a pair group as a title, such as ``Q-K``."""
+    return f"{group[0]}-{group[1]}"

@@ -1,0 +1,248 @@
+"""Page: one run, or several side by side, as a single HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from qkvcheck.baseline import Finding
+from qkvcheck.claims import DECIDES
+from qkvcheck.documents import replace_text
+from qkvcheck.errors import SettingsError
+from qkvcheck.report import by_claim, decision, tally
+from qkvcheck.results import Results
+from qkvcheck.story import control_text, estimate_text, label, number_text, threshold_text
+from qkvcheck.verdicts import ALSO_UNTRAINED, DIFFERENT_WORDS, EXPLORATORY, SUPPORTED, UNTRAINED, Verdict
+from qkvcheck.wording import claim_sentences
+
+NEEDED = ("jinja2", "matplotlib")
+TABLE_ROWS = 60
+"""A figure's numbers are shown as a table up to as many rows; there is always a file of all of them."""
+
+
+def missing_libraries() -> str | None:
+    """Return how to install what a page needs and what is not there, or None."""
+    from importlib.util import find_spec
+
+    lacking = [name for name in NEEDED if find_spec(name) is None]
+    if not lacking:
+        return None
+    return f"a report needs {' and '.join(lacking)}: pip install 'qkvcheck[report]'"
+
+
+def write_page(path: str | Path, results: Sequence[Results]) -> None:
+    """Write a page: of one result everything, of several a comparison.
+
+    Parameters
+    ----------
+    path : str or Path
+        The HTML file; it is replaced as a whole.
+    results : sequence of Results
+        One a model.
+
+    Raises
+    ------
+    SettingsError
+        If the libraries for it are not installed.
+    OSError
+        If the file can't be written.
+    """
+    replace_text(Path(path), page(results))
+
+
+def page(results: Sequence[Results]) -> str:
+    """Return a page as text; see `write_page`."""
+    why = missing_libraries()
+    if why is not None:
+        raise SettingsError(f"{why}.")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("qkvcheck", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    name, content = ("run.html", _run(results[0])) if len(results) == 1 else ("comparison.html", _comparison(results))
+    made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    text: str = environment.get_template(name).render(made=made, **content)
+    return text
+
+
+def _run(results: Results) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    from qkvcheck.figures import figures_of
+
+    run, findings = results.run, results.findings
+    figures = [
+        {
+            "name": figure.name,
+            "title": figure.title,
+            "caption": figure.caption,
+            "svg": Markup(figure.svg),  # drawn by us; its texts are escaped by matplotlib
+            "header": figure.header,
+            "rows": figure.rows if len(figure.rows) <= TABLE_ROWS and len(figure.header) <= 12 else None,
+            "count": len(figure.rows),
+            "csv": csv_link(figure.header, figure.rows),
+            "wide": figure.name.startswith(("contexts", "worst", "scatter", "histograms", "pearson", "profile")),
+        }
+        for figure in figures_of(run, findings)
+    ]
+    claims = [_claim(identity, of) for identity, of in by_claim(findings).items()]
+    return {
+        "title": f"{run['model']['spec']}: claims about queries, keys and values",
+        "run": run,
+        "summary": tally(run, findings),
+        "facts": _facts(run),
+        "claims": claims,
+        "cell_count": len(findings),
+        "figures": figures,
+        "versions": run["versions"],
+        "settings": {name: _plain(value) for name, value in run["settings"].items()},
+    }
+
+
+def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    verdicts = [finding.verdict for finding in findings]
+    return {
+        "id": identity,
+        "statement": verdicts[0].statement,
+        "source": verdicts[0].source,
+        "decision": decision(findings) or "not decided",
+        "also_untrained": any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == DECIDES),
+        "exploratory": EXPLORATORY in verdicts[0].qualifier,
+        "sentences": claim_sentences(findings),
+        "cells": [_cell(finding) for finding in findings],
+    }
+
+
+def _cell(finding: Finding) -> dict[str, Any]:
+    verdict = finding.verdict
+    return {
+        "key": verdict.key,
+        "layer": verdict.layer,
+        "group": verdict.group,
+        "measure": verdict.measure,
+        "decides": verdict.role == DECIDES,
+        "estimate": estimate_text(verdict),
+        "threshold": threshold_text(verdict),
+        "verdict": label(finding),
+        "kind": "changed" if finding.change else verdict.verdict.lower().replace(" ", "-"),
+        "controls": [(control.name, control_text(control)) for control in verdict.controls],
+        "beside": [_beside(verdict, name) for name in (DIFFERENT_WORDS, UNTRAINED)],
+        "offset": "-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}",
+        "reason": verdict.reason,
+        "change": finding.change,
+        "bar": interval_bar(verdict),
+    }
+
+
+def _beside(verdict: Verdict, name: str) -> dict[str, str]:
+    """Return a control's number and how specific the claim is against it, for the table."""
+    control = next((control for control in verdict.controls if control.name == name), None)
+    if control is None or control.estimate is None:
+        return {"number": "-", "specificity": ""}
+    return {"number": number_text(control.estimate), "specificity": control.specificity or ""}
+
+
+def interval_bar(verdict: Verdict) -> dict[str, float] | None:
+    """Return where estimate, interval and threshold stand on a scale from 0 to 100, or None without an interval."""
+    if verdict.estimate is None or verdict.low is None or verdict.high is None or verdict.threshold is None:
+        return None
+    least = min(-0.05, verdict.low, verdict.threshold)
+    most = max(1.05, verdict.high, verdict.threshold)
+    span = most - least
+
+    def place(value: float) -> float:
+        return round(100 * (value - least) / span, 2)
+
+    return {
+        "low": place(verdict.low),
+        "high": place(verdict.high),
+        "estimate": place(verdict.estimate),
+        "threshold": place(verdict.threshold),
+        "zero": place(0.0),
+    }
+
+
+def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    model, corpus = run["model"], run["corpus"]
+    stand_in = ", a stand-in for GPT-2 small" if model["stand_in"] else ""
+    untrained = "; untrained: what it shows, training did not make" if model["untrained"] else ""
+    positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
+    facts = [
+        ("model", f"{model['spec']} ({model['source']}){stand_in}{untrained}"),
+        ("network", f"{model['family']}, {model['layers']} layers, {model['parameters']:,} parameters"),
+        ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
+        (
+            "contexts",
+            f"{corpus['name']}: {corpus['contexts']}, {corpus['distinct_prefixes']} distinct left of the target",
+        ),
+        ("target", f"{corpus['target']!r}" + (f" at index {positions}" if positions else "")),
+        ("layers", f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"),
+        ("numbers", f"{run['settings']['dtype']} on {run['settings']['device']}"),
+        ("corpus", f"sha256 {corpus['sha256'][:12]}"),
+        ("claims file", f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"),
+    ]
+    return facts
+
+
+def csv_link(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table as the address of a file that is in the page itself."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return f"data:text/csv;charset=utf-8,{quote(buffer.getvalue(), safe=',.-')}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _comparison(results: Sequence[Results]) -> dict[str, Any]:
+    names = _distinct([str(entry.run["model"]["spec"]) for entry in results])
+    every: dict[str, dict[str, Any]] = {}
+    for place, entry in enumerate(results):
+        for finding in entry.findings:
+            verdict = finding.verdict
+            if verdict.role != DECIDES:
+                continue
+            # The same claim at another layer of a deeper model is the same row.
+            key = f"{verdict.claim} {verdict.group} {verdict.measure}"
+            row = every.setdefault(
+                key,
+                {
+                    "claim": verdict.claim,
+                    "statement": verdict.statement,
+                    "place": f"{verdict.group} {verdict.measure}",
+                    "cells": [None] * len(results),
+                },
+            )
+            if row["cells"][place] is None:
+                row["cells"][place] = _cell(finding)
+    rows = sorted(every.values(), key=lambda row: (row["claim"].startswith("B"), row["claim"], row["place"]))
+    agreed = sum(len({cell["kind"] for cell in row["cells"] if cell}) == 1 and all(row["cells"]) for row in rows)
+    return {
+        "title": f"{len(results)} models: claims about queries, keys and values",
+        "models": [
+            {"name": name, "facts": _facts(entry.run), "summary": tally(entry.run, entry.findings)}
+            for name, entry in zip(names, results, strict=True)
+        ],
+        "rows": rows,
+        "agreed": agreed,
+        "supported": SUPPORTED,
+    }
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Tell models of one name apart by their place."""
+    return [f"{name} ({place + 1})" if names.count(name) > 1 else name for place, name in enumerate(names)]

@@ -1,0 +1,131 @@
+"""Wording: a claim's findings in two or three plain sentences, never stronger than its verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qkvcheck.baseline import Finding
+from qkvcheck.claims import DECIDES
+from qkvcheck.story import number_text, threshold_text
+from qkvcheck.verdicts import (
+    ALSO_UNTRAINED,
+    DIFFERENT_WORDS,
+    EXPLORATORY,
+    INCONCLUSIVE,
+    NOT_JUDGED,
+    REFUTED,
+    SUPPORTED,
+    UNTRAINED,
+    ControlResult,
+    Verdict,
+)
+
+_LEAD = {SUPPORTED: "Supported", REFUTED: "Refuted", INCONCLUSIVE: "Open", NOT_JUDGED: "Not judged"}
+
+
+def claim_sentences(findings: Sequence[Finding]) -> list[str]:
+    """Return what was found of one claim, in sentences: the verdict, what the controls leave of it, where it counts.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Of one claim, in any order.
+    """
+    deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+    shown = deciding or [f.verdict for f in findings]
+    sentences = [_verdict_sentence(verdict) for verdict in _first_of_each(shown)]
+    for verdict in shown[:1]:
+        sentences += _control_sentences(verdict)
+        if verdict.offset_share is not None:
+            sentences.append(
+                f"{verdict.offset_share:.0%} of the mean squared cosine is mean offset: dimensions that lean to one "
+                "side whatever the context."
+            )
+    changed = [finding for finding in findings if finding.change is not None]
+    if changed:
+        sentences.append(f"Against the record: {changed[0].verdict.key}: {changed[0].change}.")
+    if any(EXPLORATORY in verdict.qualifier for verdict in shown):
+        sentences.append("Exploratory: the claim was written after the model had been looked at.")
+    return sentences
+
+
+def _first_of_each(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Keep each place once; of many alike, as the cells of an exact claim, the first."""
+    kept: dict[tuple[str, str | None, str], Verdict] = {}
+    for verdict in verdicts:
+        place = "" if verdict.threshold is None else verdict.key
+        kept.setdefault((verdict.verdict, verdict.reason, place), verdict)
+    return list(kept.values())
+
+
+def _place(verdict: Verdict) -> str:
+    pair = len(verdict.group) == 2
+    group = (
+        f"{verdict.group[0]}-{verdict.group[1]}" if pair else "Q, K and V" if verdict.group == "QKV" else verdict.group
+    )
+    return f"layer {verdict.layer} (zero-based), {group}"
+
+
+def _verdict_sentence(verdict: Verdict) -> str:
+    lead = f"{_LEAD[verdict.verdict]} at {_place(verdict)}"
+    if verdict.verdict == NOT_JUDGED or verdict.threshold is None:
+        return f"{lead}: {verdict.reason}." if verdict.reason else f"{lead}: every condition holds."
+    number = f"{verdict.statistic.replace('_', ' ')} ({verdict.measure}) is {number_text(verdict.estimate)}"
+    if verdict.low is not None and verdict.high is not None:
+        number += f", between {number_text(verdict.low)} and {number_text(verdict.high)} at 95 % confidence"
+    asked = f"asked is {threshold_text(verdict)}"
+    if verdict.verdict == INCONCLUSIVE:
+        settle = f"; some {verdict.n_needed} distinct contexts would settle it" if verdict.n_needed is not None else ""
+        asked += f", and the evidence allows both{settle}"
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return f"{lead}: {number}; {asked}{reason}."
+
+
+def _control_sentences(verdict: Verdict) -> list[str]:
+    controls = {control.name: control for control in verdict.controls}
+    sentences = []
+    untrained = controls.get(UNTRAINED)
+    if untrained is not None and untrained.estimate is not None:
+        sentences.append(_untrained_sentence(verdict, untrained))
+    words = controls.get(DIFFERENT_WORDS)
+    if words is not None and words.estimate is not None:
+        sentences.append(_words_sentence(words))
+    return sentences
+
+
+def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
+    seeds = f"{control.seeds} untrained networks have" if (control.seeds or 1) > 1 else "One untrained network has"
+    text = f"{seeds} {number_text(control.estimate)}"
+    text += " on average" if (control.seeds or 1) > 1 else ""
+    if ALSO_UNTRAINED in verdict.qualifier:
+        return f"{text}, which meets the bound too: the claim holds without training, and tells nothing of it."
+    if control.specificity == "specific":
+        return f"{text}: training made a difference of {_difference(control)}."
+    if control.specificity in ("equivalent", "not specific"):
+        return f"{text}: training makes no difference that matters here ({_difference(control)})."
+    if control.specificity == "reversed":
+        return f"{text}: training moved it the other way ({_difference(control)})."
+    if control.specificity == "unresolved":
+        return f"{text}: whether training makes a difference is open ({_difference(control)})."
+    return f"{text}."
+
+
+def _words_sentence(control: ControlResult) -> str:
+    text = f"Other words in the same frames have {number_text(control.estimate)}"
+    if control.specificity == "specific":
+        return f"{text}: the target differs from them by {_difference(control)}."
+    if control.specificity in ("equivalent", "not specific"):
+        return f"{text}: nothing of it is this word's own ({_difference(control)})."
+    if control.specificity == "reversed":
+        return f"{text}: they show it more than the target does ({_difference(control)})."
+    if control.specificity == "unresolved":
+        return f"{text}: whether that differs is open ({_difference(control)})."
+    return f"{text}."
+
+
+def _difference(control: ControlResult) -> str:
+    if control.difference is None:
+        return "not measured"
+    if control.low is None or control.high is None:
+        return f"{control.difference:+.4f}"
+    return f"{control.difference:+.4f}, interval {control.low:+.4f} to {control.high:+.4f}"

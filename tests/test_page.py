@@ -1,0 +1,347 @@
+"""The page: its numbers are those of the run, its words are no stronger than the verdicts, its markup is its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from qkvcheck.baseline import Finding
+from qkvcheck.cli import main
+from qkvcheck.page import interval_bar, page
+from qkvcheck.results import Results, load_results, write_results
+from qkvcheck.story import label
+from qkvcheck.verdicts import ControlResult, Verdict
+from qkvcheck.wording import claim_sentences
+
+from .conftest import ROOT
+
+EVIL = [
+    '<script>alert(1)</script> gave her $x^2$ & "more"',
+    "נתן لها gave her 👩‍🔬 'quotes'",
+    "x" * 10_000 + " gave her",
+    "\x00\x1b[31m</style><img src=x onerror=alert(2)> gave her",
+]
+
+
+def make_verdict(key="P3a-L06-QQ", **fields) -> Verdict:
+    claim, layer, group = key.split("-")[:3]
+    known = {
+        "verdict": "SUPPORTED", "estimate": 0.5, "low": 0.46, "high": 0.54, "level": 0.95, "threshold": 0.4444,
+        "n": 54, "n_distinct": 54, "role": "decides", "statistic": "variance", "measure": "cosine",
+        "axis": "dimensions", "statement": "says something", **fields,
+    }  # fmt: skip
+    return Verdict(key=key, claim=claim, layer=int(layer[1:]), group=group, **known)
+
+
+def synthetic(layers=(6,), *, contexts=24, texts=None) -> Results:
+    """Return results with all evidence that pictures are made of, from random numbers."""
+    rng = np.random.default_rng(0)
+    findings = []
+    counts = rng.integers(1, 90, size=100).tolist()
+    for layer in layers:
+        for group in ("QQ", "KK", "VV", "QK", "QV", "KV"):
+            evidence = {
+                "histogram": counts, "share_low": 0.2, "share_high": 0.3, "pairs": sum(counts),
+                "histograms": {"non-target": counts, "different-words": counts, "untrained": counts},
+                "dimension_matrix": {"rows": 48, "columns": 48, "cells": rng.uniform(-1, 1, 2304).round(3).tolist()},
+                "offset": {"offset": 0.2, "cross": -0.01, "residual": 0.1, "mean_square": 0.29, "share": 0.7},
+                "profile": [
+                    {"layer": n, "estimate": 0.3, "low": 0.2, "high": 0.4, "mean_square": 0.31, "n_distinct": 54,
+                     "reason": None, "untrained": {"mean": 0.2, "low": 0.1, "high": 0.3}}
+                    for n in range(48)
+                ],
+            }  # fmt: skip
+            for claim, measure in (("P3a", "cosine"), ("P8", "pearson")):
+                key = f"{claim}-L{layer:02d}-{group}"
+                findings.append(Finding(make_verdict(key, measure=measure, evidence=evidence, offset_share=0.7)))
+        for block in "QKV":
+            evidence = {
+                "context_matrix": {
+                    "n": contexts,
+                    "above": rng.uniform(0, 1, contexts * (contexts - 1) // 2).round(4).tolist(),
+                },
+                "scatter": {"contexts": [0, 1], "similarity": 0.5, "x": [0.1, 0.2], "y": [0.3, 0.1]},
+            }
+            findings.append(Finding(make_verdict(f"P5-L{layer:02d}-{block}", measure="pearson", evidence=evidence)))
+    texts = texts or [f"sentence {number} gave her a coat" for number in range(contexts)]
+    run = {
+        "model": {"spec": "m", "slug": "m", "source": "made up", "fingerprint": "f" * 64, "family": "gpt2",
+                  "layers": 48, "parameters": 1, "stand_in": False, "untrained": False},
+        "corpus": {"name": "c", "sha256": "c" * 64, "lecture": False, "target": " her", "texts": texts,
+                   "target_indexes": [2] * contexts, "contexts": contexts, "distinct_prefixes": contexts,
+                   "first_words": contexts, "positions": {"2": contexts}, "lengths": {"6": contexts},
+                   "unseen_tokens": 3, "padded_shape": [contexts, 6, 9]},
+        "settings": {"layers": list(layers), "device": "cpu", "dtype": "float32", "seed": 0, "controls": "all",
+                     "clusters": "auto", "claims_sha256": "d" * 64},
+        "versions": {"torch": "2"},
+    }  # fmt: skip
+    return Results(run, tuple(findings))
+
+
+class Reader(HTMLParser):
+    """Collects elements and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_texts_full_of_markup_are_text():
+    results = synthetic(contexts=24, texts=[*EVIL, *(f"s{n} gave her" for n in range(20))])
+    name = "<b onclick=alert(3)>bold</b>"
+    run = {**results.run, "model": {**results.run["model"], "spec": name}}
+    statement = "</h3><script>alert(4)</script>"
+    findings = [
+        replace(found, verdict=replace(found.verdict, statement=statement, reason=EVIL[place % len(EVIL)]))
+        for place, found in enumerate(results.findings)
+    ]
+    text = page([Results(run, tuple(findings))])
+    reader = Reader(text)
+    assert not {"script", "img", "b onclick", "iframe", "object"} & set(reader.tags)
+    assert not [key for key, _ in reader.attributes if key.startswith("on")]
+    assert "<script" not in text
+    assert name in "".join(reader.text)
+    assert statement in "".join(reader.text)
+    shown = "".join(reader.text)
+    assert "<script>alert(1)</script> gave her" in shown
+    assert "👩‍🔬" in shown
+    assert "x" * 60 not in "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))  # cut in pictures, whole in tables
+    other = page([Results(run, tuple(findings)), results])
+    assert "<script" not in other
+    assert name in "".join(Reader(other).text)
+
+
+def test_nothing_comes_from_elsewhere():
+    reader = Reader(page([synthetic()]))
+    addresses = [value for key, value in reader.attributes if key in ("href", "src", "xlink:href") and value]
+    assert addresses
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert len([value for key, value in reader.attributes if key == "id"]) == len(
+        {value for key, value in reader.attributes if key == "id"}
+    )
+
+
+def test_every_figure_has_its_words_and_its_numbers():
+    text = page([synthetic()])
+    figures = re.findall(r'<figure id="([^"]+)">(.*?)</figure>', text, re.DOTALL)
+    assert [name for name, _ in figures] == [
+        "histograms-6", "pearson-6", "matrix-6", "offset-6", "scatter-6", "contexts-6-Q", "contexts-6-K",
+        "contexts-6-V", "worst-6", "profile",
+    ]  # fmt: skip
+    for name, body in figures:
+        assert re.search(r'<svg role="img" aria-label="[^"]{40,}"', body)
+        assert "<figcaption>m, 24 contexts" in body
+        (link,) = re.findall(rf'download="{name}.csv" href="data:text/csv;charset=utf-8,([^"]+)"', body)
+        rows = list(csv.reader(io.StringIO(unquote(link))))
+        assert len(rows) > 3
+        assert len({len(row) for row in rows}) == 1
+
+
+def test_csv_of_the_matrix_is_the_matrix():
+    results = synthetic()
+    text = page([results])
+    (link,) = re.findall(r'download="contexts-6-K.csv" href="data:text/csv;charset=utf-8,([^"]+)"', text)
+    rows = list(csv.reader(io.StringIO(unquote(link))))[1:]
+    kept = next(f.verdict.evidence["context_matrix"] for f in results.findings if f.verdict.key == "P5-L06-K")
+    matrix = np.array([[float(value) for value in row[1:]] for row in rows])
+    np.testing.assert_allclose(matrix[np.triu_indices(24, k=1)], kept["above"])
+    np.testing.assert_array_equal(matrix, matrix.T)
+    assert rows[0][0] == "sentence 0 gave her"
+
+
+WORDS = {
+    "SUPPORTED": "Supported at layer 6 (zero-based), Q-Q: variance (cosine) is 0.5000, between 0.4600 and 0.5400",
+    "REFUTED": "Refuted at layer 6",
+    "INCONCLUSIVE": "Open at layer 6",
+    "NOT JUDGED": "Not judged at layer 6",
+}
+
+
+@pytest.mark.parametrize("verdict", list(WORDS))
+def test_words_are_no_stronger_than_the_verdict(verdict):
+    reason = "too few contexts" if verdict == "NOT JUDGED" else None
+    told = " ".join(claim_sentences([Finding(make_verdict(verdict=verdict, reason=reason))]))
+    assert told.startswith(WORDS[verdict])
+    others = {"Supported", "Refuted", "Open", "Not judged"} - {WORDS[verdict].split(" at ")[0]}
+    assert not any(word in told for word in others)
+    assert "prove" not in told
+
+
+@pytest.mark.parametrize(
+    ("specificity", "qualifier", "said", "unsaid"),
+    [
+        ("specific", (), "training made a difference of +0.1000, interval +0.0600 to +0.1400", "without training"),
+        ("equivalent", (), "training makes no difference that matters here", "training made"),
+        ("not specific", (), "training makes no difference that matters here", "training made"),
+        ("reversed", (), "training moved it the other way", "training made a"),
+        ("unresolved", (), "whether training makes a difference is open", "training made"),
+        ("unresolved", ("also holds untrained",), "the claim holds without training", "training made"),
+        (None, (), "19 untrained networks have 0.4000 on average.", "training made"),
+    ],
+)
+def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
+    control = ControlResult("untrained", 0.4, 0.1, False, 0.06, 0.14, specificity, kind="seeds", seeds=19, passing=0)
+    told = " ".join(claim_sentences([Finding(make_verdict(controls=(control,), qualifier=qualifier))]))
+    assert said in told
+    assert unsaid not in told
+
+
+def test_interval_bar_is_drawn_to_scale():
+    bar = interval_bar(make_verdict(estimate=0.5, low=0.25, high=0.75, threshold=1.0))
+    assert bar["high"] - bar["estimate"] == pytest.approx(bar["estimate"] - bar["low"], abs=0.02)
+    assert bar["zero"] < bar["low"] < bar["high"] < bar["threshold"] <= 100
+    assert interval_bar(make_verdict(low=None, high=None)) is None
+
+
+@pytest.mark.usefixtures("loaded")
+def test_page_json_junit_and_terminal_have_the_same_numbers(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.claim(id="alike", layer=6, group="K", statistic="row_mean", above=0.5)
+        def test_alike(claim, activations):
+            claim.check(activations)
+        """
+    )
+    files = ("--qkv-report", "r.html", "--qkv-json", "r.json", "--junitxml", "j.xml")
+    result = pytester.runpytest("--qkv-model", "embedded", "--qkv-untrained-seeds", "1", *files)
+    assert "Report written to r.html" in result.stdout.str()
+    found = load_results(pytester.path / "r.json").findings[0]
+    verdict = found.verdict
+    number = f"{verdict.estimate:.4f} [{verdict.low:.4f}, {verdict.high:.4f}]"
+    shown = "".join(Reader((pytester.path / "r.html").read_text()).text)
+    assert number in shown
+    assert number in result.stdout.str()
+    assert label(found) in shown
+    properties = ElementTree.parse(pytester.path / "j.xml").getroot().iter("property")
+    told = {entry.get("name"): entry.get("value") for entry in properties}
+    assert float(told["qkvcheck.estimate"]) == verdict.estimate
+    for control in verdict.controls:
+        if control.estimate is not None:
+            assert f"{control.estimate:.4f}" in shown
+    # The same page from the result file, without the model.
+    assert main(["report", str(pytester.path / "r.json"), "--out", str(pytester.path / "again.html")]) == 0
+    first, again = ((pytester.path / name).read_text() for name in ("r.html", "again.html"))
+    assert re.sub(r"2\d{3}-\d\d-\d\d \d\d:\d\d UTC", "", first) == re.sub(r"2\d{3}-\d\d-\d\d \d\d:\d\d UTC", "", again)
+
+
+def test_several_models_side_by_side(tmp_path, capsys):
+    one = synthetic()
+    changed = tuple(replace(f, verdict=replace(f.verdict, verdict="REFUTED")) for f in one.findings[:3])
+    other = Results({**one.run, "model": {**one.run["model"], "spec": "other"}}, (*changed, *one.findings[3:9]))
+    for name, results in (("a", one), ("b", other)):
+        write_results(tmp_path / f"{name}.json", results.run, results.findings)
+    out = tmp_path / "both.html"
+    assert main(["report", str(tmp_path / "a.json"), str(tmp_path / "b.json"), "--out", str(out)]) == 0
+    shown = "".join(Reader(out.read_text()).text)
+    assert "2 models" in shown
+    assert "15 deciding cells; 6 have the same verdict in all models" in shown
+    assert main(["report", "a", "b", "--figures", "f", "--out", str(out)]) == 2
+    assert "--figures goes with one result file" in capsys.readouterr().err
+
+
+def test_figures_stand_alone(tmp_path):
+    results = synthetic()
+    write_results(tmp_path / "a.json", results.run, results.findings)
+    command = ["report", str(tmp_path / "a.json"), "--out", str(tmp_path / "a.html"), "--figures", str(tmp_path / "f")]
+    assert main(command) == 0
+    for path in sorted((tmp_path / "f").iterdir()):
+        root = ElementTree.parse(path).getroot()  # well-formed by itself
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(list((tmp_path / "f").iterdir())) == 10
+
+
+def test_many_layers_stay_small():
+    """48 layers of six groups: pictures of the first layers, all cells in the table, all layers in the profile."""
+    results = synthetic(tuple(range(48)))
+    text = page([results])
+    assert len(text) < 10_000_000
+    assert text.count("<figure") == 3 * 9 + 1
+    assert f"All {len(results.findings)} cells" in text
+
+
+def test_notebooks_get_tables():
+    evil = make_verdict(statement=EVIL[0], reason=EVIL[3])
+    for html in (evil._repr_html_(), Results({}, (Finding(evil),))._repr_html_()):
+        assert html.startswith("<table>")
+        assert "<script" not in html
+        assert "<img" not in html
+        assert "0.5000 [0.4600, 0.5400]" in html
+
+
+def test_dataframe_has_a_row_a_cell():
+    pandas = pytest.importorskip("pandas")
+    frame = synthetic().to_dataframe()
+    assert isinstance(frame, pandas.DataFrame)
+    assert len(frame) == 15
+    assert frame.loc[0, "estimate"] == 0.5
+    assert "evidence" not in frame
+
+
+WITHOUT = """
+import sys
+sys.modules["{name}"] = None
+from importlib.util import find_spec
+import importlib.util
+plain = importlib.util.find_spec
+importlib.util.find_spec = lambda n, *a: None if n == "{name}" else plain(n, *a)
+from qkvcheck.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("name", ["matplotlib", "jinja2"])
+def test_missing_library_is_one_line(name, tmp_path):
+    results = synthetic()
+    write_results(tmp_path / "a.json", results.run, results.findings)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(name=name), "report", str(tmp_path / "a.json")],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"qkvcheck: a report needs {name}: pip install 'qkvcheck[report]'."
+
+
+@pytest.mark.usefixtures("loaded")
+def test_report_that_cannot_be_written_is_found_first(pytester):
+    pytester.makepyfile("def test_model(qkv_model):\n    raise AssertionError('ran')")
+    result = pytester.runpytest("--qkv-model", "embedded", "--qkv-report", "no/such/r.html")
+    assert result.ret == 4
+    assert "'no/such/r.html' can't be written: there is no folder 'no/such'" in result.stderr.str()
+
+
+def test_example_report_shows_what_is_on_record():
+    text = (ROOT / "docs" / "example-report.html").read_text("utf-8")
+    recorded = json.loads((ROOT / "experiments" / "baselines" / "embedded.json").read_text("utf-8"))["verdicts"]
+    shown = "".join(Reader(text).text)
+    numbers = [
+        f"{entry['estimate']:.4f} [{entry['low']:.4f}, {entry['high']:.4f}]"
+        for entry in recorded.values()
+        if entry["low"] is not None
+    ]
+    assert len(numbers) > 100
+    # The record keeps six digits, so that the fourth is at times rounded the other way.
+    assert sum(number in shown for number in numbers) >= 0.95 * len(numbers)
+    assert len(text) < 3_000_000
