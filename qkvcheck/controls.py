@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from qkvcheck.capture import PRECEDING
-from qkvcheck.contexts import ContextSet
+from qkvcheck.contexts import ContextSet, Encoder
 from qkvcheck.errors import ModelError, NotCapturedError
 from qkvcheck.samples import Samples, Variant
 from qkvcheck.sampling import control_words
@@ -121,11 +121,12 @@ class Controls:
                 ids = encoder.encode(word)
             except ModelError:  # recorded words only: this one is not among them
                 continue
-            if len(ids) == 1 and word != own:
+            # A tokenizer that does not know a word gives one token for all such: no word at all.
+            if len(ids) == 1 and word != own and _is_word(encoder, ids[0], word):
                 words.append((word, ids[0]))
         if len(words) < 2:
             reason = f"{encoder.name} has no other words of one token"
-            return self._samples.under(Variant(refused=dict.fromkeys(("target", "fresh", "words", "matched"), reason)))
+            return self._samples.under(Variant(refused=dict.fromkeys(_EVERYTHING, reason)))
 
         def change(contexts: ContextSet) -> ContextSet:
             order = np.argsort(np.argsort([str(c.prefix) for c in contexts.contexts], kind="stable"), kind="stable")
@@ -146,10 +147,10 @@ class Controls:
                 ids = encoder.encode(word)
             except ModelError:
                 continue
-            if len(ids) == 1 and ids[0] != contexts.target_id:
+            if len(ids) == 1 and ids[0] != contexts.target_id and _is_word(encoder, ids[0], word):
                 break
         else:
-            return self._samples.under(Variant(refused=dict.fromkeys(("fresh", "words", "matched"), "no pronoun")))
+            return self._samples.under(Variant(refused=dict.fromkeys(_EVERYTHING, "no other pronoun of one token")))
         number = ids[0]
 
         def change(given: ContextSet) -> ContextSet:
@@ -176,6 +177,13 @@ class Controls:
         if len(rows) == len(contexts):
             raise NotCapturedError("the target stands at one position in all contexts already")
         return self._samples.under(Variant(refused={"matched": _MATCHED}), contexts=contexts.subset(rows))
+
+
+def _is_word(encoder: Encoder, token: int, word: str) -> bool:
+    return encoder.decode([token]).strip() == word.strip()
+
+
+_EVERYTHING = ("target", "fresh", "words", "matched")
 
 
 class _Lazy(Mapping[str, Control]):

@@ -124,6 +124,7 @@ class Samples:
     @cached_property
     def target(self) -> Activations:
         """The target of every context: (context, layer, width)."""
+        self._refuse("target")
         return self._capture(self.contexts, self._variant.position)
 
     @cached_property

@@ -199,3 +199,34 @@ def test_more_contexts_than_there_are(embedded, monkeypatch):
     monkeypatch.setattr(sampling, "_TRIES_PER_CONTEXT", 1)
     with pytest.raises(ContextError, match="2000 different contexts were asked for and the word lists gave"):
         draw(embedded.encoder, 0, count=2_000)
+
+
+class Forgetful:
+    """A tokenizer with one token, number 0, for the words that it does not know."""
+
+    def __init__(self, encoder, known):
+        self._encoder, self._known, self.name = encoder, known, "forgetful"
+
+    def encode(self, text):
+        return self._encoder.encode(text) if text in self._known else [0]
+
+    def decode(self, token_ids):
+        return self._encoder.decode(token_ids)
+
+
+@pytest.mark.parametrize("known", [(" coat", " boat", " him"), (" coat",)])
+def test_unknown_words_are_no_other_words(embedded, replication, known):
+    hooked = replace(embedded, encoder=Forgetful(embedded.encoder, known))
+    controls = Controls(Samples(hooked, replication, Plan((6,), WORDS)), seed=0)
+    different = controls.different_words
+    if len(known) < 2:
+        for control, reason in (
+            (different, "forgetful has no other words"),
+            (controls.other_token, "no other pronoun"),
+        ):
+            with pytest.raises(NotCapturedError, match=reason):
+                _ = control.target
+        return
+    changed = different._variant.change(replication)
+    used = {context.token_ids[context.target_index] for context in changed.contexts}
+    assert used == {embedded.encoder.encode(word)[0] for word in (" coat", " boat")}

@@ -339,9 +339,22 @@ def test_a_project_without_claims_file(pytester):
 
 
 def test_without_the_plugin_pytest_is_whole(pytester):
-    pytester.makepyfile("def test_it():\n    pass")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_it():
+            pass
+
+        @pytest.mark.claim(id="x", layer=6, group="K", statistic="row_mean", above=0.9)
+        def test_claim(claim):
+            pass
+        """
+    )
     result = pytester.runpytest_subprocess("-p", "no:qkvcheck")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["E *fixture 'claim' not found"])
+    assert "INTERNALERROR" not in result.stdout.str()
     assert "qkv" not in pytester.runpytest_subprocess("-p", "no:qkvcheck", "--help").stdout.str()
 
 
@@ -552,3 +565,25 @@ def test_clusters_can_be_chosen(controlled, corpus_records):
         assert (found["clusters"], found["cluster_kind"]) == want
     result = controlled.runpytest("--qkv-clusters", "label", "-k", "ALL-L06-QQ")
     assert "replication does not label every context" in result.stdout.str()
+
+
+def test_first_failure_ends_the_run_and_the_table_shows_what_was_judged(project):
+    """-x: HIGH's deciding cell is the first that fails; NONE, after it, is not run, and no cell is called stale."""
+    project.runpytest("--qkv-update=all")
+    (project.path / "recorded" / "embedded.json").rename(project.path / "elsewhere.json")
+    result = project.runpytest("-x")
+    assert result.ret == 1
+    counts = result.parseoutcomes()
+    assert (counts["failed"], counts["passed"]) == (1, 4)
+    assert "skipped" not in counts
+    out = result.stdout.str()
+    assert "L06 Q cosine" in out
+    assert "no longer run" not in out
+
+
+def test_last_failed_runs_what_was_refuted_alone(project):
+    assert project.runpytest().parseoutcomes()["failed"] == 1
+    result = project.runpytest("--lf", "-v")
+    assert result.parseoutcomes() == {"failed": 1}
+    result.stdout.fnmatch_lines(["*test_high?HIGH-L06-Q? FAILED*"])
+    assert result.stdout.str().count("1 claim: 0 supported on the stand-in, 1 refuted on the stand-in") == 1
