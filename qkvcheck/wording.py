@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qkvcheck.baseline import Finding
-from qkvcheck.claims import DECIDES
+from qkvcheck.claims import DECIDES, MARGIN
 from qkvcheck.story import number_text, threshold_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
@@ -59,11 +59,10 @@ def _first_of_each(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _place(verdict: Verdict) -> str:
-    pair = len(verdict.group) == 2
-    group = (
-        f"{verdict.group[0]}-{verdict.group[1]}" if pair else "Q, K and V" if verdict.group == "QKV" else verdict.group
-    )
-    return f"layer {verdict.layer} (zero-based), {group}"
+    where = f"layer {verdict.layer} (zero-based)"
+    if verdict.threshold is None:
+        return where
+    return f"{where}, {'-'.join(verdict.group) if len(verdict.group) == 2 else verdict.group}"
 
 
 def _verdict_sentence(verdict: Verdict) -> str:
@@ -73,9 +72,12 @@ def _verdict_sentence(verdict: Verdict) -> str:
     number = f"{verdict.statistic.replace('_', ' ')} ({verdict.measure}) is {number_text(verdict.estimate)}"
     if verdict.low is not None and verdict.high is not None:
         number += f", between {number_text(verdict.low)} and {number_text(verdict.high)} at 95 % confidence"
-    asked = f"asked is {threshold_text(verdict)}"
+    asked = f"asked for is {threshold_text(verdict)}"
     if verdict.verdict == INCONCLUSIVE:
-        settle = f"; some {verdict.n_needed} distinct contexts would settle it" if verdict.n_needed is not None else ""
+        needed = verdict.n_needed
+        settle = (
+            f"; some {needed} distinct contexts would settle it, if the estimate stays" if needed is not None else ""
+        )
         asked += f", and the evidence allows both{settle}"
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return f"{lead}: {number}; {asked}{reason}."
@@ -89,38 +91,41 @@ def _control_sentences(verdict: Verdict) -> list[str]:
         sentences.append(_untrained_sentence(verdict, untrained))
     words = controls.get(DIFFERENT_WORDS)
     if words is not None and words.estimate is not None:
-        sentences.append(_words_sentence(words))
+        sentences.append(_words_sentence(verdict, words))
     return sentences
 
 
 def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
-    seeds = f"{control.seeds} untrained networks have" if (control.seeds or 1) > 1 else "One untrained network has"
-    text = f"{seeds} {number_text(control.estimate)}"
-    text += " on average" if (control.seeds or 1) > 1 else ""
+    several = (control.seeds or 1) > 1
+    text = f"{control.seeds} untrained networks have" if several else "One untrained network has"
+    text += f" {number_text(control.estimate)}{' on average' if several else ''}"
     if ALSO_UNTRAINED in verdict.qualifier:
         return f"{text}, which meets the bound too: the claim holds without training, and tells nothing of it."
-    if control.specificity == "specific":
-        return f"{text}: training made a difference of {_difference(control)}."
-    if control.specificity in ("equivalent", "not specific"):
-        return f"{text}: training makes no difference that matters here ({_difference(control)})."
-    if control.specificity == "reversed":
-        return f"{text}: training moved it the other way ({_difference(control)})."
-    if control.specificity == "unresolved":
-        return f"{text}: whether training makes a difference is open ({_difference(control)})."
-    return f"{text}."
+    said = _said(verdict, control, moved="training {verb} it", stays="training")
+    return f"{text}{said}."
 
 
-def _words_sentence(control: ControlResult) -> str:
+def _words_sentence(verdict: Verdict, control: ControlResult) -> str:
     text = f"Other words in the same frames have {number_text(control.estimate)}"
-    if control.specificity == "specific":
-        return f"{text}: the target differs from them by {_difference(control)}."
-    if control.specificity in ("equivalent", "not specific"):
-        return f"{text}: nothing of it is this word's own ({_difference(control)})."
-    if control.specificity == "reversed":
-        return f"{text}: they show it more than the target does ({_difference(control)})."
-    if control.specificity == "unresolved":
-        return f"{text}: whether that differs is open ({_difference(control)})."
-    return f"{text}."
+    return f"{text}{_said(verdict, control, moved='at the target it is {verb}', stays='the target')}."
+
+
+_VERBS = {True: ("raised", "higher"), False: ("lowered", "lower")}
+
+
+def _said(verdict: Verdict, control: ControlResult, *, moved: str, stays: str) -> str:
+    """Return what the difference allows to be said: only an interval beyond the margin is called a difference."""
+    if control.specificity is None:
+        return ""
+    difference = _difference(control)
+    verb = _VERBS[(control.difference or 0.0) > 0][0 if "training" in moved else 1]
+    if control.specificity in ("specific", "reversed"):
+        return f": {moved.format(verb=verb)} ({difference})"
+    if control.specificity == "equivalent":
+        return f": {stays} makes no difference beyond {verdict.margin or MARGIN:g} ({difference})"
+    if control.specificity == "not specific":
+        return f": no sign that {stays} meets the claim better by {verdict.margin or MARGIN:g} ({difference})"
+    return f": whether {stays} makes a difference is open ({difference})"
 
 
 def _difference(control: ControlResult) -> str:

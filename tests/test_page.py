@@ -191,13 +191,13 @@ def test_words_are_no_stronger_than_the_verdict(verdict):
 @pytest.mark.parametrize(
     ("specificity", "qualifier", "said", "unsaid"),
     [
-        ("specific", (), "training made a difference of +0.1000, interval +0.0600 to +0.1400", "without training"),
-        ("equivalent", (), "training makes no difference that matters here", "training made"),
-        ("not specific", (), "training makes no difference that matters here", "training made"),
-        ("reversed", (), "training moved it the other way", "training made a"),
-        ("unresolved", (), "whether training makes a difference is open", "training made"),
-        ("unresolved", ("also holds untrained",), "the claim holds without training", "training made"),
-        (None, (), "19 untrained networks have 0.4000 on average.", "training made"),
+        ("specific", (), "training raised it (+0.1000, interval +0.0600 to +0.1400)", "without training"),
+        ("equivalent", (), "training makes no difference beyond 0.05", "raised"),
+        ("not specific", (), "no sign that training meets the claim better by 0.05", "raised"),
+        ("reversed", (), "training raised it", "open"),
+        ("unresolved", (), "whether training makes a difference is open", "raised"),
+        ("unresolved", ("also holds untrained",), "the claim holds without training", "raised"),
+        (None, (), "19 untrained networks have 0.4000 on average.", "raised"),
     ],
 )
 def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
