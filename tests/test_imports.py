@@ -112,14 +112,14 @@ ALLOWED = {
     },
     "doctor": {"encoders", "errors", "hub", "models", "similarity", "weights"},
     "cli": {"commands", "errors"},
-    "commands": {"errors"},
+    "commands": {"contexts", "corpora", "errors", "models"},
     "commands.bench": {"bench", "commands", "doctor", "errors"},
-    "commands.compare": {"capture", "corpora", "drift", "errors", "models", "referee"},
+    "commands.compare": {"capture", "commands", "drift", "errors", "referee"},
     "commands.doctor": {
         "baseline", "claims", "commands", "corpora", "doctor", "models", "noise", "samples", "settings",
     },
     "commands.explain": {"controls", "errors", "results", "story"},
-    "commands.record": {"capture", "commands", "corpora", "errors", "models", "settings"},
+    "commands.record": {"capture", "commands", "errors", "settings"},
     "commands.report": {"commands", "drawing", "errors", "figures", "page", "results"},
     "commands.search": {
         "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",

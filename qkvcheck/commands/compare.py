@@ -6,10 +6,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from qkvcheck.commands import add_model_options, load
 from qkvcheck.errors import CaptureError, SettingsError
 
 if TYPE_CHECKING:
     from qkvcheck.referee import Submission
+
+OURS = {"model": "auto", "corpus": "replication", "target": " her", "tokenizer": None}
+"""What names our own capture, as it stands where nobody said anything."""
 
 
 def add(commands: Any) -> None:
@@ -25,10 +29,8 @@ def add(commands: Any) -> None:
     )
     compare.add_argument("file", help="safetensors or npz")
     compare.add_argument("other", nargs="?", help="a second one; without it, our own capture")
-    compare.add_argument("--model", help="of our own capture, as --qkv-model; default: auto")
-    compare.add_argument("--corpus", help="of our own capture, as --qkv-corpus; default: replication")
-    compare.add_argument("--target", help="of our own capture, as --qkv-target; default: ' her'")
-    compare.add_argument("--tokenizer", help="of our own capture, as --qkv-tokenizer")
+    ours = compare.add_argument_group("our own capture, with one file")
+    add_model_options(ours)
     compare.add_argument(
         "--tolerance",
         type=float,
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         one, two, head = _against_our_own(options, first)
         beside: list[str] = []
     else:
-        given = [name for name in ("model", "corpus", "target", "tokenizer") if getattr(options, name) is not None]
+        given = [name for name, usual in OURS.items() if getattr(options, name) != usual]
         if given:
             raise SettingsError(f"--{given[0]} goes with one file; two files are compared with each other.")
         second = read_submission(options.other)
@@ -81,15 +83,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _against_our_own(options: argparse.Namespace, submission: Submission) -> tuple[Any, Any, str]:
     from qkvcheck.capture import capture
-    from qkvcheck.corpora import encode_corpus, read_corpus
-    from qkvcheck.models import load_model
 
-    corpus = read_corpus(options.corpus or "replication")
-    hooked = load_model(options.model or "auto", tokenizer=options.tokenizer)
-    contexts = encode_corpus(corpus, hooked.encoder, target=options.target or " her")
+    hooked, contexts = load(options)
     if submission.texts is not None and list(submission.texts) != [c.text for c in contexts.contexts]:
-        raise CaptureError(f"{options.file!r} holds other sentences than the corpus {corpus.name!r}; name its corpus.")
-    head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {corpus.name}, layers zero-based"
+        raise CaptureError(
+            f"{options.file!r} holds other sentences than the corpus {contexts.name!r}; name its corpus."
+        )
+    head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {contexts.name}, layers zero-based"
     return capture(hooked, contexts, layers=submission.layers), submission.target, head
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands import check_writable
+from qkvcheck.commands import add_model_options, check_writable, load
 
 
 def add(commands: Any) -> None:
@@ -25,10 +25,7 @@ def add(commands: Any) -> None:
     )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument("--noise", action="store_true", help="measure the noise floor of the claims' numbers")
-    doctor.add_argument("--model", default="auto", help="of --noise, as --qkv-model; default: auto")
-    doctor.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
-    doctor.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
-    doctor.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    add_model_options(doctor)
     doctor.add_argument("--layers", help="zero-based; default: those of the claims file")
     doctor.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
     doctor.add_argument("--baseline", metavar="FILE", help="write the floor into this file of recorded verdicts")
@@ -56,9 +53,7 @@ def _noise(options: argparse.Namespace) -> int:
 
     from qkvcheck.baseline import read_baseline, write_noise
     from qkvcheck.claims import load_claims
-    from qkvcheck.corpora import encode_corpus, read_corpus
     from qkvcheck.doctor import machine
-    from qkvcheck.models import load_model
     from qkvcheck.noise import measure_noise, noise_document, noise_lines
     from qkvcheck.samples import Plan, Samples
     from qkvcheck.settings import parse_layers
@@ -68,10 +63,7 @@ def _noise(options: argparse.Namespace) -> int:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     layers = file.layers if options.layers is None else parse_layers(options.layers)
-    corpus = read_corpus(options.corpus)
-    hooked = load_model(options.model, tokenizer=options.tokenizer)
-    target = int(options.target) if options.target.isdigit() else options.target
-    contexts = encode_corpus(corpus, hooked.encoder, target=target)
+    hooked, contexts = load(options)
     samples = Samples(hooked, contexts, Plan(layers=layers, words=file.settings.get("words", {})))
     with tqdm(total=8, unit="way", disable=None, file=sys.stderr) as bar:
 

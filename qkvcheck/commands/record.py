@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.commands import check_writable
+from qkvcheck.commands import add_model_options, check_writable, load
 from qkvcheck.errors import SettingsError
 
 
@@ -24,11 +24,8 @@ def add(commands: Any) -> None:
     )
     record.add_argument("--out", metavar="FILE", required=True, help="a safetensors file")
     record.add_argument("--force", action="store_true", help="replace a file that is there")
-    record.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
-    record.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
-    record.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
+    add_model_options(record)
     record.add_argument("--layers", help="zero-based, as --qkv-layers; default: all of the model's")
-    record.add_argument("--tokenizer", help="as --qkv-tokenizer")
     record.add_argument("--device", default="cpu", help="as --qkv-device; default: cpu")
     record.add_argument("--dtype", default="float32", help="as --qkv-dtype; default: float32")
     record.add_argument("--exact-layout", action="store_true", help="as --qkv-exact-layout")
@@ -38,8 +35,6 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.capture import capture
-    from qkvcheck.corpora import encode_corpus, read_corpus
-    from qkvcheck.models import load_model
     from qkvcheck.settings import parse_layers
 
     check_writable("--out", options.out)
@@ -47,10 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if path.exists() and not options.force:
         raise SettingsError(f"--out {options.out!r} is there already; name another file, or replace it with --force.")
     layers = None if options.layers is None else parse_layers(options.layers)
-    corpus = read_corpus(options.corpus)
-    hooked = load_model(options.model, tokenizer=options.tokenizer, device=options.device, dtype=options.dtype)
-    target = int(options.target) if options.target.isdigit() else options.target
-    contexts = encode_corpus(corpus, hooked.encoder, target=target)
+    hooked, contexts = load(options, device=options.device, dtype=options.dtype)
     print(f"capturing {len(contexts)} contexts on {hooked.spec} ...", file=sys.stderr, flush=True)
     captured = capture(
         hooked, contexts, layers=layers or range(hooked.depth), exact_layout=options.exact_layout

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands import check_writable
+from qkvcheck.commands import add_model_options, check_writable, load
 from qkvcheck.errors import ClaimError, SettingsError
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ def add(commands: Any) -> None:
     search.add_argument("--layer", type=int, help="zero-based; default: the one that decides the claim")
     search.add_argument("--group", help="pair group or block; default: the claim's first primary cell")
     search.add_argument("--measure", help="default: the claim's first primary cell")
-    search.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
-    search.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
-    search.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
-    search.add_argument("--tokenizer", help="as --qkv-tokenizer")
+    add_model_options(search)
     search.add_argument("--budget", type=int, default=2000, help="examples drawn; shrinking may measure as many more")
     search.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
     search.add_argument("--words", default="sentences", help="sentences, words or tokens; default: sentences")
@@ -134,8 +131,6 @@ def _span(text: str) -> tuple[int, int]:
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
     from qkvcheck.claims import cells, load_claims
-    from qkvcheck.corpora import encode_corpus, read_corpus
-    from qkvcheck.models import load_model
     from qkvcheck.samples import Plan, Samples
 
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
@@ -151,10 +146,7 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
             f"claim {claim.id} has no cell {group} {measure}; its groups: {', '.join(claim.groups)}; its measures: "
             f"{', '.join(claim.measures)}."
         )
-    corpus = read_corpus(options.corpus)
-    hooked = load_model(options.model, tokenizer=options.tokenizer)
-    target = int(options.target) if options.target.isdigit() else options.target
-    own = encode_corpus(corpus, hooked.encoder, target=target)
+    hooked, own = load(options)
     return Samples(hooked, own, Plan(layers=(layer,), words=file.settings.get("words", {}))), claim, chosen[0]
 
 
