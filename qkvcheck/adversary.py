@@ -230,7 +230,7 @@ def _untrained_result(claim: Claim, own: float, beside: float) -> ControlResult:
         beside,
         own - beside,
         passes,
-        reason="the context found, in one untrained network",
+        reason="for the context found",
         kind="seeds",
         seeds=1,
         passing=int(passes),
@@ -245,10 +245,10 @@ def _reason(outcome: Outcome[Any]) -> str:
     own = f"the corpus' own worst has {outcome.corpus:.4f}"
     if found is None:
         return f"{own}; none worse in {tried}"
-    text = f"{found.example.text!r} has {found.value:.4f}"
+    text = f"{own}; worse still, and as simple as it gets, is {found.example.text!r} with {found.value:.4f}"
     if near is not None:
-        text += f"; the nearest that is no worse than {outcome.bar:.4f}, {near.example.text!r}, has {near.value:.4f}"
-    return f"{text}; {own}; {tried}"
+        text += f", while {near.example.text!r} has {near.value:.4f}"
+    return f"{text}; {tried}"
 
 
 def rate_document(rate: Rate) -> dict[str, Any]:

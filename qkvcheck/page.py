@@ -15,11 +15,12 @@ from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES
 from qkvcheck.documents import replace_text
 from qkvcheck.errors import SettingsError
+from qkvcheck.overview import lead_sentence, learned_sentence, standings
 from qkvcheck.report import by_claim, decision, tally
 from qkvcheck.results import Results
 from qkvcheck.story import control_text, estimate_text, label, number_text, threshold_text
 from qkvcheck.verdicts import ALSO_UNTRAINED, DIFFERENT_WORDS, EXPLORATORY, SUPPORTED, UNTRAINED, Verdict
-from qkvcheck.wording import claim_sentences
+from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60
@@ -96,15 +97,31 @@ def _run(results: Results) -> dict[str, Any]:
         }
         for figure in figures_of(run, findings)
     ]
-    claims = [_claim(identity, of) for identity, of in by_claim(findings).items()]
+    grouped = by_claim(findings)
+    claims = [{**_claim(identity, of), "anchor": f"claim-{n}"} for n, (identity, of) in enumerate(grouped.items())]
+    found = standings(grouped)
     return {
         "title": f"{run['model']['spec']}: claims about queries, keys and values",
         "run": run,
-        "summary": tally(run, findings),
+        "summary": f"On {run['model']['spec']}{_stand_in(run)}: {lead_sentence(found)}",
+        "glance": [
+            {
+                "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),
+                "kind": _kind(entry.verdict),
+                "claims": [claim for claim in claims if claim["id"] in entry.claims],
+                "remark": entry.remark,
+            }
+            for entry in found
+        ],
+        "learned": learned_sentence(found),
+        "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
         "facts": _facts(run),
         "claims": claims,
         "cell_count": len(findings),
         "figures": figures,
+        "first_histograms": next(
+            (figure["name"] for figure in figures if figure["name"].startswith("histograms")), None
+        ),
         "versions": run["versions"],
         "settings": {name: _plain(value) for name, value in run["settings"].items()},
     }
@@ -121,7 +138,24 @@ def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
         "exploratory": EXPLORATORY in verdicts[0].qualifier,
         "sentences": claim_sentences(findings),
         "cells": [_cell(finding) for finding in findings],
+        "deciding": _deciding(findings),
     }
+
+
+def _deciding(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for finding in (finding for finding in findings if finding.verdict.role == DECIDES):
+        verdict, cell = finding.verdict, _cell(finding)
+        row = rows.setdefault((verdict.layer, label(finding)) if verdict.threshold is None else verdict.key, cell)
+        if row is not cell:
+            row["key"] += f" {verdict.group}"
+    return list(rows.values())
+
+
+def _kind(verdict: str) -> str:
+    """Return the class of a verdict in the page."""
+    return verdict.lower().replace(" ", "-")
 
 
 def _cell(finding: Finding) -> dict[str, Any]:
@@ -135,7 +169,7 @@ def _cell(finding: Finding) -> dict[str, Any]:
         "estimate": estimate_text(verdict),
         "threshold": threshold_text(verdict),
         "verdict": label(finding),
-        "kind": "changed" if finding.change else verdict.verdict.lower().replace(" ", "-"),
+        "kind": "changed" if finding.change else _kind(verdict.verdict),
         "controls": [(control.name, control_text(control)) for control in verdict.controls],
         "beside": [_beside(verdict, name) for name in (DIFFERENT_WORDS, UNTRAINED)],
         "offset": "-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}",
@@ -175,11 +209,10 @@ def interval_bar(verdict: Verdict) -> dict[str, float] | None:
 
 def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     model, corpus = run["model"], run["corpus"]
-    stand_in = ", a stand-in for GPT-2 small" if model["stand_in"] else ""
     untrained = "; untrained: what it shows, training did not make" if model["untrained"] else ""
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
     facts = [
-        ("model", f"{model['spec']} ({model['source']}){stand_in}{untrained}"),
+        ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}"),
         ("network", f"{model['family']}, {model['layers']} layers, {model['parameters']:,} parameters"),
         ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
         (
@@ -193,6 +226,10 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("claims file", f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"),
     ]
     return facts
+
+
+def _stand_in(run: Mapping[str, Any]) -> str:
+    return ", a stand-in for GPT-2 small" if run["model"]["stand_in"] else ""
 
 
 def csv_link(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -18,7 +18,8 @@ import pytest
 
 from qkvcheck.page import page
 
-from .test_page import EVIL, synthetic
+from .made_up import synthetic
+from .test_page import EVIL
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))),

@@ -78,6 +78,7 @@ ALLOWED = {
     "change": {"jackknife", "verdicts"},
     "results": {"baseline", "documents", "errors", "story", "verdicts"},
     "wording": {"baseline", "claims", "story", "verdicts"},
+    "overview": {"baseline", "claims", "report", "verdicts"},
     "drawing": set(),
     "figures": {"baseline", "claims", "figures"},
     "figures.picture": {"verdicts"},
@@ -85,7 +86,8 @@ ALLOWED = {
     "figures.contexts": {"drawing", "figures", "verdicts"},
     "figures.layers": {"drawing", "figures", "verdicts"},
     "page": {
-        "baseline", "claims", "documents", "errors", "figures", "report", "results", "story", "verdicts", "wording",
+        "baseline", "claims", "documents", "errors", "figures", "overview", "report", "results", "story", "verdicts",
+        "wording",
     },
     "story": {"baseline", "change", "verdicts"},
     "report": {"baseline", "claims", "story", "verdicts"},

@@ -21,10 +21,9 @@ from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
 from qkvcheck.results import Results, load_results, write_results
 from qkvcheck.story import label
-from qkvcheck.verdicts import ControlResult, Verdict
-from qkvcheck.wording import claim_sentences
 
 from .conftest import ROOT
+from .made_up import make_verdict, synthetic
 
 EVIL = [
     '<script>alert(1)</script> gave her $x^2$ & "more"',
@@ -32,61 +31,6 @@ EVIL = [
     "x" * 10_000 + " gave her",
     "\x00\x1b[31m</style><img src=x onerror=alert(2)> gave her",
 ]
-
-
-def make_verdict(key="P3a-L06-QQ", **fields) -> Verdict:
-    claim, layer, group = key.split("-")[:3]
-    known = {
-        "verdict": "SUPPORTED", "estimate": 0.5, "low": 0.46, "high": 0.54, "level": 0.95, "threshold": 0.4444,
-        "n": 54, "n_distinct": 54, "role": "decides", "statistic": "variance", "measure": "cosine",
-        "axis": "dimensions", "statement": "says something", **fields,
-    }  # fmt: skip
-    return Verdict(key=key, claim=claim, layer=int(layer[1:]), group=group, **known)
-
-
-def synthetic(layers=(6,), *, contexts=24, texts=None) -> Results:
-    """Return results with all evidence that pictures are made of, from random numbers."""
-    rng = np.random.default_rng(0)
-    findings = []
-    counts = rng.integers(1, 90, size=100).tolist()
-    for layer in layers:
-        for group in ("QQ", "KK", "VV", "QK", "QV", "KV"):
-            evidence = {
-                "histogram": counts, "share_low": 0.2, "share_high": 0.3, "pairs": sum(counts),
-                "histograms": {"non-target": counts, "different-words": counts, "untrained": counts},
-                "dimension_matrix": {"rows": 48, "columns": 48, "cells": rng.uniform(-1, 1, 2304).round(3).tolist()},
-                "offset": {"offset": 0.2, "cross": -0.01, "residual": 0.1, "mean_square": 0.29, "share": 0.7},
-                "profile": [
-                    {"layer": n, "estimate": 0.3, "low": 0.2, "high": 0.4, "mean_square": 0.31, "n_distinct": 54,
-                     "reason": None, "untrained": {"mean": 0.2, "low": 0.1, "high": 0.3}}
-                    for n in range(48)
-                ],
-            }  # fmt: skip
-            for claim, measure in (("P3a", "cosine"), ("P8", "pearson")):
-                key = f"{claim}-L{layer:02d}-{group}"
-                findings.append(Finding(make_verdict(key, measure=measure, evidence=evidence, offset_share=0.7)))
-        for block in "QKV":
-            evidence = {
-                "context_matrix": {
-                    "n": contexts,
-                    "above": rng.uniform(0, 1, contexts * (contexts - 1) // 2).round(4).tolist(),
-                },
-                "scatter": {"contexts": [0, 1], "similarity": 0.5, "x": [0.1, 0.2], "y": [0.3, 0.1]},
-            }
-            findings.append(Finding(make_verdict(f"P5-L{layer:02d}-{block}", measure="pearson", evidence=evidence)))
-    texts = texts or [f"sentence {number} gave her a coat" for number in range(contexts)]
-    run = {
-        "model": {"spec": "m", "slug": "m", "source": "made up", "fingerprint": "f" * 64, "family": "gpt2",
-                  "layers": 48, "parameters": 1, "stand_in": False, "untrained": False},
-        "corpus": {"name": "c", "sha256": "c" * 64, "lecture": False, "target": " her", "texts": texts,
-                   "target_indexes": [2] * contexts, "contexts": contexts, "distinct_prefixes": contexts,
-                   "first_words": contexts, "positions": {"2": contexts}, "lengths": {"6": contexts},
-                   "unseen_tokens": 3, "padded_shape": [contexts, 6, 9]},
-        "settings": {"layers": list(layers), "device": "cpu", "dtype": "float32", "seed": 0, "controls": "all",
-                     "clusters": "auto", "claims_sha256": "d" * 64},
-        "versions": {"torch": "2"},
-    }  # fmt: skip
-    return Results(run, tuple(findings))
 
 
 class Reader(HTMLParser):
@@ -170,41 +114,14 @@ def test_csv_of_the_matrix_is_the_matrix():
     assert rows[0][0] == "sentence 0 gave her"
 
 
-WORDS = {
-    "SUPPORTED": "Supported at layer 6 (zero-based), Q-Q: variance (cosine) is 0.5000, between 0.4600 and 0.5400",
-    "REFUTED": "Refuted at layer 6",
-    "INCONCLUSIVE": "Open at layer 6",
-    "NOT JUDGED": "Not judged at layer 6",
-}
-
-
-@pytest.mark.parametrize("verdict", list(WORDS))
-def test_words_are_no_stronger_than_the_verdict(verdict):
-    reason = "too few contexts" if verdict == "NOT JUDGED" else None
-    told = " ".join(claim_sentences([Finding(make_verdict(verdict=verdict, reason=reason))]))
-    assert told.startswith(WORDS[verdict])
-    others = {"Supported", "Refuted", "Open", "Not judged"} - {WORDS[verdict].split(" at ")[0]}
-    assert not any(word in told for word in others)
-    assert "prove" not in told
-
-
-@pytest.mark.parametrize(
-    ("specificity", "qualifier", "said", "unsaid"),
-    [
-        ("specific", (), "training raised it (+0.1000, interval +0.0600 to +0.1400)", "without training"),
-        ("equivalent", (), "training makes no difference beyond 0.05", "raised"),
-        ("not specific", (), "no sign that training meets the claim better by 0.05", "raised"),
-        ("reversed", (), "training raised it", "open"),
-        ("unresolved", (), "whether training makes a difference is open", "raised"),
-        ("unresolved", ("also holds untrained",), "the claim holds without training", "raised"),
-        (None, (), "19 untrained networks have 0.4000 on average.", "raised"),
-    ],
-)
-def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
-    control = ControlResult("untrained", 0.4, 0.1, False, 0.06, 0.14, specificity, kind="seeds", seeds=19, passing=0)
-    told = " ".join(claim_sentences([Finding(make_verdict(controls=(control,), qualifier=qualifier))]))
-    assert said in told
-    assert unsaid not in told
+def test_links_of_the_overview_lead_to_their_claims():
+    results = synthetic()
+    text = page([results])
+    attributes = Reader(text).attributes
+    named = {value for name, value in attributes if name == "id"}
+    linked = {value[1:] for name, value in attributes if name == "href" and value and value.startswith("#")}
+    assert {"claim-0", "claim-1", "claim-2", "words"} <= linked
+    assert linked <= named
 
 
 def test_interval_bar_is_drawn_to_scale():
