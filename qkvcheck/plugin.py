@@ -1,4 +1,4 @@
-"""Plugin: qkvcheck in pytest: options, fixtures, the claim marker, outcomes and the claims table.
+"""Plugin: qkvcheck in pytest: options, the claim marker, the claims table and the files of a run.
 
 Only pytest and the standard library are imported here at the top; torch and the rest are imported once an
 experiment needs them, so that pytest starts as fast in a project that merely has qkvcheck installed.
@@ -6,25 +6,20 @@ experiment needs them, so that pytest starts as fast in a project that merely ha
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qkvcheck.fixtures import layers_of
+from qkvcheck.outcomes import finding_on, gather
+from qkvcheck.stash import NOTES_KEY, PART_KEY, SESSION_KEY
+
 if TYPE_CHECKING:
-    from qkvcheck.activations import Activations
-    from qkvcheck.baseline import Finding
-    from qkvcheck.checking import ClaimCheck
-    from qkvcheck.claims import Cell, Claim
-    from qkvcheck.contexts import ContextSet
-    from qkvcheck.controls import Controls
-    from qkvcheck.models import HookedModel
-    from qkvcheck.referee import Submission
+    from qkvcheck.claims import Cell
     from qkvcheck.report import Line
-    from qkvcheck.samples import Samples
     from qkvcheck.session import Session
     from qkvcheck.settings import Option
 
@@ -32,14 +27,9 @@ MARKER = (
     "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
     "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
-PROPERTY = "qkvcheck"
+FIXTURES = "qkvcheck.fixtures"
 TRUST = "--qkv-trust-remote-code"
-ALSO_UNTRAINED = "supported, also holds untrained"
-RECORDED = "refuted (recorded)"
-FAMILY = "refuted beside the claim"
-INCONCLUSIVE_NOTE = "inconclusive"
-
-_session_key = pytest.StashKey["Session"]()
+pytest_plugins = (FIXTURES, "qkvcheck.outcomes")
 
 
 # Configuration ------------------------------------------------------------------------------------
@@ -69,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from qkvcheck.errors import QkvcheckError
 
     try:
-        config.stash[_session_key] = _make_session(config)
+        config.stash[SESSION_KEY] = _make_session(config)
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -102,7 +92,7 @@ def _make_session(config: pytest.Config) -> Session:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what was asked for, where there is anything to say."""
-    session = config.stash[_session_key]
+    session = config.stash[SESSION_KEY]
     if session.claims is None and not session.settings.explicit:
         return None
     from qkvcheck.report import asked_line
@@ -124,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from qkvcheck.claims import cells_of_marker, claim_of_marker
     from qkvcheck.errors import QkvcheckError
 
-    session = metafunc.config.stash[_session_key]
+    session = metafunc.config.stash[SESSION_KEY]
     try:
         if marker.args:
             raise QkvcheckError('the claim marker takes keywords only, such as id="P3a".')
@@ -140,12 +130,6 @@ def _mark(cell: Cell) -> pytest.MarkDecorator:
     return pytest.mark.claim(id=cell.claim, layer=cell.layer, group=cell.group, measure=cell.measure)
 
 
-def _layers_of(items: Iterable[pytest.Item]) -> set[int]:
-    """Return the layers that experiments name."""
-    layers = (marker.kwargs.get("layer") for item in items for marker in item.iter_markers("claim"))
-    return {layer for layer in layers if isinstance(layer, int)}
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Find a user's mistake before the first test, on the controller: one line, exit code 4."""
@@ -155,10 +139,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.progress import announcing
 
-    ours = config.stash[_session_key]
+    ours = config.stash[SESSION_KEY]
     try:
         with announcing(config) as announce:
-            ours.prepare(_layers_of(session.items), announce=announce)
+            ours.prepare(layers_of(session.items), announce=announce)
         settings = ours.settings
         if settings.report is not None:
             from qkvcheck.page import missing_libraries
@@ -181,247 +165,33 @@ def _needs_model(session: pytest.Session) -> bool:
     Under xdist the controller collects nothing; there the model is loaded for a look if anybody chose one.
     """
     if session.config.pluginmanager.hasplugin("dsession"):
-        return bool(session.config.stash[_session_key].settings.explicit)
+        return bool(session.config.stash[SESSION_KEY].settings.explicit)
     return any(
-        definitions[-1].func.__module__ == __name__
+        definitions[-1].func.__module__ == FIXTURES
         for item in session.items
         if (definitions := getattr(item, "_fixtureinfo").name2fixturedefs.get("qkv_model"))  # noqa: B009
     )
 
 
-# Fixtures -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def qkv_model(pytestconfig: pytest.Config) -> HookedModel | Submission:
-    """The hooked model under test; override it with `qkvcheck.from_model(model, tokenizer)` for one of your own."""
-    session = pytestconfig.stash[_session_key]
-    return session.hooked if session.submission is None else session.submission
-
-
-@pytest.fixture(scope="session")
-def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission) -> ContextSet | Submission:
-    """The corpus, tokenised for the model, with the target found in each context."""
-    from qkvcheck.referee import Submission
-
-    if isinstance(qkv_model, Submission):
-        return qkv_model
-    return pytestconfig.stash[_session_key].contexts_for(qkv_model)
-
-
-@pytest.fixture(scope="session")
-def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples | Submission:
-    """What experiments measure: the target, the token before it, fresh contexts, other words."""
-    from qkvcheck.referee import Submission
-
-    if isinstance(qkv_model, Submission):
-        return qkv_model
-    session = request.config.stash[_session_key]
-    return session.samples_of(qkv_model, contexts, layers=_layers_of(request.session.items))
-
-
-@pytest.fixture(scope="session")
-def activations(samples: Samples | Submission) -> Activations:
-    """The target's queries, keys and values in every context: (context, layer, width)."""
-    return samples.target
-
-
-@pytest.fixture(scope="session")
-def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Controls | Submission:
-    """The controls: the same measurements where a claim should not hold."""
-    from qkvcheck.referee import Submission
-
-    if isinstance(samples, Submission):
-        return samples
-    cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
-
-    from qkvcheck.progress import announcing
-
-    def announce(text: str) -> None:
-        reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None and reporter.isatty:
-            with announcing(pytestconfig) as say:
-                say(text)
-
-    return pytestconfig.stash[_session_key].controls_of(
-        samples, folder=None if cache is None else cache.mkdir("qkvcheck"), announce=announce
-    )
-
-
-@pytest.fixture(scope="session")
-def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission, contexts: ContextSet) -> dict[str, Any]:
-    """What a result says of this run: model, corpus, versions, settings."""
-    from qkvcheck.referee import Submission
-    from qkvcheck.session import describe_referee, describe_run
-
-    session = pytestconfig.stash[_session_key]
-    if isinstance(qkv_model, Submission):
-        return describe_referee(session, qkv_model)
-    return describe_run(session, qkv_model, contexts)
-
-
-@pytest.fixture
-def qkv_cell() -> tuple[Claim, Cell]:
-    """The claim and cell of this case; a claim marker fills it in."""
-    pytest.fail('the claim fixture needs a marker such as @pytest.mark.claim(id="P3a").', pytrace=False)
-
-
-@pytest.fixture
-def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run: dict[str, Any]) -> ClaimCheck:
-    """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
-    from qkvcheck.checking import ClaimCheck
-
-    session = request.config.stash[_session_key]
-    recording, strict = session.settings.update is not None, session.settings.strict
-
-    def conclude(finding: Finding) -> None:
-        __tracebackhide__ = True
-        _conclude(request.node, finding, qkv_run, recording=recording, strict=strict)
-
-    return ClaimCheck(
-        *qkv_cell,
-        session=session,
-        run=qkv_run,
-        usual_controls=lambda: request.getfixturevalue("controls"),
-        conclude=conclude,
-        draws=_seed(request.config.getoption("hypothesis_seed", None)),  # of hypothesis's own plugin
-    )
-
-
-def _seed(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.isdigit() else text
-
-
-def _conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:
-    """Put the finding on the report, and end the test as its outcome says."""
-    __tracebackhide__ = True
-    from qkvcheck.claims import DECIDES
-    from qkvcheck.story import failure_text, properties_of
-    from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED
-
-    # One string: xdist and junit carry nothing else safely.
-    item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
-    item.user_properties.extend(properties_of(finding))
-    item.stash[_run_key] = json.dumps(run)
-    verdict = finding.verdict
-    if finding.change is not None:
-        pytest.fail(failure_text(finding, run), pytrace=False)
-    if verdict.verdict == NOT_JUDGED:
-        pytest.skip(f"NOT JUDGED: {verdict.reason}")
-    if verdict.verdict == INCONCLUSIVE:
-        if strict and verdict.role == DECIDES:
-            pytest.fail(failure_text(finding, run), pytrace=False)
-        pytest.skip(INCONCLUSIVE_NOTE)
-    if verdict.verdict == REFUTED:
-        if finding.recorded == REFUTED:
-            pytest.xfail(RECORDED)
-        if verdict.role != DECIDES:
-            pytest.xfail(FAMILY)
-        if not recording:
-            pytest.fail(failure_text(finding, run), pytrace=False)
-        pytest.xfail("refuted, and recorded now")
-
-
-_run_key = pytest.StashKey[str]()
-_notes_key = pytest.StashKey["list[Line]"]()
-_part_key = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """Don't judge a claim whose measurement makes no sense here, or is not in the file that is judged."""
-    __tracebackhide__ = True
-    from qkvcheck.errors import NotCapturedError
-
-    try:
-        return (yield)
-    except NotCapturedError as error:
-        check = pyfuncitem.funcargs.get("claim")
-        if check is None or not hasattr(check, "not_judged"):
-            raise
-        reason = str(error)
-    check.not_judged(reason)
-
-
-# Outcomes -----------------------------------------------------------------------------------------
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Carry the run's description on the report, and shorten a user's mistake to its one line."""
-    report = yield
-    from qkvcheck.errors import QkvcheckError
-
-    if call.excinfo is not None and isinstance(call.excinfo.value, QkvcheckError):
-        report.longrepr = str(call.excinfo.value)
-        report.qkvcheck_broken = True
-    if report.when == "call" and _run_key in item.stash:
-        report.qkvcheck_run = item.stash[_run_key]
-        report.qkvcheck_part = item.config.stash.get(_part_key, False)
-    return report
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
-    """Count what is supported but holds untrained, what is refuted on record, and broken apparatus, apart."""
-    if getattr(report, "qkvcheck_broken", False):
-        return "error", "E", ("ERROR", {"red": True})
-    finding = _finding_on(report)
-    if finding is None:
-        return None
-    from qkvcheck.verdicts import ALSO_UNTRAINED as NOTE
-    from qkvcheck.verdicts import INCONCLUSIVE
-
-    if report.skipped and finding.verdict.verdict == INCONCLUSIVE:
-        return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})
-    if report.passed and NOTE in finding.verdict.qualifier:
-        return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
-    reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
-    if report.skipped and reason in (RECORDED, FAMILY):
-        return reason, "r" if reason == RECORDED else "b", (reason.upper(), {"yellow": True})
-    return None
-
-
-def _finding_on(report: Any) -> Finding | None:
-    texts = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
-    if getattr(report, "when", None) != "call" or not texts:
-        return None
-    from qkvcheck.baseline import finding_from_dict
-
-    return finding_from_dict(json.loads(str(texts[-1])))
-
-
 # Summary and files --------------------------------------------------------------------------------
-
-
-def _gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Finding]] | None:
-    """Return the run's description and its findings, from this process or from xdist's workers."""
-    found: dict[str, Finding] = {}
-    run = None
-    for report in (report for reports in reporter.stats.values() for report in reports):
-        finding = _finding_on(report)
-        if finding is not None and hasattr(report, "qkvcheck_run"):
-            found[finding.verdict.key] = finding
-            run = json.loads(report.qkvcheck_run)
-    return None if run is None else (run, list(found.values()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the claims table, and tell of the files that were written."""
-    gathered = _gather(terminalreporter)
+    gathered = gather(terminalreporter)
     if gathered is None:
         return
     from qkvcheck.report import quiet_line, summary_lines
 
     run, findings = gathered
-    session = config.stash[_session_key]
+    session = config.stash[SESSION_KEY]
     _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
     if config.get_verbosity() < 0:
         lines: Sequence[Line] = [quiet_line(run, findings, gate_off=gate_off)]
     else:
         terminalreporter.section("claims")
         lines = summary_lines(run, findings, every_cell=config.get_verbosity() > 0, gate_off=gate_off)
-    lines = [*lines, *config.stash.get(_notes_key, [])]
+    lines = [*lines, *config.stash.get(NOTES_KEY, [])]
     for line in lines:
         terminalreporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
 
@@ -431,19 +201,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
         return
-    gathered = _gather(reporter)
+    gathered = gather(reporter)
     if gathered is None:
         return
     from qkvcheck.recording import record_notes, write_files
 
-    ours = session.config.stash[_session_key]
+    ours = session.config.stash[SESSION_KEY]
     notes = write_files(ours, *gathered)
     if any(note.colour == "red" for note in notes):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
     told, fails = record_notes(ours, *gathered, whole=_is_whole(session, reporter))
     if fails and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[_notes_key] = [*notes, *told]
+    session.config.stash[NOTES_KEY] = [*notes, *told]
 
 
 def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> bool:
@@ -452,7 +222,7 @@ def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> boo
     Under xdist the workers select; their reports carry what they left out.
     """
     config = session.config
-    ours = config.stash[_session_key]
+    ours = config.stash[SESSION_KEY]
     paths = [argument.partition("::") for argument in config.args]
     left_out = any(config.getoption(name, False) for name in ("lf", "stepwise"))
     if left_out or session.shouldstop or session.shouldfail or "layers" in ours.settings.explicit:
@@ -460,7 +230,7 @@ def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> boo
     if any(node or not Path(config.invocation_params.dir, path).is_dir() for path, _, node in paths):
         return False
     reports = [report for found in reporter.stats.values() for report in found if hasattr(report, "when")]
-    broken = any(report.failed and _finding_on(report) is None for report in reports)
+    broken = any(report.failed and finding_on(report) is None for report in reports)
     return not broken and not any(getattr(report, "qkvcheck_part", False) for report in reports)
 
 
@@ -468,4 +238,4 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Remember that claims were left out of this run."""
     for item in items:
         if item.get_closest_marker("claim") is not None:
-            item.config.stash[_part_key] = True
+            item.config.stash[PART_KEY] = True

@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant("noise floor ignored", "change.py", "UNMEASURED if floor is None else", "UNMEASURED if True else"),
     Mutant("drift unpaired", "change.py", "jackknife(after - before)", "jackknife(after)"),
     Mutant("missing entry accepted", "baseline.py", "missing = baseline.required and", "missing = False and"),
-    Mutant("stale entries told of a part of a run", "plugin.py", "item.config.stash[_part_key] = True", "pass"),
+    Mutant("stale entries told of a part of a run", "plugin.py", "item.config.stash[PART_KEY] = True", "pass"),
     Mutant("written in place", "documents.py", "temporary = path.with_name(", "temporary = path if True else path.with_name("),
     Mutant("last token taken for the target", "capture.py", "np.array(contexts.target_indices) - (positions == PRECEDING)", "np.array([len(c.token_ids) - 1 for c in contexts.contexts]) - (positions == PRECEDING)", "test_metamorphic.py::test_tokens_right_of_the_target_change_nothing"),
     Mutant("padding let in", "forwards.py", "token_ids[number, : len(row.token_ids)] = row.token_ids", "token_ids[number, length - len(row.token_ids) :] = row.token_ids", "test_metamorphic.py::test_batch_and_padding_change_nothing"),

@@ -131,14 +131,19 @@ ALLOWED = {
         "adversary", "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement",
         "referee", "samples", "session", "untrained", "verdicts",
     },
+    "stash": {"report", "session"},
+    "outcomes": {"baseline", "claims", "errors", "stash", "story", "verdicts"},
+    "fixtures": {
+        "activations", "baseline", "checking", "claims", "contexts", "controls", "models", "outcomes", "progress",
+        "referee", "samples", "session", "stash",
+    },
     "plugin": {
-        "activations", "baseline", "checking", "claims", "contexts", "controls",
-        "errors", "models", "page", "progress", "recording", "referee", "report", "samples",
-        "session", "settings", "story", "verdicts",
+        "claims", "errors", "fixtures", "outcomes", "page", "progress", "recording", "report", "session", "settings",
+        "stash",
     },
 }  # fmt: skip
 ONLY_IN = {
-    "pytest": {"plugin"},
+    "pytest": {"fixtures", "outcomes", "plugin", "stash"},
     "hypothesis": {"search", "strategies"},
     "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "noise", "peers"},
     "numba": {"kernels.micro_kernel", "kernels.numba_"},

@@ -1,0 +1,125 @@
+"""Outcomes: how a finding ends its test, and how pytest counts, names and carries it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from qkvcheck.stash import PART_KEY, RUN_KEY
+
+if TYPE_CHECKING:
+    from qkvcheck.baseline import Finding
+
+
+PROPERTY = "qkvcheck"
+ALSO_UNTRAINED = "supported, also holds untrained"
+RECORDED = "refuted (recorded)"
+FAMILY = "refuted beside the claim"
+INCONCLUSIVE_NOTE = "inconclusive"
+
+
+def conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:
+    """Put the finding on the report, and end the test as its outcome says."""
+    __tracebackhide__ = True
+    from qkvcheck.claims import DECIDES
+    from qkvcheck.story import failure_text, properties_of
+    from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED
+
+    # One string: xdist and junit carry nothing else safely.
+    item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
+    item.user_properties.extend(properties_of(finding))
+    item.stash[RUN_KEY] = json.dumps(run)
+    verdict = finding.verdict
+    if finding.change is not None:
+        pytest.fail(failure_text(finding, run), pytrace=False)
+    if verdict.verdict == NOT_JUDGED:
+        pytest.skip(f"NOT JUDGED: {verdict.reason}")
+    if verdict.verdict == INCONCLUSIVE:
+        if strict and verdict.role == DECIDES:
+            pytest.fail(failure_text(finding, run), pytrace=False)
+        pytest.skip(INCONCLUSIVE_NOTE)
+    if verdict.verdict == REFUTED:
+        if finding.recorded == REFUTED:
+            pytest.xfail(RECORDED)
+        if verdict.role != DECIDES:
+            pytest.xfail(FAMILY)
+        if not recording:
+            pytest.fail(failure_text(finding, run), pytrace=False)
+        pytest.xfail("refuted, and recorded now")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Don't judge a claim whose measurement makes no sense here, or is not in the file that is judged."""
+    __tracebackhide__ = True
+    from qkvcheck.errors import NotCapturedError
+
+    try:
+        return (yield)
+    except NotCapturedError as error:
+        check = pyfuncitem.funcargs.get("claim")
+        if check is None or not hasattr(check, "not_judged"):
+            raise
+        reason = str(error)
+    check.not_judged(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Carry the run's description on the report, and shorten a user's mistake to its one line."""
+    report = yield
+    from qkvcheck.errors import QkvcheckError
+
+    if call.excinfo is not None and isinstance(call.excinfo.value, QkvcheckError):
+        report.longrepr = str(call.excinfo.value)
+        report.qkvcheck_broken = True
+    if report.when == "call" and RUN_KEY in item.stash:
+        report.qkvcheck_run = item.stash[RUN_KEY]
+        report.qkvcheck_part = item.config.stash.get(PART_KEY, False)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+    """Count what is supported but holds untrained, what is refuted on record, and broken apparatus, apart."""
+    if getattr(report, "qkvcheck_broken", False):
+        return "error", "E", ("ERROR", {"red": True})
+    finding = finding_on(report)
+    if finding is None:
+        return None
+    from qkvcheck.verdicts import ALSO_UNTRAINED as NOTE
+    from qkvcheck.verdicts import INCONCLUSIVE
+
+    if report.skipped and finding.verdict.verdict == INCONCLUSIVE:
+        return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})
+    if report.passed and NOTE in finding.verdict.qualifier:
+        return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
+    reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
+    if report.skipped and reason in (RECORDED, FAMILY):
+        return reason, "r" if reason == RECORDED else "b", (reason.upper(), {"yellow": True})
+    return None
+
+
+def finding_on(report: Any) -> Finding | None:
+    """Return the finding that a report carries, if any."""
+    texts = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
+    if getattr(report, "when", None) != "call" or not texts:
+        return None
+    from qkvcheck.baseline import finding_from_dict
+
+    return finding_from_dict(json.loads(str(texts[-1])))
+
+
+def gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Finding]] | None:
+    """Return the run's description and its findings, from this process or from xdist's workers."""
+    found: dict[str, Finding] = {}
+    run = None
+    for report in (report for reports in reporter.stats.values() for report in reports):
+        finding = finding_on(report)
+        if finding is not None and hasattr(report, "qkvcheck_run"):
+            found[finding.verdict.key] = finding
+            run = json.loads(report.qkvcheck_run)
+    return None if run is None else (run, list(found.values()))

@@ -1,0 +1,20 @@
+"""Stash: under which keys the plugin keeps things on pytest's own objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from qkvcheck.report import Line
+    from qkvcheck.session import Session
+
+SESSION_KEY: pytest.StashKey[Session] = pytest.StashKey()
+"""On the config: the settings of the run, and what was loaded for them."""
+RUN_KEY: pytest.StashKey[str] = pytest.StashKey()
+"""On a test: the run's description as JSON."""
+NOTES_KEY: pytest.StashKey[list[Line]] = pytest.StashKey()
+"""On the config: lines that follow the claims table."""
+PART_KEY: pytest.StashKey[bool] = pytest.StashKey()
+"""On the config: whether claims were left out of the run."""
