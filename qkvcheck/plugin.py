@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _make_session(config: pytest.Config) -> Session:
     from qkvcheck.claims import load_claims
     from qkvcheck.session import Session
-    from qkvcheck.settings import resolve_settings
+    from qkvcheck.settings import from_root, resolve_settings
 
     def command_line(option: Option) -> str | None:
         value: str | None = config.getoption(option.flag)
@@ -75,7 +75,7 @@ def _make_session(config: pytest.Config) -> Session:
 
     def ini(option: Option) -> str | None:
         value: str | None = config.getini(option.ini)
-        return value
+        return from_root(option, value, root=config.rootpath) if value else value
 
     settings = resolve_settings(
         command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=bool(config.getoption(TRUST))

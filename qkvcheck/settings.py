@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from qkvcheck.errors import SettingsError
 
@@ -64,6 +66,12 @@ OPTIONS = (
     Option("activations", None, "judge activations captured elsewhere: a safetensors or npz file."),
     Option("strict", None, "an inconclusive claim fails, and auto may not fall back to the embedded model.", True),
 )
+
+
+FILES = ("baseline", "json", "report", "activations")
+"""Options that are always a path."""
+NAMES_OR_FILES = ("model", "tokenizer", "corpus")
+"""Options that are a path if one is there, and else a name."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,29 @@ def resolve_settings(
         trust_remote_code=trust_remote_code,
         explicit=frozenset(explicit),
     )
+
+
+def from_root(option: Option, text: str, *, root: Path) -> str:
+    """Return an ini value as it has to be read from the current folder: a path there counts from the root directory.
+
+    Parameters
+    ----------
+    option : Option
+        What the value is for.
+    text : str
+        The value as given.
+    root : Path
+        pytest's root directory.
+    """
+    path = root / text.partition("#")[0]  # such as model#untrained
+    if option.name not in FILES and not (option.name in NAMES_OR_FILES and path.exists()):
+        return text
+    if Path(text).is_absolute() or root == Path.cwd():
+        return text
+    try:
+        return os.path.relpath(root / text)
+    except ValueError:  # another drive on Windows
+        return str(root / text)
 
 
 def _controls(text: str) -> str | tuple[str, ...]:

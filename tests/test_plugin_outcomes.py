@@ -110,6 +110,18 @@ def test_outcomes_without_a_record(project, workers):
     assert "Traceback" not in out
 
 
+def test_a_project_runs_from_its_folders_too(project, monkeypatch):
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nqkv_corpus = mine.txt\nqkv_json = out.json\n")
+    names = ("She", "He", "Anna", "John", "They", "We", "You", "I", "Peter", "The king")
+    sentences = [f"{name} {verb} her" for name in names for verb in ("gave", "told", "saw")]
+    (project.path / "mine.txt").write_text("\n".join(sentences))
+    monkeypatch.chdir(project.mkdir("folder"))
+    result = project.runpytest("..", "-k", "low")
+    assert "mine.txt: 30" in result.stdout.str()
+    assert (project.path / "out.json").is_file()
+
+
 def test_failure_is_a_table(project):
     result = project.runpytest()
     result.stdout.fnmatch_lines(

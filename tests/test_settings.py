@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from qkvcheck.errors import SettingsError
-from qkvcheck.settings import OPTIONS, parse_layers, resolve_settings
+from qkvcheck.settings import OPTIONS, from_root, parse_layers, resolve_settings
 
 
 def resolve(command_line=None, environment=None, ini=None):
@@ -68,3 +70,27 @@ def test_values_that_make_no_sense(given, message):
 def test_target_by_number_or_text():
     assert resolve(command_line={"target": "607"}).target == 607
     assert resolve(command_line={"target": " him"}).target == " him"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("json", "out.json", "../out.json"),
+        ("baseline", "sub/b.json", "b.json"),
+        ("corpus", "mine.txt", "../mine.txt"),
+        ("corpus", "replication", "replication"),
+        ("model", "kept#untrained=3", "../kept#untrained=3"),
+        ("model", "gpt2", "gpt2"),
+        ("target", "mine.txt", "mine.txt"),
+        ("json", "/out.json", "/out.json"),
+    ],
+)
+def test_paths_of_the_ini_file_count_from_the_root(name, text, expected, tmp_path, monkeypatch):
+    for folder in ("sub", "kept"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "mine.txt").touch()
+    option = next(option for option in OPTIONS if option.name == name)
+    monkeypatch.chdir(tmp_path)
+    assert from_root(option, text, root=tmp_path) == text
+    monkeypatch.chdir(tmp_path / "sub")
+    assert from_root(option, text, root=tmp_path) == expected.replace("/", os.sep)
