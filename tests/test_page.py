@@ -262,3 +262,5 @@ def test_example_report_shows_what_is_on_record():
     # The record keeps six digits, so that the fourth is at times rounded the other way.
     assert sum(number in shown for number in numbers) >= 0.95 * len(numbers)
     assert len(text) < 3_000_000
+    assert "Why two poles alone prove little" in text
+    assert text.index(">Cosines between dimensions, layer 6<") < text.index(">What was found<")
