@@ -245,7 +245,8 @@ def _reason(outcome: Outcome[Any]) -> str:
     own = f"the corpus' own worst has {outcome.corpus:.4f}"
     if found is None:
         return f"{own}; none worse in {tried}"
-    text = f"{own}; worse still, and as simple as it gets, is {found.example.text!r} with {found.value:.4f}"
+    text = f"least with {outcome.worst.example.text!r}; {own}"
+    text += f"; worse than that, and as simple as it gets, is {found.example.text!r} with {found.value:.4f}"
     if near is not None:
         text += f", while {near.example.text!r} has {near.value:.4f}"
     return f"{text}; {tried}"

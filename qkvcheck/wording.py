@@ -68,6 +68,15 @@ def _offset_sentence(verdict: Verdict) -> list[str]:
     return [f"Of the mean squared cosine {verdict.offset_share:.0%} is mean offset."]
 
 
+_POLES_AND_TRAINING = {
+    "specific": " So this network has more of two poles than random weights give.",
+    "reversed": " So random weights give more of two poles than this network has.",
+    "equivalent": " So random weights give as much of two poles as this network has.",
+    "not specific": " So there is no sign that training made more of two poles.",
+    "unresolved": " Whether training made more of two poles than random weights give is open.",
+}
+
+
 def poles_sentence(findings: Sequence[Finding]) -> str | None:
     """Return what a run itself says of two poles: its variance beside untrained networks', and how much is offset.
 
@@ -76,6 +85,8 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
     for verdict in (finding.verdict for finding in findings):
         untrained = next((control for control in verdict.controls if control.name == UNTRAINED), None)
         if verdict.statistic != "variance" or verdict.role != DECIDES or verdict.offset_share is None:
+            continue
+        if verdict.direction == "at_most":
             continue
         if "number" in verdict.evidence or untrained is None or untrained.estimate is None:
             continue
@@ -86,6 +97,7 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
             f"{number_text(verdict.plug_in)} on these contexts, where networks with random weights have "
             f"{number_text(untrained.estimate)}{' on average' if (untrained.seeds or 1) > 1 else ''}; "
             f"{verdict.offset_share:.0%} of the mean squared cosine is mean offset."
+            f"{_POLES_AND_TRAINING.get(untrained.specificity or '', '')}"
         )
     return None
 

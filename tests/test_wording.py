@@ -157,6 +157,26 @@ def test_overview_sorts_and_counts():
     assert lead_sentence(standings({})) == "No claim was decided"
 
 
+@pytest.mark.parametrize(
+    ("specificity", "said"),
+    [
+        ("specific", "this network has more of two poles than random weights give"),
+        ("reversed", "random weights give more of two poles than this network has"),
+        ("equivalent", "random weights give as much of two poles"),
+        ("not specific", "no sign that training made more of two poles"),
+        ("unresolved", "is open"),
+        (None, "mean offset."),
+    ],
+)
+def test_poles_sentence_says_no_more_of_training_than_was_shown(specificity, said):
+    verdict = make_verdict(plug_in=0.5, controls=(seeds_control(specificity),), offset_share=0.7)
+    told = poles_sentence([Finding(verdict)])
+    assert told is not None
+    last = told.split("; 70% of ")[1]
+    assert said in last
+    assert ("poles" in last) == (specificity is not None)
+
+
 def test_poles_sentence_has_the_run_s_own_numbers():
     evidence = {"share_low": 0.21, "share_high": 0.34}
     deciding = make_verdict(
