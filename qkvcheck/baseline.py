@@ -122,9 +122,18 @@ def read_baseline(path: str | Path) -> Baseline:
 
 def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
     """Return why a run is not comparable with the record, or None if it is."""
-    now = conditions_of(run)
-    changed = [name for name, value in now.items() if baseline.conditions.get(name) != value]
-    return f"other {', '.join(changed)}" if changed else None
+    return _other(baseline, conditions_of(run))
+
+
+def _other(baseline: Baseline, now: Mapping[str, Any]) -> str | None:
+    """Say which conditions are other than on record; hashes are named by what they are of."""
+    hashes = {"fingerprint": "weights, architecture or tokenizer", "corpus_sha256": "contexts"}
+    changed = [
+        hashes.get(name, f"{name} ({baseline.conditions.get(name)} on record, {value} now)")
+        for name, value in now.items()
+        if baseline.conditions.get(name) != value
+    ]
+    return f"other {', other '.join(changed)}" if changed else None
 
 
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
@@ -219,11 +228,9 @@ def write_noise(path: str | Path, noise: Mapping[str, Any], conditions: Mapping[
         If the file can't be read, or was recorded under other conditions.
     """
     baseline = read_baseline(path)
-    changed = [name for name, value in conditions.items() if baseline.conditions.get(name) != value]
-    if changed:
-        raise ClaimError(
-            f"baseline {str(path)!r} was recorded with other {', '.join(changed)}; measure the noise of the same model."
-        )
+    reason = _other(baseline, conditions)
+    if reason is not None:
+        raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
     spec = json.loads(baseline.path.read_text("utf-8"))["model"]
     _write(baseline.path, spec, replace(baseline, noise=noise))
 

@@ -37,7 +37,9 @@ def test_recorded_verdicts_come_back(tmp_path):
         "A-L06-QQ": {"estimate": 0.5, "low": None, "high": None, "n": 54, "verdict": "SUPPORTED"}
     }
     assert difference(baseline, RUN) is None
-    assert difference(baseline, with_fingerprint("f2")) == "other fingerprint"
+    assert difference(baseline, with_fingerprint("f2")) == "other weights, architecture or tokenizer"
+    half = {**RUN, "settings": {**RUN["settings"], "dtype": "bfloat16"}, "corpus": {**RUN["corpus"], "sha256": "other"}}
+    assert difference(baseline, half) == "other contexts, other dtype (float32 on record, bfloat16 now)"
     assert path.read_text().endswith("}\n")
     assert [p.name for p in path.parent.iterdir()] == ["m.json"]
 
@@ -71,10 +73,10 @@ def test_update_never_deletes(tmp_path):
 def test_another_model_is_not_mixed_in(tmp_path):
     path = tmp_path / "m.json"
     write_baseline(path, RUN, [make_verdict()], mode="all")
-    with pytest.raises(ClaimError, match="recorded with other fingerprint"):
+    with pytest.raises(ClaimError, match="recorded with other weights, architecture or tokenizer"):
         write_baseline(path, with_fingerprint("f2"), [make_verdict("B-L06-QQ")], mode="new")
     told = write_baseline(path, with_fingerprint("f2"), [make_verdict("B-L06-QQ")], mode="all")
-    assert told.endswith("m.json; the 1 recorded there with other fingerprint are replaced")
+    assert told.endswith("m.json; the 1 recorded there with other weights, architecture or tokenizer are replaced")
     assert list(read_baseline(path).verdicts) == ["B-L06-QQ"]
 
 

@@ -102,11 +102,11 @@ def test_other_weights_are_not_comparable_and_never_silent(project, recorded):
             return from_model(loaded.model, AutoTokenizer.from_pretrained(embedded_directory()), name="embedded")
         """)
     result = project.runpytest()
-    assert "The gate is off: embedded.json is not comparable (other fingerprint)" in result.stdout.str()
+    assert "embedded.json is not comparable (other weights, architecture or tokenizer)" in result.stdout.str()
     named = project.runpytest("--qkv-baseline", str(recorded))
     assert named.ret == 1
     assert named.parseoutcomes()["errors"] == 4
-    assert "is not comparable with this run (other fingerprint)" in named.stdout.str()
+    assert "is not comparable with this run (other weights, architecture or tokenizer)" in named.stdout.str()
     assert "Traceback" not in named.stdout.str()
 
 
@@ -114,7 +114,7 @@ def test_named_record_of_another_corpus_is_one_line(project, recorded):
     result = project.runpytest("--qkv-baseline", str(recorded), "--qkv-corpus", "balanced")
     assert result.ret == 4
     told = result.stderr.str().strip()
-    assert "not comparable with this run (other corpus_sha256)" in told
+    assert "not comparable with this run (other contexts)" in told
     assert "\n" not in told
 
 
@@ -367,7 +367,10 @@ def test_noise_is_measured_and_written_beside_the_record(project, recorded, caps
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data["conditions"].update(fingerprint="x"), "was recorded with other fingerprint"),
+        (
+            lambda data: data["conditions"].update(fingerprint="x"),
+            "was recorded with other weights, architecture or tokenizer",
+        ),
         (lambda data: data.update(schema="other"), "is not of schema"),
     ],
 )
