@@ -105,7 +105,7 @@ def learned_sentence(found: Sequence[Standing]) -> str:
     learned = [claim for standing in found if standing.remark == OF_TRAINING for claim in standing.claims]
     if learned:
         return f"Supported beyond what random weights do: {', '.join(learned)}."
-    return "No claim here is shown to hold beyond what networks with random weights do."
+    return "Of the claims about the model none is shown to hold beyond what networks with random weights do."
 
 
 def lead_sentence(found: Sequence[Standing]) -> str:

@@ -103,7 +103,7 @@ def _run(results: Results) -> dict[str, Any]:
     return {
         "title": f"{run['model']['spec']}: claims about queries, keys and values",
         "run": run,
-        "summary": f"On {run['model']['spec']}{_stand_in(run)}: {lead_sentence(found)}",
+        "summary": f"{run['model']['spec']}{_stand_in(run)}. {lead_sentence(found)}",
         "glance": [
             {
                 "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),

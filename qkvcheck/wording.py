@@ -168,7 +168,7 @@ def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
     own = verdict.evidence.get("number", verdict.plug_in)
     if control.kind == "seeds" and own is not None and number_text(own) != number_text(verdict.estimate):
         # Seeds are compared plug-in with plug-in; a reader who subtracts needs the number that was subtracted from.
-        text += f", this one, uncorrected, {number_text(own)}"
+        text += f", the trained one, uncorrected, {number_text(own)}"
     if ALSO_UNTRAINED in verdict.qualifier:
         return f"{text}. That meets the bound too: the claim holds without training, and tells nothing of it."
     if control.specificity is None and control.reason is not None:
@@ -177,7 +177,7 @@ def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
 
 
 def _words_sentence(verdict: Verdict, control: ControlResult) -> str:
-    text = f"Other words in the same frames have {number_text(control.estimate)}"
+    text = f"Other words in the target's place have {number_text(control.estimate)}"
     return f"{text}{_said(verdict, control, moved='at the target it is {verb[1]}', trained='the target')}."
 
 

@@ -71,7 +71,7 @@ def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
 def test_a_difference_from_seeds_stands_beside_the_number_it_is_the_difference_of():
     control = ControlResult("untrained", 0.4, 0.12, False, 0.06, 0.18, "specific", kind="seeds", seeds=19, passing=0)
     told = words_of(Finding(make_verdict(plug_in=0.52, controls=(control,))))
-    assert "0.4000 on average, this one, uncorrected, 0.5200: training raised it (difference +0.1200" in told
+    assert "0.4000 on average, the trained one, uncorrected, 0.5200: training raised it (difference +0.1200" in told
     assert "uncorrected" not in words_of(Finding(make_verdict(plug_in=0.5, controls=(control,))))
 
 
@@ -82,8 +82,8 @@ def test_every_cell_that_decides_has_its_own_controls():
     ]
     told = claim_sentences([Finding(cell) for cell in cells])
     assert [beside for _, beside in told] == [
-        ["Other words in the same frames have 0.1250."],
-        ["Other words in the same frames have 0.2500."],
+        ["Other words in the target's place have 0.1250."],
+        ["Other words in the target's place have 0.2500."],
     ]
 
 
@@ -115,11 +115,11 @@ def seeds_control(specificity):
     ("fields", "remark", "learned"),
     [
         ({"controls": (seeds_control("specific"),)}, OF_TRAINING, "Supported beyond what random weights do: P3a."),
-        ({"controls": (seeds_control("unresolved"),)}, TRAINING_OPEN, "No claim here is shown"),
-        ({"controls": ()}, TRAINING_OPEN, "No claim here is shown"),
-        ({"qualifier": ("not specific to training",)}, NOT_BETTER, "No claim here is shown"),
-        ({"qualifier": ("also holds untrained",)}, ALSO_RANDOM, "No claim here is shown"),
-        ({"threshold": None, "direction": "exact"}, BY_CONSTRUCTION, "No claim here is shown"),
+        ({"controls": (seeds_control("unresolved"),)}, TRAINING_OPEN, "Of the claims about the model none is shown"),
+        ({"controls": ()}, TRAINING_OPEN, "Of the claims about the model none is shown"),
+        ({"qualifier": ("not specific to training",)}, NOT_BETTER, "Of the claims about the model none is shown"),
+        ({"qualifier": ("also holds untrained",)}, ALSO_RANDOM, "Of the claims about the model none is shown"),
+        ({"threshold": None, "direction": "exact"}, BY_CONSTRUCTION, "Of the claims about the model none is shown"),
     ],
 )
 def test_overview_says_what_the_controls_leave(fields, remark, learned):
