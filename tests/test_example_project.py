@@ -70,7 +70,7 @@ def test_it_passes_records_passes_again_and_fails_once_its_model_is_altered(run,
     altered = run("-m", "pytest", status=1)
     assert "FAILED test_claims.py::test_values_tell_givers_apart" in altered
     assert re.search(r"verdict +refuted\n", altered)
-    assert re.search(r"model\+contexts.txt.json .*fingerprint", altered)
+    assert re.search(r"model\+contexts.txt.json .*other weights, architecture or tokenizer", altered)
 
 
 def test_readme_names_every_file_and_shows_what_is_there():
