@@ -19,5 +19,5 @@ def test_queries_and_keys_against_values(claim, samples, controls):
 
 @pytest.mark.claim(id="B6")
 def test_training_made_the_poles(claim, samples, controls):
-    """V at least 0.05 above that of any further untrained seed."""
+    """V at least 0.05 above what one more untrained network would have."""
     claim.against_untrained(samples.target, controls=controls.of(lambda s: s.target))

@@ -209,7 +209,7 @@ def judge_every_context(
     beside = value_untrained(samples, claim, cell, shown.example)
     worst = max if claim.direction == "at_most" else min
     refuted = outcome.found is not None or not meets(claim, outcome.corpus)
-    controls = () if beside is None else (_untrained_result(claim, shown.value, beside),)
+    controls = () if beside is None else (_untrained_result(claim, shown, beside),)
     return make_verdict(
         claim,
         cell,
@@ -223,14 +223,14 @@ def judge_every_context(
     )
 
 
-def _untrained_result(claim: Claim, own: float, beside: float) -> ControlResult:
+def _untrained_result(claim: Claim, shown: Measured[Any], beside: float) -> ControlResult:
     passes = meets(claim, beside)
     return ControlResult(
         UNTRAINED,
         beside,
-        own - beside,
+        shown.value - beside,
         passes,
-        reason="for the context found",
+        reason=f"on {shown.example.text!r}, searched for in the model under test, which has {shown.value:.4f}",
         kind="seeds",
         seeds=1,
         passing=int(passes),
@@ -239,17 +239,17 @@ def _untrained_result(claim: Claim, own: float, beside: float) -> ControlResult:
 
 def _reason(outcome: Outcome[Any]) -> str:
     tried = f"{outcome.tried} different contexts, seed {outcome.seed}"
-    holds, found, near = meets(outcome.claim, outcome.corpus), outcome.found, outcome.neighbour
+    holds, found = meets(outcome.claim, outcome.corpus), outcome.found
     if found is None and holds:
         return f"none misses it in {tried}: a claim about all contexts can only be refuted"
-    own = f"the corpus' own worst has {outcome.corpus:.4f}"
+    own = f"the corpus has {outcome.corpus:.4f} at worst"
     if found is None:
         return f"{own}; none worse in {tried}"
-    text = f"least with {outcome.worst.example.text!r}; {own}"
-    text += f"; worse than that, and as simple as it gets, is {found.example.text!r} with {found.value:.4f}"
-    if near is not None:
-        text += f", while {near.example.text!r} has {near.value:.4f}"
-    return f"{text}; {tried}"
+    worst = outcome.worst.example.text
+    if worst == found.example.text:
+        return f"worst, and as simple as it gets: {worst!r}; {own}; {tried}"
+    simplest = f"{found.example.text!r} with {found.value:.4f}"
+    return f"worst: {worst!r}; the simplest worse than the corpus: {simplest}; {own}; {tried}"
 
 
 def rate_document(rate: Rate) -> dict[str, Any]:

@@ -28,21 +28,11 @@ import numpy as np
 
 from qkvcheck.capture import PRECEDING
 from qkvcheck.contexts import ContextSet, Encoder
+from qkvcheck.control_words import SAYS
 from qkvcheck.errors import ModelError, NotCapturedError
 from qkvcheck.samples import Samples, Variant
 from qkvcheck.sampling import control_words
 from qkvcheck.untrained import Captured, Twins, Untrained, default_seeds
-
-SAYS: Mapping[str, str] = {
-    "different-words": "the same frames, each with another word: what repeating one token adds",
-    "other-token": "the same frames with another pronoun: whether it is this token or any repeated one",
-    "untrained": "networks of the same shape with random weights: what training did not make",
-    "non-target": "the token before the target: other words at other positions, so lower for trivial reasons too",
-    "position-matched": "only the commonest position: whether mixing positions made the number",
-    "within-column": "contexts permuted within each dimension (a line, no evidence): what mean offset alone gives",
-    "shuffled": "everything permuted (a line, no evidence): nearly any structure is above it",
-}
-"""What each control says."""
 
 NAMES = tuple(SAYS)
 

@@ -262,6 +262,12 @@ def embedded_directory() -> Path:
     return Path(str(resources.files("qkvcheck"))) / "data" / "embedded"
 
 
+def embedded_training() -> dict[str, Any]:
+    """Return how the embedded model was trained, and its losses in nats a token on held-out text."""
+    record: dict[str, Any] = json.loads((embedded_directory() / "training.json").read_text(encoding="utf-8"))
+    return record
+
+
 def _locate(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
     """Resolve `auto`, and find the directory that holds the model's files."""
     source, seed = spec.source, spec.untrained_seed

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES
 from qkvcheck.report import decision
+from qkvcheck.story import group_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
     EXPLORATORY,
@@ -20,11 +21,18 @@ from qkvcheck.verdicts import (
 )
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
-ALSO_RANDOM = "networks with random weights meet it as well, so it says nothing of what was learned"
+ALSO_RANDOM = "networks with random weights meet it as well, so it is no sign of training"
 NOT_BETTER = "not met better than by networks with random weights"
 OF_TRAINING = "and networks with random weights do not meet it"
 TRAINING_OPEN = "whether because of training is open"
-_REMARKS = (OF_TRAINING, TRAINING_OPEN, NOT_BETTER, ALSO_RANDOM, BY_CONSTRUCTION)
+_COUNTED = {
+    OF_TRAINING: "{} beyond random weights",
+    TRAINING_OPEN: "{} open whether by training",
+    NOT_BETTER: "{} no better than random weights",
+    ALSO_RANDOM: "{} met by random weights too",
+    BY_CONSTRUCTION: "{} about the measurement itself",
+}
+_REMARKS = tuple(_COUNTED)
 
 
 @dataclass(frozen=True)
@@ -65,16 +73,17 @@ def standings(claims: Mapping[str, Sequence[Finding]]) -> list[Standing]:
             continue
         remark = supported_remark(findings) if found == SUPPORTED else ""
         exploratory = EXPLORATORY in findings[0].verdict.qualifier
-        place = (exploratory, verdicts.index(found), _REMARKS.index(remark) if remark else 0)
-        grouped.setdefault(place, []).append(identity)
+        # What is true of any network is no finding; it comes last.
+        place = len(verdicts) if remark == BY_CONSTRUCTION else verdicts.index(found)
+        grouped.setdefault((exploratory, place, _REMARKS.index(remark) if remark else 0), []).append(identity)
     return [
         Standing(
-            verdict=verdicts[verdict],
+            verdict=(*verdicts, SUPPORTED)[place],
             claims=tuple(of),
             exploratory=exploratory,
-            remark=_REMARKS[remark] if verdicts[verdict] == SUPPORTED else "",
+            remark=_REMARKS[remark] if (*verdicts, SUPPORTED)[place] == SUPPORTED else "",
         )
-        for (exploratory, verdict, remark), of in sorted(grouped.items())
+        for (exploratory, place, remark), of in sorted(grouped.items())
     ]
 
 
@@ -105,7 +114,46 @@ def learned_sentence(found: Sequence[Standing]) -> str:
     learned = [claim for standing in found if standing.remark == OF_TRAINING for claim in standing.claims]
     if learned:
         return f"Supported beyond what random weights do: {', '.join(learned)}."
-    return "Of the claims about the model none is shown to hold beyond what networks with random weights do."
+    return "No claim about the model as a whole is shown to hold better here than in networks with random weights."
+
+
+def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
+    """Return what training changed in claims that are not supported: a refuted claim can tell of it as well.
+
+    Parameters
+    ----------
+    claims : mapping of str to sequence of Finding
+        As `qkvcheck.report.by_claim` returns them.
+    """
+    met, farther, parts = [], [], []
+    for identity, findings in claims.items():
+        deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+        against = [next((c for c in v.controls if c.name == UNTRAINED), None) for v in deciding]
+        if decision(findings) in (None, SUPPORTED):
+            continue
+        if decision(findings) == REFUTED and all(c is not None and c.passes for c in against):
+            met.append(identity)
+        # Where the claim itself is the difference from untrained networks, that says it already.
+        if all(
+            c is not None and c.specificity == "reversed" and "number" not in v.evidence
+            for c, v in zip(against, deciding, strict=True)
+        ):
+            farther.append(identity)
+        parts += [
+            f"{identity} in {group_text(verdict.group)}"
+            for verdict, control in zip(deciding, against, strict=True)
+            if verdict.verdict == SUPPORTED and control is not None and control.specificity == "specific"
+        ]
+    told = []
+    if met:
+        told.append(f"Refuted here, but met by most networks with random weights: {', '.join(met)}.")
+    if farther:
+        told.append(f"Networks with random weights come closer to these than this network does: {', '.join(farther)}.")
+    if parts:
+        told.append(
+            f"Supported in part, and there beyond random weights: {', '.join(parts)}; the claim as a whole is not."
+        )
+    return told
 
 
 def lead_sentence(found: Sequence[Standing]) -> str:
@@ -123,7 +171,13 @@ def lead_sentence(found: Sequence[Standing]) -> str:
             for verdict in (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED)
         }
         total = sum(counts.values())
+        remarks = {s.remark: len(s.claims) for s in found if s.remark and s.exploratory is exploratory}
+        which = ", ".join(_COUNTED[remark].format(count) for remark, count in remarks.items())
         if total:
-            told = ", ".join(f"{count} {verdict.lower()}" for verdict, count in counts.items() if count)
+            told = ", ".join(
+                f"{count} {verdict.lower()}{f' ({which})' if verdict == SUPPORTED else ''}"
+                for verdict, count in counts.items()
+                if count
+            )
             parts.append(f"{total} {kind}{'s' if total != 1 else ''}: {told}")
     return ". ".join(parts) or "No claim was decided"

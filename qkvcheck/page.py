@@ -13,13 +13,23 @@ from urllib.parse import quote
 
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES
+from qkvcheck.control_words import SAYS
 from qkvcheck.documents import replace_text
 from qkvcheck.errors import SettingsError
-from qkvcheck.overview import lead_sentence, learned_sentence, standings
+from qkvcheck.overview import (
+    ALSO_RANDOM,
+    BY_CONSTRUCTION,
+    NOT_BETTER,
+    contrast_sentences,
+    lead_sentence,
+    learned_sentence,
+    standings,
+)
 from qkvcheck.report import by_claim, decision, tally
 from qkvcheck.results import Results
-from qkvcheck.story import control_text, estimate_text, label, number_text, threshold_text
-from qkvcheck.verdicts import ALSO_UNTRAINED, DIFFERENT_WORDS, EXPLORATORY, SUPPORTED, UNTRAINED, Verdict
+from qkvcheck.statistic_words import scale_words
+from qkvcheck.story import control_text, estimate_text, group_text, label, number_text, threshold_text
+from qkvcheck.verdicts import ALSO_UNTRAINED, DIFFERENT_WORDS, EXPLORATORY, NOT_JUDGED, SUPPORTED, UNTRAINED, Verdict
 from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 NEEDED = ("jinja2", "matplotlib")
@@ -101,19 +111,24 @@ def _run(results: Results) -> dict[str, Any]:
     claims = [{**_claim(identity, of), "anchor": f"claim-{n}"} for n, (identity, of) in enumerate(grouped.items())]
     found = standings(grouped)
     return {
-        "title": f"{run['model']['spec']}: claims about queries, keys and values",
+        "title": f"Claims about queries, keys and values in {run['model']['spec']}",
         "run": run,
         "summary": f"{run['model']['spec']}{_stand_in(run)}. {lead_sentence(found)}",
         "glance": [
             {
                 "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),
-                "kind": _kind(entry.verdict),
+                # Green is for what holds beyond what a network without training shows.
+                "kind": "weak" if entry.remark in (ALSO_RANDOM, BY_CONSTRUCTION, NOT_BETTER) else _kind(entry.verdict),
                 "claims": [claim for claim in claims if claim["id"] in entry.claims],
                 "remark": entry.remark,
             }
             for entry in found
         ],
         "learned": learned_sentence(found),
+        "contrasts": [] if run["model"]["untrained"] else contrast_sentences(grouped),
+        "controls": [
+            (name, SAYS[name]) for name in SAYS if name in {c.name for f in findings for c in f.verdict.controls}
+        ],
         "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
         "facts": _facts(run),
         "claims": claims,
@@ -135,11 +150,28 @@ def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
         "source": verdicts[0].source,
         "decision": decision(findings) or "not decided",
         "also_untrained": any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == DECIDES),
+        "scale": next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),
+        "found": _found([v for v in verdicts if v.role == DECIDES]),
         "exploratory": EXPLORATORY in verdicts[0].qualifier,
         "sentences": claim_sentences(findings),
         "cells": [_cell(finding) for finding in findings],
         "deciding": _deciding(findings),
     }
+
+
+def _found(deciding: Sequence[Verdict]) -> str:
+    """Return a claim's numbers beside those of untrained networks, for the overview."""
+    told = [f"{group_text(v.group)} {number_text(v.estimate)}" for v in deciding if v.estimate is not None]
+    beside = [
+        number_text(control.estimate)
+        for v in deciding
+        for control in v.controls
+        # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
+        if control.name == UNTRAINED and control.estimate is not None and not {"number", "search"} & set(v.evidence)
+    ]
+    if not told:
+        return next((v.reason for v in deciding if v.verdict == NOT_JUDGED and v.reason), "")
+    return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
 
 
 def _deciding(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -211,21 +243,35 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     model, corpus = run["model"], run["corpus"]
     untrained = "; untrained: what it shows, training did not make" if model["untrained"] else ""
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
-    facts = [
+    shape = corpus["padded_shape"]  # (context, token, number), or without tokens where activations came from a file
+    return [
         ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}"),
-        ("network", f"{model['family']}, {model['layers']} layers, {model['parameters']:,} parameters"),
-        ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
+        ("network", f"{model['family']} architecture, {model['layers']} layers, {model['parameters']:,} parameters"),
+        *_training(model),
         (
             "contexts",
-            f"{corpus['name']}: {corpus['contexts']}, {corpus['distinct_prefixes']} distinct left of the target",
+            f"{corpus['contexts']} (corpus {corpus['name']}), {corpus['distinct_prefixes']} distinct up to the target",
         ),
-        ("target", f"{corpus['target']!r}" + (f" at index {positions}" if positions else "")),
+        ("target", f"{corpus['target']!r}" + (f" at index {positions} (zero-based)" if positions else "")),
         ("layers", f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"),
+        (
+            "captured",
+            f"{' x '.join(map(str, shape))}: contexts x {'tokens x ' if len(shape) > 2 else ''}numbers of Q, K and V",
+        ),
         ("numbers", f"{run['settings']['dtype']} on {run['settings']['device']}"),
+        ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
         ("corpus", f"sha256 {corpus['sha256'][:12]}"),
         ("claims file", f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"),
     ]
-    return facts
+
+
+def _training(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    record = model.get("training")
+    if not record:
+        return []
+    own, bigram = record["held_out_loss"], record["bigram_loss"]
+    losses = f"{own:.3f} nats a token on held-out text, a bigram model's {bigram:.3f}"
+    return [("training", f"{record['training_positions']:,} tokens of generated English; its loss is {losses}")]
 
 
 def _stand_in(run: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import BESIDE, DECIDES, FAMILY
-from qkvcheck.story import control_text, estimate_text, label, number_text, threshold_text
+from qkvcheck.story import control_text, estimate_text, label, number_text, settled_text, threshold_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
     EXPLORATORY,
@@ -136,11 +136,7 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]
     lines += _rows(shown)
     reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
-    reasons |= {
-        f"{f.verdict.key} is open: some {f.verdict.n_needed} distinct contexts would settle it": None
-        for f in shown
-        if f.verdict.n_needed is not None
-    }
+    reasons |= {f"{f.verdict.key} is open: {settled_text(f.verdict)}": None for f in shown if settled_text(f.verdict)}
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
     family = [f for f in findings if f.verdict.role == FAMILY]
     if every_cell:

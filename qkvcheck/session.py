@@ -230,6 +230,8 @@ def _file_part(name: str) -> str:
 
 def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:
     """Return what a result has to say of its run: model, corpus, versions, settings; plain data."""
+    from qkvcheck.models import embedded_training
+
     seen = audit(contexts)
     return {
         "model": {
@@ -242,6 +244,7 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
             "parameters": hooked.parameters,
             "stand_in": hooked.is_stand_in,
             "untrained": hooked.is_untrained,
+            "training": embedded_training() if hooked.is_stand_in and not hooked.is_untrained else None,
         },
         "corpus": {
             "name": contexts.name,

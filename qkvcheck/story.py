@@ -203,9 +203,17 @@ def _contexts(verdict: Verdict) -> str:
     text = f"{verdict.n}, {verdict.n_distinct} of them distinct"
     if verdict.clusters is not None:
         text += f"; {verdict.clusters} clusters by {verdict.cluster_kind}"
-    if verdict.n_needed is not None:
-        text += f"; some {verdict.n_needed} distinct ones would settle it, if the estimate stays"
-    return text
+    settle = settled_text(verdict)
+    return f"{text}; {settle}" if settle else text
+
+
+def settled_text(verdict: Verdict) -> str:
+    """Return how many contexts would settle an open verdict, and which way; empty where that isn't known."""
+    if verdict.n_needed is None or verdict.estimate is None or verdict.threshold is None:
+        return ""
+    above = verdict.estimate > verdict.threshold
+    side = "against" if above is (verdict.direction == "at_most") else "for"
+    return f"some {verdict.n_needed:,} distinct contexts would just settle it, {side} the claim, if the estimate stays"
 
 
 def control_text(control: ControlResult) -> str:
@@ -227,6 +235,11 @@ def control_text(control: ControlResult) -> str:
     if control.p_value is not None:
         text += f" (p = {control.p_value:.2f} as one more seed)"
     return text if control.reason is None else f"{text} ({control.reason})"
+
+
+def group_text(group: str) -> str:
+    """Return a pair group as it is read: Q-K for QK."""
+    return "-".join(group) if len(group) == 2 else group
 
 
 def number_text(value: float | None) -> str:

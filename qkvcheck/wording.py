@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES, MARGIN
-from qkvcheck.story import number_text
+from qkvcheck.polarisation import CERTIFIED, SMILE
+from qkvcheck.statistic_words import statistic_words
+from qkvcheck.story import group_text, number_text, settled_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
     DIFFERENT_WORDS,
@@ -20,26 +22,8 @@ from qkvcheck.verdicts import (
 )
 
 LEADS = {SUPPORTED: "Supported", REFUTED: "Refuted", INCONCLUSIVE: "Inconclusive", NOT_JUDGED: "Not judged"}
+DIFFERENCES = ("block_difference", "variance_difference", "token_minus_context")
 ASKS = {"above": "more than", "at_least": "at least", "at_most": "at most"}
-MANY = {"cosine": "cosines", "pearson": "Pearson correlations"}
-STATISTIC_WORDS = {
-    "variance": "the variance of the {many}",
-    "mean_square": "the mean squared {one}",
-    "mean_absolute": "the mean magnitude of the {many}",
-    "sign_balance": "the mean of the {many} over their mean magnitude",
-    "collapse": "the mean squared Pearson correlation over the mean squared cosine",
-    "offset_share": "the mean offset's share of the mean squared cosine",
-    "row_mean": "the mean {one} between contexts",
-    "row_cosine": "the mean cosine between contexts",
-    "row_variance": "the variance of the {many} between contexts",
-    "block_difference": "the variance of the {many} less that in V-V",
-    "token_share": "the token's share of the offset",
-    "least_row_mean": "the least mean {one} of a fresh context to the corpus",
-    "variance_difference": "the variance of the {many} at the target less that at the other place",
-    "token_minus_context": "the share by token less the share by context",
-    "stability": "the target's likeness beyond that of different words, as a share of what is possible,",
-}
-"""What a statistic is, in words; another's name is used as it is."""
 
 
 def claim_sentences(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
@@ -86,20 +70,41 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
         untrained = next((control for control in verdict.controls if control.name == UNTRAINED), None)
         if verdict.statistic != "variance" or verdict.role != DECIDES or verdict.offset_share is None:
             continue
-        if verdict.direction == "at_most":
+        if verdict.direction == "at_most" or verdict.plug_in is None:
             continue
         if "number" in verdict.evidence or untrained is None or untrained.estimate is None:
             continue
-        low = verdict.evidence.get("share_low"), verdict.evidence.get("share_high")
-        shares = f"{low[0]:.0%} of the pairs are below -0.5 and {low[1]:.0%} above 0.5; " if None not in low else ""
+        low, high = verdict.evidence.get("share_low"), verdict.evidence.get("share_high")
+        shares = (
+            "" if low is None or high is None else f"{low:.0%} of the pairs are below -0.5 and {high:.0%} above 0.5; "
+        )
+        several = (untrained.seeds or 1) > 1
         return (
             f"In this run, {verdict.claim} {_place(verdict)}: {shares}the variance of the cosines is "
-            f"{number_text(verdict.plug_in)} on these contexts, where networks with random weights have "
-            f"{number_text(untrained.estimate)}{' on average' if (untrained.seeds or 1) > 1 else ''}; "
-            f"{verdict.offset_share:.0%} of the mean squared cosine is mean offset."
-            f"{_POLES_AND_TRAINING.get(untrained.specificity or '', '')}"
+            f"{number_text(verdict.plug_in)} (uncorrected), {_shape(verdict.plug_in)}. Networks with random weights "
+            f"have {number_text(untrained.estimate)}{' on average' if several else ''}, {_shape(untrained.estimate)}"
+            f"{_untrained_shares(verdict)}.{_POLES_AND_TRAINING.get(untrained.specificity or '', '')} "
+            f"Of this network's mean squared cosine {verdict.offset_share:.0%} is mean offset."
         )
     return None
+
+
+def _untrained_shares(verdict: Verdict) -> str:
+    counts = verdict.evidence.get("histograms", {}).get(UNTRAINED)
+    if not counts:
+        return ""
+    quarter, total = len(counts) // 4, sum(counts)
+    low, high = sum(counts[:quarter]) / total, sum(counts[-quarter:]) / total
+    return f"; the first of them has {low:.0%} of the pairs below -0.5 and {high:.0%} above 0.5"
+
+
+def _shape(variance: float) -> str:
+    """Return what a variance says of the histogram's shape, and no more."""
+    if variance > CERTIFIED:
+        return "more than any single peak allows"
+    if variance > SMILE:
+        return "more than a flat histogram has, or a single peak if the mean is 0"
+    return "less than a flat histogram has" if variance < SMILE else "as a flat histogram has"
 
 
 def _first_of_each(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -114,23 +119,10 @@ def _first_of_each(verdicts: Sequence[Verdict]) -> list[Verdict]:
 def _place(verdict: Verdict) -> str:
     if verdict.threshold is None:
         return f"at layer {verdict.layer}"
-    group = "-".join(verdict.group) if len(verdict.group) == 2 else verdict.group
+    group = group_text(verdict.group)
     if "profile" in verdict.evidence:
         return f"over all layers, {group}"
     return f"at layer {verdict.layer}, {group}"
-
-
-def statistic_words(verdict: Verdict) -> str:
-    """Return what a verdict's number is, in words."""
-    one = verdict.measure.capitalize() if verdict.measure != "cosine" else "cosine"
-    one = "Pearson correlation" if verdict.measure == "pearson" else one
-    words = STATISTIC_WORDS.get(verdict.statistic, f"{verdict.statistic.replace('_', ' ')} ({verdict.measure})")
-    if "search" in verdict.evidence:
-        words = "the least mean {one} of any context met with the corpus"
-    words = words.format(one=one, many=MANY.get(verdict.measure, verdict.measure))
-    if "number" in verdict.evidence:  # the estimate is a difference from untrained networks
-        words += " less that in untrained networks"
-    return f"{words} at layer {layer}" if (layer := verdict.evidence.get("least_at_layer")) is not None else words
 
 
 def _verdict_sentence(verdict: Verdict) -> str:
@@ -142,11 +134,18 @@ def _verdict_sentence(verdict: Verdict) -> str:
         number += f" (95% interval {number_text(verdict.low)} to {number_text(verdict.high)})"
     asked = f"the claim asks for {ASKS[verdict.direction]} {verdict.threshold:.4g}"
     if verdict.verdict == INCONCLUSIVE:
-        needed = verdict.n_needed
-        settle = f"; some {needed:,} distinct contexts would settle it, if the number stays" if needed else ""
-        asked += f", and the interval allows both{settle}"
+        settle = settled_text(verdict)
+        asked += f", and the interval allows both{f'; {settle}' if settle else ''}"
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{lead}: {number}; {asked}{reason}."
+    return f"{lead}: {number}; {asked}{_other_way(verdict)}{reason}."
+
+
+def _other_way(verdict: Verdict) -> str:
+    """Return that a difference was found, but against what the claim asks: refuted is not the same as no difference."""
+    difference = verdict.statistic in DIFFERENCES or "number" in verdict.evidence
+    if not difference or verdict.direction == "at_most" or verdict.high is None or verdict.high >= 0:
+        return ""
+    return ": there is a difference, the other way round"
 
 
 def _control_sentences(verdict: Verdict) -> list[str]:
@@ -164,38 +163,47 @@ def _control_sentences(verdict: Verdict) -> list[str]:
 def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
     several = (control.seeds or 1) > 1
     text = f"{control.seeds} untrained networks have" if several else "One untrained network has"
-    text += f" {number_text(control.estimate)}{' on average' if several else ''}"
+    text += f" {number_text(control.estimate)}{' on average' if several else ''}{_meeting(control)}"
     own = verdict.evidence.get("number", verdict.plug_in)
     if control.kind == "seeds" and own is not None and number_text(own) != number_text(verdict.estimate):
         # Seeds are compared plug-in with plug-in; a reader who subtracts needs the number that was subtracted from.
-        text += f", the trained one, uncorrected, {number_text(own)}"
+        text += f"; the trained one, uncorrected, has {number_text(own)}"
     if ALSO_UNTRAINED in verdict.qualifier:
-        return f"{text}. That meets the bound too: the claim holds without training, and tells nothing of it."
+        return f"{text}. So the claim holds without training, and that it holds is no sign of training."
     if control.specificity is None and control.reason is not None:
         return f"{text} ({control.reason})."
-    return f"{text}{_said(verdict, control, moved='training {verb[0]} it', trained='the trained network')}."
+    return f"{text}{_said(verdict, control, moved='in the trained one it is', own='the trained one')}."
+
+
+def _meeting(control: ControlResult) -> str:
+    """Return whether untrained networks meet the claim themselves."""
+    if control.passes is None and control.passing is None:
+        return ""
+    if (control.seeds or 1) == 1:
+        return ", which meets the claim" if control.passes else ", which misses the claim"
+    count = {0: "none of them meets", 1: "1 of them meets", control.seeds: "all of them meet"}
+    return f" ({count.get(control.passing, f'{control.passing} of them meet')} the claim)"
 
 
 def _words_sentence(verdict: Verdict, control: ControlResult) -> str:
     text = f"Other words in the target's place have {number_text(control.estimate)}"
-    return f"{text}{_said(verdict, control, moved='at the target it is {verb[1]}', trained='the target')}."
+    text += ", which meets the claim" if control.passes else ""
+    return f"{text}{_said(verdict, control, moved='at the target it is', own='the target')}."
 
 
-_VERBS = {True: ("raised", "higher"), False: ("lowered", "lower")}
-
-
-def _said(verdict: Verdict, control: ControlResult, *, moved: str, trained: str) -> str:
+def _said(verdict: Verdict, control: ControlResult, *, moved: str, own: str) -> str:
     """Return what the difference allows to be said: only an interval beyond the margin is called a difference."""
-    margin = f"{MARGIN if verdict.margin is None else verdict.margin:g}"
-    texts = {
-        "specific": moved.format(verb=_VERBS[(control.difference or 0.0) > 0]),
-        "reversed": moved.format(verb=_VERBS[(control.difference or 0.0) > 0]),
-        "equivalent": f"no difference of {margin} or more",
-        "not specific": f"{trained} does not meet the claim better by {margin} or more",
-        "unresolved": f"whether {trained} meets the claim better by {margin} or more is open",
-    }
     if control.specificity is None:
         return ""
+    margin = f"{MARGIN if verdict.margin is None else verdict.margin:g} or more"
+    higher = "higher" if (control.difference or 0.0) > 0 else "lower"
+    texts = {
+        "specific": f"{moved} {higher}",
+        "reversed": f"{moved} {higher}",
+        "equivalent": f"alike, no difference of {margin}",
+        "not specific": f"{own} does not meet the claim better by {margin}",
+        "unresolved": f"open whether {own} meets the claim better by {margin}",
+    }
     return f": {texts[control.specificity]} ({_difference(control)})"
 
 

@@ -67,7 +67,8 @@ ALLOWED = {
         "polarisation", "references", "similarity", "statistics", "verdicts",
     },
     "untrained": {"activations", "documents", "measurement", "models", "samples"},
-    "controls": {"capture", "contexts", "errors", "models", "samples", "sampling", "untrained"},
+    "control_words": set(),
+    "controls": {"capture", "contexts", "control_words", "errors", "models", "samples", "sampling", "untrained"},
     "beyond": {
         "claims", "comparing", "jackknife", "judging", "measured", "measurement", "profile", "untrained", "verdicts",
     },
@@ -77,8 +78,9 @@ ALLOWED = {
     "baseline": {"change", "documents", "errors", "verdicts"},
     "change": {"jackknife", "verdicts"},
     "results": {"baseline", "documents", "errors", "story", "verdicts"},
-    "wording": {"baseline", "claims", "story", "verdicts"},
-    "overview": {"baseline", "claims", "report", "verdicts"},
+    "statistic_words": {"verdicts"},
+    "wording": {"baseline", "claims", "polarisation", "statistic_words", "story", "verdicts"},
+    "overview": {"baseline", "claims", "report", "story", "verdicts"},
     "drawing": set(),
     "figures": {"baseline", "claims", "figures"},
     "figures.picture": {"verdicts"},
@@ -86,8 +88,8 @@ ALLOWED = {
     "figures.contexts": {"drawing", "figures", "verdicts"},
     "figures.layers": {"drawing", "figures", "verdicts"},
     "page": {
-        "baseline", "claims", "documents", "errors", "figures", "overview", "report", "results", "story", "verdicts",
-        "wording",
+        "baseline", "claims", "control_words", "documents", "errors", "figures", "overview", "report", "results",
+        "statistic_words", "story", "verdicts", "wording",
     },
     "story": {"baseline", "change", "verdicts"},
     "report": {"baseline", "claims", "story", "verdicts"},
@@ -120,7 +122,7 @@ ALLOWED = {
     "commands.doctor": {
         "baseline", "claims", "commands", "corpora", "doctor", "models", "noise", "samples", "settings",
     },
-    "commands.explain": {"controls", "errors", "results", "story"},
+    "commands.explain": {"control_words", "errors", "results", "story"},
     "commands.record": {"capture", "commands", "errors", "settings"},
     "commands.report": {"commands", "drawing", "errors", "figures", "page", "results"},
     "commands.search": {

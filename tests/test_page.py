@@ -21,6 +21,7 @@ from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
 from qkvcheck.results import Results, load_results, write_results
 from qkvcheck.story import label
+from qkvcheck.verdicts import ControlResult
 
 from .conftest import ROOT
 from .made_up import make_verdict, synthetic
@@ -122,6 +123,72 @@ def test_links_of_the_overview_lead_to_their_claims():
     linked = {value[1:] for name, value in attributes if name == "href" and value and value.startswith("#")}
     assert {"claim-0", "claim-1", "claim-2", "words"} <= linked
     assert linked <= named
+
+
+def overview_of(text: str) -> str:
+    return text.split("How each claim stands")[1].split("What was run")[0]
+
+
+def test_overview_has_the_numbers_of_claim_and_untrained_networks():
+    results = synthetic()
+    control = ControlResult("untrained", 0.375, 0.125, False, kind="seeds", seeds=19, passing=0)
+    findings = (
+        Finding(make_verdict("P5-L06-Q", controls=(control,))),
+        Finding(make_verdict("P5-L06-K", estimate=0.25, controls=(replace(control, estimate=0.5),))),
+        Finding(make_verdict("B6-L06-QQ", estimate=0.75, controls=(control,), evidence={"number": 0.5})),
+        Finding(
+            make_verdict("P9-L06-QKV", verdict="NOT JUDGED", estimate=None, low=None, high=None, reason="too small")
+        ),
+    )
+    shown = overview_of("".join(Reader(page([Results(results.run, findings)])).text))
+    assert "found Q 0.5000, K 0.2500; untrained 0.3750, 0.5000" in shown
+    assert "found Q-Q 0.7500\n" in shown  # of a difference from untrained networks, theirs is another number
+    assert "too small" in shown
+
+
+def test_green_is_kept_for_what_holds_beyond_random_weights():
+    run = synthetic().run
+    control = ControlResult("untrained", 0.1, 0.4, False, 0.3, 0.5, "specific", kind="seeds", seeds=19, passing=0)
+    for fields, kind in (
+        ({"controls": (control,)}, "supported"),
+        ({"qualifier": ("also holds untrained",)}, "weak"),
+        ({"threshold": None, "direction": "exact"}, "weak"),
+    ):
+        text = overview_of(page([Results(run, (Finding(make_verdict(**fields)),))]))
+        assert re.findall(r'<span class="([a-z-]+)">Supported', text) == [kind]
+
+
+def test_an_untrained_model_is_not_told_as_changed_by_training():
+    run = synthetic().run
+    control = ControlResult("untrained", 0.5, -0.1, True, -0.2, -0.1, "reversed", kind="seeds", seeds=19, passing=19)
+    finding = Finding(make_verdict(verdict="REFUTED", controls=(control,)))
+    untrained = {**run, "model": {**run["model"], "untrained": True}}
+    assert "but met by most networks with random weights" in page([Results(run, (finding,))])
+    assert "but met by most networks with random weights" not in page([Results(untrained, (finding,))])
+
+
+def test_facts_say_how_the_stand_in_was_trained():
+    run = synthetic().run
+    record = {"training_positions": 6144, "held_out_loss": 1.9357, "bigram_loss": 2.691}
+    trained = {**run, "model": {**run["model"], "stand_in": True, "training": record}}
+    finding = (Finding(make_verdict()),)
+    told = "6,144 tokens of generated English; its loss is 1.936 nats a token on held-out text, a bigram model's 2.691"
+    assert told in "".join(Reader(page([Results(trained, finding)])).text)
+    assert "generated English" not in page([Results(run, finding)])
+
+
+def test_a_context_found_twice_is_drawn_once():
+    results = synthetic()
+    entry = {"text": "The teacher stopped her", "value": 0.5}
+    other = {"text": "He stopped her", "value": 0.25}
+    for found, worst, count in ((entry, entry, 1), (entry, other, 2), (None, entry, 1)):
+        search = Finding(make_verdict("B9-L06-Q", evidence={"search": {"found": found, "worst": worst}}))
+        (link,) = re.findall(
+            r'download="worst-6.csv" href="data:text/csv;charset=utf-8,([^"]+)"',
+            page([Results(results.run, (*results.findings, search))]),
+        )
+        rows = list(csv.reader(io.StringIO(unquote(link))))
+        assert sum(row[-1] == "found by search" for row in rows) == count
 
 
 def test_interval_bar_is_drawn_to_scale():

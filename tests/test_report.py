@@ -82,7 +82,7 @@ def test_a_long_name_stands_apart_from_its_statement():
 
 def test_inconclusive_tells_what_would_settle_it():
     text = text_of([Finding(make("INCONCLUSIVE", n_needed=210, qualifier=()))])
-    assert "P3a-L06-QQ is open: some 210 distinct contexts would settle it" in text
+    assert "P3a-L06-QQ is open: some 210 distinct contexts would just settle it" in text
     assert "1 claim: 0 supported on the stand-in, 0 refuted on the stand-in, 1 inconclusive on the stand-in" in text
 
 

@@ -12,13 +12,15 @@ from qkvcheck.overview import (
     NOT_BETTER,
     OF_TRAINING,
     TRAINING_OPEN,
+    contrast_sentences,
     lead_sentence,
     learned_sentence,
     standings,
 )
 from qkvcheck.similarity import MEASURES
+from qkvcheck.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
 from qkvcheck.verdicts import ControlResult
-from qkvcheck.wording import LEADS, STATISTIC_WORDS, claim_sentences, poles_sentence, statistic_words
+from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 from .made_up import make_verdict
 
@@ -50,15 +52,15 @@ def test_words_are_no_stronger_than_the_verdict(verdict):
         (
             "specific",
             (),
-            "training raised it (difference +0.1000, 95% interval +0.0600 to +0.1400)",
+            "in the trained one it is higher (difference +0.1000, 95% interval +0.0600 to +0.1400)",
             "without training",
         ),
-        ("equivalent", (), "no difference of 0.05 or more", "raised"),
-        ("not specific", (), "the trained network does not meet the claim better by 0.05 or more", "raised"),
-        ("reversed", (), "training raised it", "open"),
-        ("unresolved", (), "whether the trained network meets the claim better by 0.05 or more is open", "raised"),
-        ("unresolved", ("also holds untrained",), "the claim holds without training", "raised"),
-        (None, (), "19 untrained networks have 0.4000 on average.", "raised"),
+        ("equivalent", (), "alike, no difference of 0.05 or more", "higher"),
+        ("not specific", (), "the trained one does not meet the claim better by 0.05 or more", "higher"),
+        ("reversed", (), "in the trained one it is higher", "open"),
+        ("unresolved", (), "open whether the trained one meets the claim better by 0.05 or more", "higher"),
+        ("unresolved", ("also holds untrained",), "that it holds is no sign of training", "higher"),
+        (None, (), "19 untrained networks have 0.4000 on average (none of them meets the claim).", "higher"),
     ],
 )
 def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
@@ -71,7 +73,10 @@ def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
 def test_a_difference_from_seeds_stands_beside_the_number_it_is_the_difference_of():
     control = ControlResult("untrained", 0.4, 0.12, False, 0.06, 0.18, "specific", kind="seeds", seeds=19, passing=0)
     told = words_of(Finding(make_verdict(plug_in=0.52, controls=(control,))))
-    assert "0.4000 on average, the trained one, uncorrected, 0.5200: training raised it (difference +0.1200" in told
+    assert (
+        "the claim); the trained one, uncorrected, has 0.5200: in the trained one it is higher (difference +0.12"
+        in told
+    )
     assert "uncorrected" not in words_of(Finding(make_verdict(plug_in=0.5, controls=(control,))))
 
 
@@ -101,6 +106,54 @@ def test_every_statistic_has_words(name, measure):
     assert "{" not in told
     assert "_" not in told
     assert name in STATISTIC_WORDS
+    assert scale_words(make_verdict(statistic=name, measure=measure)) == STATISTIC_SCALES[name]
+
+
+def test_the_scale_of_a_difference_or_of_a_search_is_its_own():
+    assert "larger there" in scale_words(make_verdict(evidence={"number": 0.2}))
+    assert "refutes" in scale_words(make_verdict(statistic="row_mean", evidence={"search": {}}))
+    assert scale_words(make_verdict(statistic="my_number")) is None
+
+
+@pytest.mark.parametrize(
+    ("passing", "seeds", "said"),
+    [
+        (0, 19, "(none of them meets the claim)"),
+        (1, 19, "(1 of them meets the claim)"),
+        (18, 19, "(18 of them meet the claim)"),
+        (19, 19, "(all of them meet the claim)"),
+        (1, 1, ", which meets the claim"),
+        (0, 1, ", which misses the claim"),
+    ],
+)
+def test_words_tell_how_many_untrained_networks_meet_the_claim(passing, seeds, said):
+    control = ControlResult("untrained", 0.4, 0.1, 2 * passing > seeds, kind="seeds", seeds=seeds, passing=passing)
+    assert said in words_of(Finding(make_verdict(controls=(control,))))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "direction", "side"),
+    [(0.5, "above", "for"), (0.4, "above", "against"), (0.5, "at_most", "against"), (0.4, "at_most", "for")],
+)
+def test_words_tell_which_way_more_contexts_would_settle_it(estimate, direction, side):
+    verdict = make_verdict(verdict="INCONCLUSIVE", estimate=estimate, direction=direction, n_needed=78_000)
+    told = words_of(Finding(verdict))
+    assert f"some 78,000 distinct contexts would just settle it, {side} the claim, if the estimate stays" in told
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"statistic": "variance_difference", "high": -0.18}, True),
+        ({"statistic": "variance_difference", "high": 0.01}, False),
+        ({"statistic": "variance_difference", "high": -0.18, "direction": "at_most"}, False),
+        ({"statistic": "variance", "high": -0.18}, False),
+        ({"statistic": "variance", "high": -0.18, "evidence": {"number": 0.2}}, True),
+    ],
+)
+def test_words_tell_of_a_difference_the_other_way_round(fields, said):
+    told = words_of(Finding(make_verdict(**{"verdict": "REFUTED", "direction": "at_least", **fields})))
+    assert ("the other way round" in told) is said
 
 
 def test_own_statistics_keep_their_name():
@@ -115,11 +168,11 @@ def seeds_control(specificity):
     ("fields", "remark", "learned"),
     [
         ({"controls": (seeds_control("specific"),)}, OF_TRAINING, "Supported beyond what random weights do: P3a."),
-        ({"controls": (seeds_control("unresolved"),)}, TRAINING_OPEN, "Of the claims about the model none is shown"),
-        ({"controls": ()}, TRAINING_OPEN, "Of the claims about the model none is shown"),
-        ({"qualifier": ("not specific to training",)}, NOT_BETTER, "Of the claims about the model none is shown"),
-        ({"qualifier": ("also holds untrained",)}, ALSO_RANDOM, "Of the claims about the model none is shown"),
-        ({"threshold": None, "direction": "exact"}, BY_CONSTRUCTION, "Of the claims about the model none is shown"),
+        ({"controls": (seeds_control("unresolved"),)}, TRAINING_OPEN, "No claim about the model as a whole is shown"),
+        ({"controls": ()}, TRAINING_OPEN, "No claim about the model as a whole is shown"),
+        ({"qualifier": ("not specific to training",)}, NOT_BETTER, "No claim about the model as a whole is shown"),
+        ({"qualifier": ("also holds untrained",)}, ALSO_RANDOM, "No claim about the model as a whole is shown"),
+        ({"threshold": None, "direction": "exact"}, BY_CONSTRUCTION, "No claim about the model as a whole is shown"),
     ],
 )
 def test_overview_says_what_the_controls_leave(fields, remark, learned):
@@ -138,23 +191,65 @@ def test_overview_takes_the_weakest_of_the_cells_that_decide():
 
 def test_overview_sorts_and_counts():
     claims = {
-        name: [Finding(make_verdict(f"{name}-L06-QQ", verdict=verdict, qualifier=qualifier, role=role))]
-        for name, verdict, qualifier, role in (
-            ("A", "REFUTED", (), "decides"),
-            ("B", "SUPPORTED", (), "decides"),
-            ("C", "REFUTED", (), "decides"),
-            ("D", "INCONCLUSIVE", ("exploratory",), "decides"),
-            ("E", "REFUTED", (), "family"),
+        name: [Finding(make_verdict(f"{name}-L06-QQ", verdict=verdict, qualifier=qualifier, role=role, **further))]
+        for name, verdict, qualifier, role, further in (
+            ("A", "REFUTED", (), "decides", {}),
+            ("B", "SUPPORTED", (), "decides", {}),
+            ("C", "REFUTED", (), "decides", {}),
+            ("D", "INCONCLUSIVE", ("exploratory",), "decides", {}),
+            ("E", "REFUTED", (), "family", {}),
+            ("F", "SUPPORTED", (), "decides", {"threshold": None, "direction": "exact"}),
         )
     }
     found = standings(claims)
     assert [(entry.verdict, entry.claims, entry.exploratory) for entry in found] == [
         ("SUPPORTED", ("B",), False),
         ("REFUTED", ("A", "C"), False),
+        ("SUPPORTED", ("F",), False),
         ("INCONCLUSIVE", ("D",), True),
     ]
-    assert lead_sentence(found) == "3 claims: 1 supported, 2 refuted. 1 exploratory claim: 1 inconclusive"
+    assert lead_sentence(found) == (
+        "4 claims: 2 supported (1 open whether by training, 1 about the measurement itself), 2 refuted. "
+        "1 exploratory claim: 1 inconclusive"
+    )
     assert lead_sentence(standings({})) == "No claim was decided"
+
+
+def untrained(specificity, *, passes):
+    return ControlResult(
+        "untrained", 0.5, -0.1, passes, -0.2, -0.1, specificity, kind="seeds", seeds=19, passing=19 if passes else 0
+    )
+
+
+def test_contrasts_tell_what_training_changed_in_claims_that_do_not_hold():
+    claims = {
+        "A": [Finding(make_verdict("A-L06-QQ", verdict="REFUTED", controls=(untrained("reversed", passes=True),)))],
+        "B": [
+            Finding(make_verdict("B-L06-QQ", verdict="REFUTED", controls=(untrained("reversed", passes=False),))),
+            Finding(make_verdict("B-L06-KK", verdict="REFUTED", controls=(untrained("unresolved", passes=True),))),
+        ],
+        "C": [
+            Finding(make_verdict("C-L06-QQ", verdict="INCONCLUSIVE", controls=(untrained("unresolved", passes=True),))),
+            Finding(make_verdict("C-L06-KK", controls=(untrained("specific", passes=False),))),
+        ],
+        "D": [Finding(make_verdict("D-L06-QQ", controls=(untrained("reversed", passes=True),)))],
+        "E": [
+            Finding(
+                make_verdict(
+                    "E-L06-QQ",
+                    verdict="REFUTED",
+                    controls=(untrained("reversed", passes=None),),
+                    evidence={"number": 0.4},
+                )
+            )
+        ],
+    }
+    assert contrast_sentences(claims) == [
+        "Refuted here, but met by most networks with random weights: A.",
+        "Networks with random weights come closer to these than this network does: A.",
+        "Supported in part, and there beyond random weights: C in K-K; the claim as a whole is not.",
+    ]
+    assert contrast_sentences({}) == []
 
 
 @pytest.mark.parametrize(
@@ -172,18 +267,34 @@ def test_poles_sentence_says_no_more_of_training_than_was_shown(specificity, sai
     verdict = make_verdict(plug_in=0.5, controls=(seeds_control(specificity),), offset_share=0.7)
     told = poles_sentence([Finding(verdict)])
     assert told is not None
-    last = told.split("; 70% of ")[1]
-    assert said in last
-    assert ("poles" in last) == (specificity is not None)
+    assert said in told
+    assert ("poles" in told) == (specificity is not None)
+
+
+@pytest.mark.parametrize(
+    ("variance", "said"),
+    [
+        (0.2, "less than a flat"),
+        (0.4, "more than a flat histogram has, or a single"),
+        (0.45, "more than any single peak"),
+    ],
+)
+def test_poles_sentence_says_no_more_of_the_shape_than_its_variance_does(variance, said):
+    told = poles_sentence(
+        [Finding(make_verdict(plug_in=variance, controls=(seeds_control("reversed"),), offset_share=0.7))]
+    )
+    assert f"is {variance:.4f} (uncorrected), {said}" in told
 
 
 def test_poles_sentence_has_the_run_s_own_numbers():
-    evidence = {"share_low": 0.21, "share_high": 0.34}
+    evidence = {"share_low": 0.21, "share_high": 0.34, "histograms": {"untrained": [2, 1, 1, 1, 1, 2, 1, 1]}}
     deciding = make_verdict(
         plug_in=0.5171, controls=(seeds_control("specific"),), offset_share=0.7, evidence=evidence, low=0.4
     )
     told = poles_sentence([Finding(make_verdict("P4-L06-QQ", statistic="mean_absolute")), Finding(deciding)])
     assert told is not None
-    assert "P3a at layer 6, Q-Q: 21% of the pairs are below -0.5 and 34% above 0.5" in told
-    assert "0.5171 on these contexts, where networks with random weights have 0.1000 on average; 70%" in told
+    assert "P3a at layer 6, Q-Q: 21% of the pairs are below -0.5 and 34% above 0.5; the variance" in told
+    assert "Networks with random weights have 0.1000 on average, less than a flat histogram has; the first of" in told
+    assert "them has 30% of the pairs below -0.5 and 20% above 0.5. So this network has more of two poles" in told
+    assert told.endswith("Of this network's mean squared cosine 70% is mean offset.")
     assert poles_sentence([Finding(make_verdict())]) is None

@@ -145,4 +145,6 @@ def _worst(
 
 def _searched(verdicts: Sequence[Verdict], block: str) -> list[Mapping[str, Any]]:
     found = [v.evidence["search"] for v in verdicts if v.group == block and "search" in v.evidence]
-    return [entry for search in found for entry in (search["found"], search["worst"]) if entry and "text" in entry]
+    entries = [entry for search in found for entry in (search["found"], search["worst"]) if entry and "text" in entry]
+    # The simplest context that a search found may be the worst one too.
+    return list({entry["text"]: entry for entry in entries}.values())

@@ -99,7 +99,7 @@ def cosine_and_pearson(verdicts: Sequence[Verdict], layer: int, where: str) -> I
         f"pearson-{layer}",
         f"Cosine against Pearson, layer {layer}",
         f"{where}, layer {layer} (zero-based). Pearson takes each dimension's mean over the contexts off before it "
-        "compares. What is left of the poles then is co-variation; what goes was mean offset.",
+        "compares. Poles that are left then are co-variation; poles that go were mean offset.",
         alt,
         svg,
         ("group", "from", "cosine", "pearson"),

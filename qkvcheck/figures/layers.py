@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qkvcheck.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
@@ -40,18 +40,7 @@ def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
                 ax.plot(places, [s["high"] for s in seeds], color=UNTRAINED, linewidth=0.6)
             ax.set_title(titled(group))
             ax.set_ylim(0, 1)
-            rows += [
-                (
-                    group,
-                    p["layer"],
-                    p["estimate"],
-                    p["low"],
-                    p["high"],
-                    p.get("mean_square"),
-                    p.get("untrained", {}).get("mean"),
-                )
-                for p in points
-            ]
+            rows += [(group, p["layer"], *map(_rounded, _numbers(p))) for p in points]
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
         canvas.supxlabel("layer (zero-based)")
         ranges = ", ".join(f"{titled(g)} {_range(rows, g)}" for g in groups)
@@ -67,6 +56,15 @@ def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
         ("group", "layer", "V", "low", "high", "P", "V untrained"),
         tuple(rows),
     )
+
+
+def _numbers(point: Mapping[str, Any]) -> list[float | None]:
+    numbers = [point["estimate"], point["low"], point["high"], point.get("mean_square")]
+    return [*numbers, point.get("untrained", {}).get("mean")]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def _range(rows: Sequence[tuple[Any, ...]], group: str) -> str:
