@@ -148,11 +148,11 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
     if met:
         told.append(f"Refuted here, but met by most networks with random weights: {', '.join(met)}.")
     if farther:
-        told.append(f"Networks with random weights come closer to these than this network does: {', '.join(farther)}.")
-    if parts:
         told.append(
-            f"Supported in part, and there beyond random weights: {', '.join(parts)}; the claim as a whole is not."
+            f"Networks with random weights come closer to these, by more than the margin: {', '.join(farther)}."
         )
+    if parts:
+        told.append(f"Supported in part, and in that part beyond random weights: {', '.join(parts)}.")
     return told
 
 

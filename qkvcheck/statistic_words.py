@@ -47,7 +47,7 @@ STATISTIC_SCALES: Mapping[str, str] = {
     "token_minus_context": "every context was continued with each of several words; 1 if only the word makes a "
     "difference, 0 if word and context make as much of one, -1 if only the context does.",
     "stability": "1 if the target's vectors are the same in every sentence, 0 if they are no more alike than those of "
-    "different words, below 0 if they are less alike than those.",
+    "different words in different sentences, below 0 if they are less alike than those.",
 }
 """How a statistic's number is to be read; another has none."""
 

@@ -246,8 +246,8 @@ def test_contrasts_tell_what_training_changed_in_claims_that_do_not_hold():
     }
     assert contrast_sentences(claims) == [
         "Refuted here, but met by most networks with random weights: A.",
-        "Networks with random weights come closer to these than this network does: A.",
-        "Supported in part, and there beyond random weights: C in K-K; the claim as a whole is not.",
+        "Networks with random weights come closer to these, by more than the margin: A.",
+        "Supported in part, and in that part beyond random weights: C in K-K.",
     ]
     assert contrast_sentences({}) == []
 
