@@ -66,22 +66,22 @@ def standings(claims: Mapping[str, Sequence[Finding]]) -> list[Standing]:
         As `qkvcheck.report.by_claim` returns them; a claim none of whose deciding cells was run is left out.
     """
     grouped: dict[tuple[bool, int, int], list[str]] = {}
-    verdicts = (SUPPORTED, INCONCLUSIVE, NOT_JUDGED, REFUTED)
+    # What is true of any network is no finding; it comes last.
+    order = (SUPPORTED, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED)
     for identity, findings in claims.items():
         found = decision(findings)
         if found is None:
             continue
         remark = supported_remark(findings) if found == SUPPORTED else ""
         exploratory = EXPLORATORY in findings[0].verdict.qualifier
-        # What is true of any network is no finding; it comes last.
-        place = len(verdicts) if remark == BY_CONSTRUCTION else verdicts.index(found)
+        place = len(order) - 1 if remark == BY_CONSTRUCTION else order.index(found)
         grouped.setdefault((exploratory, place, _REMARKS.index(remark) if remark else 0), []).append(identity)
     return [
         Standing(
-            verdict=(*verdicts, SUPPORTED)[place],
+            verdict=order[place],
             claims=tuple(of),
             exploratory=exploratory,
-            remark=_REMARKS[remark] if (*verdicts, SUPPORTED)[place] == SUPPORTED else "",
+            remark=_REMARKS[remark] if order[place] == SUPPORTED else "",
         )
         for (exploratory, place, remark), of in sorted(grouped.items())
     ]

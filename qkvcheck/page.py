@@ -161,7 +161,12 @@ def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _found(deciding: Sequence[Verdict]) -> str:
     """Return a claim's numbers beside those of untrained networks, for the overview."""
-    told = [f"{group_text(v.group)} {number_text(v.estimate)}" for v in deciding if v.estimate is not None]
+    several = len({v.layer for v in deciding}) > 1
+    told = [
+        f"{group_text(v.group)}{f' at layer {v.layer}' if several else ''} {number_text(v.estimate)}"
+        for v in deciding
+        if v.estimate is not None
+    ]
     beside = [
         number_text(control.estimate)
         for v in deciding

@@ -177,10 +177,10 @@ def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
 
 def _meeting(control: ControlResult) -> str:
     """Return whether untrained networks meet the claim themselves."""
-    if control.passes is None and control.passing is None:
-        return ""
-    if (control.seeds or 1) == 1:
+    if (control.seeds or 1) == 1 and control.passes is not None:
         return ", which meets the claim" if control.passes else ", which misses the claim"
+    if control.passing is None:
+        return ""
     count = {0: "none of them meets", 1: "1 of them meets", control.seeds: "all of them meet"}
     return f" ({count.get(control.passing, f'{control.passing} of them meet')} the claim)"
 

@@ -84,9 +84,9 @@ ALLOWED = {
     "drawing": set(),
     "figures": {"baseline", "claims", "figures"},
     "figures.picture": {"verdicts"},
-    "figures.dimensions": {"drawing", "figures", "verdicts"},
+    "figures.dimensions": {"drawing", "figures", "story", "verdicts"},
     "figures.contexts": {"drawing", "figures", "verdicts"},
-    "figures.layers": {"drawing", "figures", "verdicts"},
+    "figures.layers": {"drawing", "figures", "story", "verdicts"},
     "page": {
         "baseline", "claims", "control_words", "documents", "errors", "figures", "overview", "report", "results",
         "statistic_words", "story", "verdicts", "wording",

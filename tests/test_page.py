@@ -142,6 +142,8 @@ def test_overview_has_the_numbers_of_claim_and_untrained_networks():
     )
     shown = overview_of("".join(Reader(page([Results(results.run, findings)])).text))
     assert "found Q 0.5000, K 0.2500; untrained 0.3750, 0.5000" in shown
+    cells = (Finding(make_verdict("A-L05-Q", estimate=0.25)), Finding(make_verdict("A-L06-Q")))
+    assert "found Q at layer 5 0.2500, Q at layer 6 0.5000" in page([Results(results.run, cells)])
     assert "found Q-Q 0.7500\n" in shown  # of a difference from untrained networks, theirs is another number
     assert "too small" in shown
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from qkvcheck.drawing import BEFORE, CHANCE, DIVERGING, FILL, INK, TARGET, UNTRAINED, WORDS, panels, svg_of
-from qkvcheck.figures.picture import BLOCKS, PAIRS, Figure, carrying, titled
+from qkvcheck.figures.picture import BLOCKS, PAIRS, Figure, carrying
+from qkvcheck.story import group_text
 from qkvcheck.verdicts import DIFFERENT_WORDS, NON_TARGET, Verdict
 from qkvcheck.verdicts import UNTRAINED as UNTRAINED_NAME
 
@@ -43,7 +44,7 @@ def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[
                     ax.stairs(_density(series[label]), edges, color=colour, linewidth=1.1, label=label)
             chance = beta.pdf((centres + 1) / 2, (n - 1) / 2, (n - 1) / 2) / 2
             ax.plot(centres, chance, color=CHANCE, linewidth=1, linestyle=":", label="shuffled")
-            ax.set_title(titled(group))
+            ax.set_title(group_text(group))
             ax.set_ylim(0, 2.4)
             rows += [
                 (group, round(float(left), 4), *(int(series[name][place]) if name in series else "" for name in _ORDER))
@@ -53,7 +54,7 @@ def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[
         canvas.supxlabel("cosine between two dimensions, over the contexts")
         canvas.supylabel("density")
         beyond = {g: found[g].evidence["share_low"] + found[g].evidence["share_high"] for g in groups}
-        shares = ", ".join(f"{titled(g)} {share:.0%}" for g, share in beyond.items())
+        shares = ", ".join(f"{group_text(g)} {share:.0%}" for g, share in beyond.items())
         alt = (
             f"Histograms of the cosines between dimensions at layer {layer}, from -1 to 1, by pair group. Share of "
             f"pairs beyond 0.5 on either side: {shares}."
@@ -85,7 +86,7 @@ def cosine_and_pearson(verdicts: Sequence[Verdict], layer: int, where: str) -> I
             edges = _edges(counts[0])
             ax.stairs(_density(counts[0]), edges, color=TARGET, linewidth=1.4, label="cosine")
             ax.stairs(_density(counts[1]), edges, color=WORDS, linewidth=1.4, label="Pearson: means taken off")
-            ax.set_title(titled(group))
+            ax.set_title(group_text(group))
             rows += [(group, round(float(left), 4), *pair) for left, *pair in zip(edges[:-1], *counts, strict=True)]
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
         canvas.supxlabel("similarity of two dimensions, over the contexts")
@@ -176,12 +177,12 @@ def offsets(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Fig
         left = np.zeros(len(groups))
         for name, (label, colour) in labels.items():
             values = np.maximum(parts[name], 0)
-            ax.barh([titled(g) for g in groups], values, left=left, color=colour, label=label, height=0.6)
+            ax.barh([group_text(g) for g in groups], values, left=left, color=colour, label=label, height=0.6)
             left += values
         ax.invert_yaxis()
         ax.set_xlabel("mean squared cosine")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=3, fontsize=8)
-        shares = ", ".join(f"{titled(g)} {found[g].evidence['offset']['share']:.0%}" for g in groups)
+        shares = ", ".join(f"{group_text(g)} {found[g].evidence['offset']['share']:.0%}" for g in groups)
         alt = f"Stacked bars of the mean squared cosine at layer {layer}. Share of mean offset: {shares}."
         svg = svg_of(canvas, name=f"offset-{layer}", alt=alt)
     yield Figure(

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qkvcheck.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
-from qkvcheck.figures.picture import PAIRS, Figure, carrying, titled
+from qkvcheck.figures.picture import PAIRS, Figure, carrying
+from qkvcheck.story import group_text
 from qkvcheck.verdicts import Verdict
 
 
@@ -38,12 +39,12 @@ def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
                 ax.plot(places, [s["mean"] for s in seeds], color=UNTRAINED, linewidth=1.2, label="V, untrained")
                 ax.plot(places, [s["low"] for s in seeds], color=UNTRAINED, linewidth=0.6)
                 ax.plot(places, [s["high"] for s in seeds], color=UNTRAINED, linewidth=0.6)
-            ax.set_title(titled(group))
+            ax.set_title(group_text(group))
             ax.set_ylim(0, 1)
             rows += [(group, p["layer"], *map(_rounded, _numbers(p))) for p in points]
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
         canvas.supxlabel("layer (zero-based)")
-        ranges = ", ".join(f"{titled(g)} {_range(rows, g)}" for g in groups)
+        ranges = ", ".join(f"{group_text(g)} {_range(rows, g)}" for g in groups)
         alt = f"Variance V of the cosines over the layers, trained with bands against untrained. V runs: {ranges}."
         svg = svg_of(canvas, name="profile", alt=alt)
     yield Figure(

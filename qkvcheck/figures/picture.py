@@ -46,8 +46,3 @@ def carrying(verdicts: Sequence[Verdict], evidence: str, measure: str) -> dict[s
         if evidence in verdict.evidence and verdict.measure == measure:
             found.setdefault(verdict.group, verdict)
     return found
-
-
-def titled(group: str) -> str:
-    """Return a pair group as a title, such as ``Q-K``."""
-    return f"{group[0]}-{group[1]}"
