@@ -249,7 +249,8 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     untrained = "; untrained: what it shows, training did not make" if model["untrained"] else ""
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
     shape = corpus["padded_shape"]  # (context, token, number), or without tokens where activations came from a file
-    return [
+    captured = f"{' x '.join(map(str, shape))}: contexts x {'tokens x ' if len(shape) > 2 else ''}numbers of Q, K and V"
+    facts = [
         ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}"),
         ("network", f"{model['family']} architecture, {model['layers']} layers, {model['parameters']:,} parameters"),
         *_training(model),
@@ -257,17 +258,19 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             "contexts",
             f"{corpus['contexts']} (corpus {corpus['name']}), {corpus['distinct_prefixes']} distinct up to the target",
         ),
-        ("target", f"{corpus['target']!r}" + (f" at index {positions} (zero-based)" if positions else "")),
+        ("target", f"{corpus['target']!r} at index {positions} (zero-based)"),
         ("layers", f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"),
-        (
-            "captured",
-            f"{' x '.join(map(str, shape))}: contexts x {'tokens x ' if len(shape) > 2 else ''}numbers of Q, K and V",
-        ),
+        ("captured", captured),
         ("numbers", f"{run['settings']['dtype']} on {run['settings']['device']}"),
         ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
         ("corpus", f"sha256 {corpus['sha256'][:12]}"),
         ("claims file", f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"),
     ]
+    if positions:
+        return facts
+    # Activations from a file: what is not known of their model and their sentences is left out.
+    known = {"model", "layers", "captured", "claims file"}
+    return [fact for fact in facts if fact[0] in known] + [("file", f"sha256 {model['fingerprint'][:12]}")]
 
 
 def _training(model: Mapping[str, Any]) -> list[tuple[str, str]]:

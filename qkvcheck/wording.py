@@ -56,8 +56,8 @@ _POLES_AND_TRAINING = {
     "specific": " So this network has more of two poles than random weights give.",
     "reversed": " So random weights give more of two poles than this network has.",
     "equivalent": " So random weights give as much of two poles as this network has.",
-    "not specific": " So there is no sign that training made more of two poles.",
-    "unresolved": " Whether training made more of two poles than random weights give is open.",
+    "not specific": " So there is no sign that this network has more of two poles than random weights give.",
+    "unresolved": " Whether this network has more of two poles than random weights give is open.",
 }
 
 
@@ -167,12 +167,12 @@ def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
     own = verdict.evidence.get("number", verdict.plug_in)
     if control.kind == "seeds" and own is not None and number_text(own) != number_text(verdict.estimate):
         # Seeds are compared plug-in with plug-in; a reader who subtracts needs the number that was subtracted from.
-        text += f"; the trained one, uncorrected, has {number_text(own)}"
+        text += f"; this network, uncorrected, has {number_text(own)}"
     if ALSO_UNTRAINED in verdict.qualifier:
         return f"{text}. So the claim holds without training, and that it holds is no sign of training."
     if control.specificity is None and control.reason is not None:
         return f"{text} ({control.reason})."
-    return f"{text}{_said(verdict, control, moved='in the trained one it is', own='the trained one')}."
+    return f"{text}{_said(verdict, control, moved='in this network it is', own='this network')}."
 
 
 def _meeting(control: ControlResult) -> str:

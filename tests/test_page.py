@@ -19,6 +19,7 @@ import pytest
 from qkvcheck.baseline import Finding
 from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
+from qkvcheck.referee import describe_submission, read_submission
 from qkvcheck.results import Results, load_results, write_results
 from qkvcheck.story import label
 from qkvcheck.verdicts import ControlResult
@@ -177,6 +178,19 @@ def test_facts_say_how_the_stand_in_was_trained():
     told = "6,144 tokens of generated English; its loss is 1.936 nats a token on held-out text, a bigram model's 2.691"
     assert told in "".join(Reader(page([Results(trained, finding)])).text)
     assert "generated English" not in page([Results(run, finding)])
+
+
+def test_of_activations_from_a_file_nothing_is_told_that_is_not_known(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(24, 9)).astype(np.float32)
+    np.savez(tmp_path / "theirs.npz", target=rows, layers=np.array([6]), widths=np.array([3, 3, 3]))
+    told = describe_submission(read_submission(tmp_path / "theirs.npz"))
+    run = {**synthetic().run, **told}
+    shown = "".join(Reader(page([Results(run, (Finding(make_verdict()),))])).text)
+    assert "in 24 sentences were captured elsewhere" in shown
+    assert "24 x 9: contexts x numbers of Q, K and V" in shown
+    assert f"sha256 {told['model']['fingerprint'][:12]}" in shown
+    assert "unknown" not in shown
+    assert "0 parameters" not in shown
 
 
 def test_a_context_found_twice_is_drawn_once():

@@ -52,13 +52,13 @@ def test_words_are_no_stronger_than_the_verdict(verdict):
         (
             "specific",
             (),
-            "in the trained one it is higher (difference +0.1000, 95% interval +0.0600 to +0.1400)",
+            "in this network it is higher (difference +0.1000, 95% interval +0.0600 to +0.1400)",
             "without training",
         ),
         ("equivalent", (), "alike, no difference of 0.05 or more", "higher"),
-        ("not specific", (), "the trained one does not meet the claim better by 0.05 or more", "higher"),
-        ("reversed", (), "in the trained one it is higher", "open"),
-        ("unresolved", (), "open whether the trained one meets the claim better by 0.05 or more", "higher"),
+        ("not specific", (), "this network does not meet the claim better by 0.05 or more", "higher"),
+        ("reversed", (), "in this network it is higher", "open"),
+        ("unresolved", (), "open whether this network meets the claim better by 0.05 or more", "higher"),
         ("unresolved", ("also holds untrained",), "that it holds is no sign of training", "higher"),
         (None, (), "19 untrained networks have 0.4000 on average (none of them meets the claim).", "higher"),
     ],
@@ -73,10 +73,7 @@ def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
 def test_a_difference_from_seeds_stands_beside_the_number_it_is_the_difference_of():
     control = ControlResult("untrained", 0.4, 0.12, False, 0.06, 0.18, "specific", kind="seeds", seeds=19, passing=0)
     told = words_of(Finding(make_verdict(plug_in=0.52, controls=(control,))))
-    assert (
-        "the claim); the trained one, uncorrected, has 0.5200: in the trained one it is higher (difference +0.12"
-        in told
-    )
+    assert "the claim); this network, uncorrected, has 0.5200: in this network it is higher (difference +0.12" in told
     assert "uncorrected" not in words_of(Finding(make_verdict(plug_in=0.5, controls=(control,))))
 
 
@@ -259,7 +256,7 @@ def test_contrasts_tell_what_training_changed_in_claims_that_do_not_hold():
         ("specific", "this network has more of two poles than random weights give"),
         ("reversed", "random weights give more of two poles than this network has"),
         ("equivalent", "random weights give as much of two poles"),
-        ("not specific", "no sign that training made more of two poles"),
+        ("not specific", "no sign that this network has more of two poles"),
         ("unresolved", "is open"),
         (None, "mean offset."),
     ],
