@@ -97,8 +97,8 @@ def supported_remark(findings: Sequence[Finding]) -> str:
         return ALSO_RANDOM
     if NOT_TRAINING in notes:
         return NOT_BETTER
-    against = [control for verdict in deciding for control in verdict.controls if control.name == UNTRAINED]
-    if len(against) == len(deciding) and all(control.specificity == "specific" for control in against):
+    against = [verdict.control(UNTRAINED) for verdict in deciding]
+    if all(control is not None and control.specificity == "specific" for control in against):
         return OF_TRAINING
     return TRAINING_OPEN
 
@@ -127,11 +127,12 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
     """
     met, farther, parts = [], [], []
     for identity, findings in claims.items():
-        deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
-        against = [next((c for c in v.controls if c.name == UNTRAINED), None) for v in deciding]
-        if decision(findings) in (None, SUPPORTED):
+        stands = decision(findings)
+        if stands in (None, SUPPORTED):
             continue
-        if decision(findings) == REFUTED and all(c is not None and c.passes for c in against):
+        deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+        against = [verdict.control(UNTRAINED) for verdict in deciding]
+        if stands == REFUTED and all(c is not None and c.passes for c in against):
             met.append(identity)
         # Where the claim itself is the difference from untrained networks, that says it already.
         if all(

@@ -126,9 +126,7 @@ def _run(results: Results) -> dict[str, Any]:
         ],
         "learned": learned_sentence(found),
         "contrasts": [] if run["model"]["untrained"] else contrast_sentences(grouped),
-        "controls": [
-            (name, SAYS[name]) for name in SAYS if name in {c.name for f in findings for c in f.verdict.controls}
-        ],
+        "controls": [(name, text) for name, text in SAYS.items() if any(f.verdict.control(name) for f in findings)],
         "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
         "facts": _facts(run),
         "claims": claims,
@@ -167,12 +165,10 @@ def _found(deciding: Sequence[Verdict]) -> str:
         for v in deciding
         if v.estimate is not None
     ]
+    # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
+    alike = [v.control(UNTRAINED) for v in deciding if not {"number", "search"} & set(v.evidence)]
     beside = [
-        number_text(control.estimate)
-        for v in deciding
-        for control in v.controls
-        # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
-        if control.name == UNTRAINED and control.estimate is not None and not {"number", "search"} & set(v.evidence)
+        number_text(control.estimate) for control in alike if control is not None and control.estimate is not None
     ]
     if not told:
         return next((v.reason for v in deciding if v.verdict == NOT_JUDGED and v.reason), "")
@@ -218,7 +214,7 @@ def _cell(finding: Finding) -> dict[str, Any]:
 
 def _beside(verdict: Verdict, name: str) -> dict[str, str]:
     """Return a control's number and how specific the claim is against it, for the table."""
-    control = next((control for control in verdict.controls if control.name == name), None)
+    control = verdict.control(name)
     if control is None or control.estimate is None:
         return {"number": "-", "specificity": ""}
     return {"number": number_text(control.estimate), "specificity": control.specificity or ""}
@@ -250,8 +246,14 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
     shape = corpus["padded_shape"]  # (context, token, number), or without tokens where activations came from a file
     captured = f"{' x '.join(map(str, shape))}: contexts x {'tokens x ' if len(shape) > 2 else ''}numbers of Q, K and V"
-    facts = [
-        ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}"),
+    layers = f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"
+    claims_file = f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"
+    named = ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}")
+    if not positions:  # activations from a file: nothing is known of their model and of the places of the target
+        file = ("file", f"sha256 {model['fingerprint'][:12]}")
+        return [named, ("layers", layers), ("captured", captured), ("claims file", claims_file), file]
+    return [
+        named,
         ("network", f"{model['family']} architecture, {model['layers']} layers, {model['parameters']:,} parameters"),
         *_training(model),
         (
@@ -259,18 +261,13 @@ def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{corpus['contexts']} (corpus {corpus['name']}), {corpus['distinct_prefixes']} distinct up to the target",
         ),
         ("target", f"{corpus['target']!r} at index {positions} (zero-based)"),
-        ("layers", f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"),
+        ("layers", layers),
         ("captured", captured),
         ("numbers", f"{run['settings']['dtype']} on {run['settings']['device']}"),
         ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
         ("corpus", f"sha256 {corpus['sha256'][:12]}"),
-        ("claims file", f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"),
+        ("claims file", claims_file),
     ]
-    if positions:
-        return facts
-    # Activations from a file: what is not known of their model and their sentences is left out.
-    known = {"model", "layers", "captured", "claims file"}
-    return [fact for fact in facts if fact[0] in known] + [("file", f"sha256 {model['fingerprint'][:12]}")]
 
 
 def _training(model: Mapping[str, Any]) -> list[tuple[str, str]]:

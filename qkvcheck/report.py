@@ -136,7 +136,7 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]
     lines += _rows(shown)
     reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
-    reasons |= {f"{f.verdict.key} is open: {settled_text(f.verdict)}": None for f in shown if settled_text(f.verdict)}
+    reasons |= {f"{f.verdict.key} is open: {settle}": None for f in shown if (settle := settled_text(f.verdict))}
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
     family = [f for f in findings if f.verdict.role == FAMILY]
     if every_cell:
@@ -170,8 +170,8 @@ def _rows(findings: Sequence[Finding]) -> list[Line]:
 
 def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
     verdict = finding.verdict
-    controls = {control.name: control for control in verdict.controls}
-    shown = [number_text(controls[name].estimate) if name in controls else "-" for name in CONTROLS]
+    controls = [verdict.control(name) for name in CONTROLS]
+    shown = ["-" if control is None else number_text(control.estimate) for control in controls]
     shown.append("-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}")
     if cell is None:
         cell = f"L{verdict.layer:02d} {verdict.group} {verdict.measure}"

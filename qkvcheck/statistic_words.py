@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from qkvcheck.verdicts import Verdict
 
+ONE = {"cosine": "cosine", "pearson": "Pearson correlation"}
 MANY = {"cosine": "cosines", "pearson": "Pearson correlations"}
 _TWO_PEAKS = "0.333 for a flat histogram, 1 if half is -1 and half +1. Above 0.444 there can't be a single peak"
 STATISTIC_WORDS: Mapping[str, str] = {
@@ -54,8 +55,7 @@ STATISTIC_SCALES: Mapping[str, str] = {
 
 def statistic_words(verdict: Verdict) -> str:
     """Return what a verdict's number is, in words."""
-    one = verdict.measure.capitalize() if verdict.measure != "cosine" else "cosine"
-    one = "Pearson correlation" if verdict.measure == "pearson" else one
+    one = ONE.get(verdict.measure, verdict.measure.capitalize())
     words = STATISTIC_WORDS.get(verdict.statistic, f"{verdict.statistic.replace('_', ' ')} ({verdict.measure})")
     if "search" in verdict.evidence:
         words = "the least mean {one} of any context met with the corpus"

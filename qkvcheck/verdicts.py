@@ -98,6 +98,10 @@ class Verdict:
         """Return plain data for JSON."""
         return asdict(self)
 
+    def control(self, name: str) -> ControlResult | None:
+        """Return what the control of that name found, or None if there is none."""
+        return next((control for control in self.controls if control.name == name), None)
+
     def _repr_html_(self) -> str:
         """Return the verdict as a small table, for a notebook."""
         from html import escape

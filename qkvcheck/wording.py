@@ -67,7 +67,7 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
     None where no cell over dimensions has all three numbers.
     """
     for verdict in (finding.verdict for finding in findings):
-        untrained = next((control for control in verdict.controls if control.name == UNTRAINED), None)
+        untrained = verdict.control(UNTRAINED)
         if verdict.statistic != "variance" or verdict.role != DECIDES or verdict.offset_share is None:
             continue
         if verdict.direction == "at_most" or verdict.plug_in is None:
@@ -149,12 +149,11 @@ def _other_way(verdict: Verdict) -> str:
 
 
 def _control_sentences(verdict: Verdict) -> list[str]:
-    controls = {control.name: control for control in verdict.controls}
     sentences = []
-    untrained = controls.get(UNTRAINED)
+    untrained = verdict.control(UNTRAINED)
     if untrained is not None and untrained.estimate is not None:
         sentences.append(_untrained_sentence(verdict, untrained))
-    words = controls.get(DIFFERENT_WORDS)
+    words = verdict.control(DIFFERENT_WORDS)
     if words is not None and words.estimate is not None:
         sentences.append(_words_sentence(verdict, words))
     return sentences

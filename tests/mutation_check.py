@@ -146,7 +146,7 @@ MUTANTS = (
     Mutant("second block off by one", "similarity.py", 'blocks["B"] = slice(x.shape[1], x.shape[1] + y.shape[1])', 'blocks["B"] = slice(x.shape[1] - 1, x.shape[1] - 1 + y.shape[1])', "test_metamorphic.py::test_similarity_across_blocks_is_symmetric"),
     Mutant("tokens that decode to another text", "strategies.py", "ids = tuple(encoder.encode(text))", "pass", "test_strategies.py::test_contexts_are_canonical_and_reach_every_position"),
     Mutant("a position never reached", "strategies.py", "range(frame.before[0], frame.before[1] + 1)", "range(frame.before[0], frame.before[1])", "test_strategies.py::test_contexts_are_canonical_and_reach_every_position"),
-    Mutant("one specific cell makes a claim learned", "overview.py", "and all(control.specificity", "and any(control.specificity", "test_wording.py"),
+    Mutant("one specific cell makes a claim learned", "overview.py", "if all(control is not None and control.specificity", "if any(control is not None and control.specificity", "test_wording.py"),
     Mutant("a claim that holds untrained told as learned", "overview.py", "if ALSO_UNTRAINED in notes:", "if False:", "test_wording.py"),
     Mutant("a corrected number beside uncorrected ones", "wording.py", 'verdict.evidence.get("number", verdict.plug_in)', "verdict.estimate", "test_wording.py"),
     Mutant("controls of the first cell alone", "wording.py", "[*_control_sentences(verdict), *_offset_sentence(verdict)])", "[*_control_sentences(deciding[0]), *_offset_sentence(verdict)])", "test_wording.py"),
