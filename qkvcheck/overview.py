@@ -21,7 +21,7 @@ from qkvcheck.verdicts import (
 )
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
-ALSO_RANDOM = "networks with random weights meet it as well, so it is no sign of training"
+ALSO_RANDOM = "met with random weights as well, so it is no sign of training"
 NOT_BETTER = "not met better than by networks with random weights"
 OF_TRAINING = "and networks with random weights do not meet it"
 TRAINING_OPEN = "whether because of training is open"
@@ -125,29 +125,30 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
     claims : mapping of str to sequence of Finding
         As `qkvcheck.report.by_claim` returns them.
     """
-    met, farther, parts = [], [], []
+    met, met_by_one, farther, parts = [], [], [], []
     for identity, findings in claims.items():
         stands = decision(findings)
         if stands in (None, SUPPORTED):
             continue
         deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
-        against = [verdict.control(UNTRAINED) for verdict in deciding]
-        if stands == REFUTED and all(c is not None and c.passes for c in against):
-            met.append(identity)
+        beside = [(verdict, verdict.control(UNTRAINED)) for verdict in deciding]
+        if stands == REFUTED and all(c is not None and c.passes for _, c in beside):
+            # Above ten million parameters one untrained network is the rule: it speaks for itself only.
+            several = all(c is not None and (c.seeds or 1) > 1 for _, c in beside)
+            (met if several else met_by_one).append(identity)
         # Where the claim itself is the difference from untrained networks, that says it already.
-        if all(
-            c is not None and c.specificity == "reversed" and "number" not in v.evidence
-            for c, v in zip(against, deciding, strict=True)
-        ):
+        if all(c is not None and c.specificity == "reversed" and "number" not in v.evidence for v, c in beside):
             farther.append(identity)
         parts += [
             f"{identity} in {group_text(verdict.group)}"
-            for verdict, control in zip(deciding, against, strict=True)
+            for verdict, control in beside
             if verdict.verdict == SUPPORTED and control is not None and control.specificity == "specific"
         ]
     told = []
     if met:
         told.append(f"Refuted here, but met by most networks with random weights: {', '.join(met)}.")
+    if met_by_one:
+        told.append(f"Refuted here, but met by the one network with random weights: {', '.join(met_by_one)}.")
     if farther:
         told.append(
             f"Networks with random weights come closer to these, by more than the margin: {', '.join(farther)}."

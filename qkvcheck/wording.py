@@ -81,21 +81,24 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
         several = (untrained.seeds or 1) > 1
         return (
             f"In this run, {verdict.claim} {_place(verdict)}: {shares}the variance of the cosines is "
-            f"{number_text(verdict.plug_in)} (uncorrected), {_shape(verdict.plug_in)}. Networks with random weights "
-            f"have {number_text(untrained.estimate)}{' on average' if several else ''}, {_shape(untrained.estimate)}"
-            f"{_untrained_shares(verdict)}.{_POLES_AND_TRAINING.get(untrained.specificity or '', '')} "
+            f"{number_text(verdict.plug_in)} (uncorrected), {_shape(verdict.plug_in)}. "
+            f"{'Networks with random weights have' if several else 'One network with random weights has'} "
+            f"{number_text(untrained.estimate)}{' on average' if several else ''}, {_shape(untrained.estimate)}"
+            f"{_untrained_shares(verdict, several=several)}.{_POLES_AND_TRAINING.get(untrained.specificity or '', '')} "
             f"Of this network's mean squared cosine {verdict.offset_share:.0%} is mean offset."
         )
     return None
 
 
-def _untrained_shares(verdict: Verdict) -> str:
+def _untrained_shares(verdict: Verdict, *, several: bool) -> str:
     counts = verdict.evidence.get("histograms", {}).get(UNTRAINED)
     if not counts:
         return ""
     quarter, total = len(counts) // 4, sum(counts)
     low, high = sum(counts[:quarter]) / total, sum(counts[-quarter:]) / total
-    return f"; the first of them has {low:.0%} of the pairs below -0.5 and {high:.0%} above 0.5"
+    return (
+        f"; {'the first of them' if several else 'it'} has {low:.0%} of the pairs below -0.5 and {high:.0%} above 0.5"
+    )
 
 
 def _shape(variance: float) -> str:

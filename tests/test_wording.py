@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qkvcheck.baseline import Finding
@@ -248,6 +250,16 @@ def test_contrasts_tell_what_training_changed_in_claims_that_do_not_hold():
         "Supported in part, and in that part beyond random weights: C in K-K.",
     ]
     assert contrast_sentences({}) == []
+
+
+def test_one_network_with_random_weights_is_not_told_as_most_of_them():
+    control = ControlResult("untrained", 0.5, -0.1, True, kind="seeds", seeds=1, passing=1)
+    refuted = Finding(make_verdict(verdict="REFUTED", plug_in=0.4, controls=(control,), offset_share=0.7))
+    told = "Refuted here, but met by the one network with random weights: P3a."
+    assert contrast_sentences({"P3a": [refuted]}) == [told]
+    evidence = {"histograms": {"untrained": [2, 1, 1, 1, 1, 2, 1, 1]}}
+    told = poles_sentence([Finding(replace(refuted.verdict, evidence=evidence))])
+    assert "One network with random weights has 0.5000, more than any single peak allows; it has 30%" in told
 
 
 @pytest.mark.parametrize(
