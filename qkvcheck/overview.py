@@ -125,7 +125,10 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
     claims : mapping of str to sequence of Finding
         As `qkvcheck.report.by_claim` returns them.
     """
-    met, met_by_one, farther, parts = [], [], [], []
+    met: list[str] = []
+    met_by_one: list[str] = []
+    farther: list[str] = []
+    parts: list[str] = []
     for identity, findings in claims.items():
         stands = decision(findings)
         if stands in (None, SUPPORTED):
