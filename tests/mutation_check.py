@@ -151,6 +151,7 @@ MUTANTS = (
     Mutant("a corrected number beside uncorrected ones", "wording.py", 'verdict.evidence.get("number", verdict.plug_in)', "verdict.estimate", "test_wording.py"),
     Mutant("controls of the first cell alone", "wording.py", "[*_control_sentences(verdict), *_offset_sentence(verdict)])", "[*_control_sentences(deciding[0]), *_offset_sentence(verdict)])", "test_wording.py"),
     Mutant("open told as a difference", "wording.py", '"unresolved": f"open whether {own}', '"unresolved": moved + f" higher {own}', "test_wording.py"),
+    Mutant("a claim's own number for its control's", "page.py", '"number": number_text(control.estimate)', '"number": number_text(verdict.estimate)', "test_page.py::test_table_has_each_control_in_its_own_column"),
     Mutant("one untrained network told as most", "overview.py", "(c.seeds or 1) > 1 for", "(c.seeds or 1) > 0 for", "test_wording.py"),
     Mutant("settled the wrong way", "story.py", 'side = "against" if above', 'side = "for" if above', "test_wording.py"),
     Mutant("no untrained network meets it told as all", "wording.py", '{0: "none of them meets", 1:', '{0: "all of them meet", 1:', "test_wording.py"),

@@ -149,6 +149,17 @@ def test_overview_has_the_numbers_of_claim_and_untrained_networks():
     assert "too small" in shown
 
 
+def test_table_has_each_control_in_its_own_column():
+    control = ControlResult("untrained", 0.375, 0.125, False, 0.1, 0.2, "specific", kind="seeds", seeds=19, passing=0)
+    words = ControlResult("different-words", 0.25, 0.25, False, 0.2, 0.3, "reversed")
+    finding = Finding(make_verdict(controls=(control, words), offset_share=0.75))
+    table = page([Results(synthetic().run, (finding,))]).split("The cells that decide, with 95% intervals")[1]
+    row = re.search(r'<th scope="row">P3a-L06-QQ</th>(.*?)</tr>', table, re.DOTALL)
+    assert row is not None
+    numbers = [re.sub("<br>", " ", cell) for cell in re.findall(r'<td class="number">(.*?)</td>', row[1], re.DOTALL)]
+    assert numbers == ["0.5000 [0.4600, 0.5400]", "&gt; 0.4444", "0.2500 reversed", "0.3750 specific", "75%"]
+
+
 def test_green_is_kept_for_what_holds_beyond_random_weights():
     run = synthetic().run
     control = ControlResult("untrained", 0.1, 0.4, False, 0.3, 0.5, "specific", kind="seeds", seeds=19, passing=0)
