@@ -11,7 +11,7 @@ from qkvcheck.jackknife import LEVEL
 from qkvcheck.judging import judge
 from qkvcheck.measured import distinct_of
 from qkvcheck.measurement import STATISTICS, Sample, distinct, plug_in, statistic_named
-from qkvcheck.profile import layer_profile
+from qkvcheck.profile import profile_layers
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
 
@@ -49,7 +49,7 @@ def judge_layers(
     layers = captured[0].layers if isinstance(captured, tuple) else captured.layers
     samples = [(layer, sample_of(captured, layer=layer)) for layer in layers]
     place = (cell.group, cell.measure)
-    points = layer_profile(samples, place, statistic=claim.statistic, minimum_distinct=minimum_distinct)
+    points = profile_layers(samples, place, statistic=claim.statistic, minimum_distinct=minimum_distinct)
     judged = [point for point in points if point.estimate is not None]
     if not judged:
         return not_judged(claim, cell, points[0].reason or "no layer can be judged", qualifier=qualifier)

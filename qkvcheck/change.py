@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.jackknife import Replicates, jackknife
+from qkvcheck.jackknife import Replicates, jackknife_estimate
 from qkvcheck.verdicts import Verdict
 
 FACTOR = 10.0
@@ -105,7 +105,7 @@ def _paired(entry: Mapping[str, Any], verdict: Verdict) -> tuple[float | None, f
         return None, None, None
     before = Replicates(float(entry["plug_in"]), np.array(kept, dtype=np.float64))
     after = Replicates(float(own["whole"]), np.array(own["without"], dtype=np.float64))
-    found = jackknife(after - before)
+    found = jackknife_estimate(after - before)
     return found.low, found.high, len(kept)
 
 

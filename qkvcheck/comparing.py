@@ -14,7 +14,7 @@ import numpy as np
 
 from qkvcheck.bounds import LEAST_SEEDS, compare_with_seeds, specificity
 from qkvcheck.claims import Claim, meets
-from qkvcheck.jackknife import LEVEL, Estimate, Replicates, jackknife
+from qkvcheck.jackknife import LEVEL, Estimate, Replicates, jackknife_estimate
 from qkvcheck.measured import distinct_of, evidence_of, joint_of, measured_places, obstacle_to, replicates_of
 from qkvcheck.measurement import Place, Rows, Sample, Statistic, plug_in, replicate, statistic_named
 from qkvcheck.references import reference
@@ -85,8 +85,8 @@ def compare(
         found = plug_in(statistic, beside, [place])[place]
         return ControlResult(name, found, _minus(verdict.plug_in, found), meets(claim, found))
     own, other = _paired(claim, sample, control, place)
-    difference = jackknife(own - other, widening=statistic.widening)
-    alone = jackknife(other, scale=statistic.scale, widening=statistic.widening)
+    difference = jackknife_estimate(own - other, widening=statistic.widening)
+    alone = jackknife_estimate(other, scale=statistic.scale, widening=statistic.widening)
     named = name != UNTRAINED  # one network says nothing about training
     return ControlResult(
         name,
@@ -174,7 +174,7 @@ def _against_seeds(
         return ControlResult(name, mean, plain - mean, most, reason=reason, **common)
     one_seed = seeds.measure(f"without each {where} {rows.clusters}", without_each, first=1)[0][at]
     own = replicates_of(claim.statistic, rows, places, tuple(rows.clusters))[place]
-    paired = jackknife(own - Replicates(found[0], np.array(one_seed)), widening=statistic.widening)
+    paired = jackknife_estimate(own - Replicates(found[0], np.array(one_seed)), widening=statistic.widening)
     sign = -1.0 if claim.direction == "at_most" else 1.0
     compared = compare_with_seeds(
         sign * plain,

@@ -154,7 +154,7 @@ def pseudo_values(replicates: Replicates, *, scale: Scale = RAW) -> np.ndarray:
     return values
 
 
-def jackknife(
+def jackknife_estimate(
     replicates: Replicates,
     *,
     scale: Scale = RAW,
@@ -223,7 +223,7 @@ def simultaneous_critical(
     family : sequence of Replicates
         The cells, all under the same deletions.
     scale, level
-        As for `jackknife`.
+        As for `jackknife_estimate`.
     draws : int
         Monte Carlo draws.
     rng : numpy.random.Generator, optional

@@ -12,7 +12,7 @@ from qkvcheck.bounds import violation_rate
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
 from qkvcheck.comparing import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife
+from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife_estimate
 from qkvcheck.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
 from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, statistic_named
 from qkvcheck.offset import decompose
@@ -107,7 +107,7 @@ def _decide(
         raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
     together = cell.role == FAMILY and len(places) > 1
     critical = critical_of(claim, rows, places) if together else None
-    estimate = jackknife(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
+    estimate = jackknife_estimate(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
     assert claim.threshold is not None  # exact claims are judged by their conditions
     verdict = BY_SIDE[stands(claim, estimate.low, estimate.high)]
     needed = (

@@ -140,7 +140,7 @@ class Statistic:
     from_rows : callable, optional
         Takes a matrix of row similarities; leaving out rows is leaving out entries of it.
     widening : float
-        Of its interval for few clusters, as `jackknife.jackknife` takes it.
+        Of its interval for few clusters, as `jackknife.jackknife_estimate` takes it.
     counts : bool
         Whether single contexts are counted against the threshold, and no interval of the number is formed.
     one_target : bool

@@ -231,7 +231,7 @@ def offset_loadings_of(moments: Moments) -> np.ndarray:
 
 
 def replicate_shards(shards: Sequence[Moments], statistic: Callable[[Moments], float]) -> Replicates:
-    """Return a statistic of all shards and without each of them in turn, for `qkvcheck.jackknife.jackknife`.
+    """Return a statistic of all shards and without each of them in turn, for `qkvcheck.jackknife.jackknife_estimate`.
 
     A shard is the least that can be left out, so contexts that depend on each other belong into one shard, and there
     should be at least ten shards. What is left is merged anew and never subtracted, so that no digit is lost; G shards

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qkvcheck.jackknife import jackknife, simultaneous_critical
+from qkvcheck.jackknife import jackknife_estimate, simultaneous_critical
 from qkvcheck.measurement import Place, Sample, distinct, replicate, statistic_named, unjudgeable
 
 
@@ -33,7 +33,7 @@ class LayerPoint:
     reason: str | None = None
 
 
-def layer_profile(
+def profile_layers(
     samples: Sequence[tuple[int, Sample]], place: Place, *, statistic: str = "variance", minimum_distinct: int = 20
 ) -> list[LayerPoint]:
     """Return a statistic at every layer, with simultaneous (max-T) intervals over the layers that are judged.
@@ -67,7 +67,9 @@ def layer_profile(
     judged = []
     for point in points:
         if point.layer in found:
-            estimate = jackknife(found[point.layer], scale=chosen.scale, critical=critical, widening=chosen.widening)
+            estimate = jackknife_estimate(
+                found[point.layer], scale=chosen.scale, critical=critical, widening=chosen.widening
+            )
             point = replace(point, estimate=estimate.value, low=estimate.low, high=estimate.high)
         judged.append(point)
     return judged

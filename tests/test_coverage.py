@@ -13,7 +13,7 @@ import pytest
 from qkvcheck.capture import capture, capture_words
 from qkvcheck.claims import load_claims
 from qkvcheck.contexts import resolve_target
-from qkvcheck.jackknife import Replicates, jackknife
+from qkvcheck.jackknife import Replicates, jackknife_estimate
 from qkvcheck.measurement import STATISTICS, Rows, Sample, distinct, plug_in, replicate
 from qkvcheck.sampling import draw_contexts
 
@@ -73,10 +73,10 @@ def covered(statistic, place, draw, truth, *, label, draws=DRAWS, difference=Fal
     for _ in range(draws):
         if difference:
             first, second = (replicate(chosen, distinct(s), [place])[place] for s in draw())
-            found = jackknife(first - second, widening=chosen.widening)
+            found = jackknife_estimate(first - second, widening=chosen.widening)
         else:
             replicates: Replicates = replicate(chosen, distinct(draw()), [place])[place]
-            found = jackknife(replicates, scale=chosen.scale, widening=chosen.widening)
+            found = jackknife_estimate(replicates, scale=chosen.scale, widening=chosen.widening)
         inside += found.low <= truth <= found.high
         above += found.low > truth
     print(f"\n{label:34s} {statistic:20s} {' '.join(place):12s} covers {inside / draws:.3f}, above {above / draws:.3f}")

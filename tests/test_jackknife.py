@@ -12,7 +12,7 @@ from qkvcheck.jackknife import (
     Replicates,
     contexts_needed,
     effective_contexts,
-    jackknife,
+    jackknife_estimate,
     merge_labels,
     pseudo_values,
     simultaneous_critical,
@@ -29,7 +29,7 @@ def of_variance(x: np.ndarray) -> Replicates:
 
 def test_of_a_mean_it_is_students_interval(rng):
     x = rng.normal(size=25)
-    found = jackknife(of_mean(x), widening=0)
+    found = jackknife_estimate(of_mean(x), widening=0)
     low, high = stats.t.interval(0.95, 24, loc=x.mean(), scale=stats.sem(x))
     assert (found.value, found.low, found.high) == pytest.approx((x.mean(), low, high), abs=1e-12)
     np.testing.assert_allclose(pseudo_values(of_mean(x)), x, atol=1e-12)
@@ -37,28 +37,28 @@ def test_of_a_mean_it_is_students_interval(rng):
 
 def test_it_removes_the_bias_of_a_variance(rng):
     x = rng.normal(size=25)
-    assert jackknife(of_variance(x)).value == pytest.approx(x.var(ddof=1), abs=1e-12)
-    assert jackknife(of_variance(x)).plug_in == pytest.approx(x.var(), abs=1e-12)
+    assert jackknife_estimate(of_variance(x)).value == pytest.approx(x.var(ddof=1), abs=1e-12)
+    assert jackknife_estimate(of_variance(x)).plug_in == pytest.approx(x.var(), abs=1e-12)
 
 
 def test_widening(rng):
     x = rng.normal(size=27)
-    plain, wide = (jackknife(of_mean(x), widening=w) for w in (0, 3))
+    plain, wide = (jackknife_estimate(of_mean(x), widening=w) for w in (0, 3))
     assert (wide.high - wide.low) / (plain.high - plain.low) == pytest.approx(np.sqrt(30 / 24))
 
 
 def test_on_a_logarithm(rng):
     x = rng.lognormal(size=30)
-    found = jackknife(of_variance(x), scale=LOGARITHM)
+    found = jackknife_estimate(of_variance(x), scale=LOGARITHM)
     logs = Replicates(np.log(x.var()), np.log(of_variance(x).without))
-    direct = jackknife(logs)
+    direct = jackknife_estimate(logs)
     assert (found.low, found.high) == pytest.approx((np.exp(direct.low), np.exp(direct.high)))
     assert 0 < found.low < found.value < found.high
 
 
 def test_one_cluster_is_too_few():
     with pytest.raises(ClaimError, match=r"1 cluster\(s\)"):
-        jackknife(Replicates(1.0, np.array([1.0])))
+        jackknife_estimate(Replicates(1.0, np.array([1.0])))
 
 
 def test_simultaneous_critical(rng):
@@ -79,20 +79,20 @@ def test_simultaneous_intervals_hold_all_at_once(rng):
         x = rng.normal(size=(30, 6))
         cells = [of_mean(column) for column in x.T]
         critical = simultaneous_critical(cells, draws=2_000, rng=rng)
-        found = [jackknife(cell, critical=critical, widening=0) for cell in cells]
+        found = [jackknife_estimate(cell, critical=critical, widening=0) for cell in cells]
         missed += any(not f.low <= 0 <= f.high for f in found)
     assert 0.01 <= missed / 200 <= 0.10  # nominally 0.05
 
 
 def test_differences_use_the_same_deletions(rng):
     x, y = rng.normal(size=30), rng.normal(size=30)
-    found = jackknife(of_mean(x + y) - of_mean(y), widening=0)
-    want = jackknife(of_mean(x), widening=0)
+    found = jackknife_estimate(of_mean(x + y) - of_mean(y), widening=0)
+    want = jackknife_estimate(of_mean(x), widening=0)
     assert (found.value, found.low) == pytest.approx((want.value, want.low))
 
 
 def test_contexts_needed(rng):
-    found = jackknife(of_mean(rng.normal(size=25)))
+    found = jackknife_estimate(of_mean(rng.normal(size=25)))
     half = (found.high - found.low) / 2
     assert contexts_needed(found, found.value + half / 2, n=25) == pytest.approx(100, abs=2)
     assert contexts_needed(found, found.value, n=25) is None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import jackknife
+from qkvcheck.jackknife import jackknife_estimate
 from qkvcheck.moments import accumulate, merge, moments_of, offset_loadings_of, replicate_shards, summarise_moments
 from qkvcheck.offset import offset_loadings
 from qkvcheck.similarity import PAIR_GROUPS, summarise_groups
@@ -90,7 +90,7 @@ def test_jackknife_over_shards(rows):
     assert found.whole == pytest.approx(value(rows), abs=1e-12)
     want = [value(np.concatenate([*shards[:k], *shards[k + 1 :]])) for k in range(10)]
     np.testing.assert_allclose(found.without, want, atol=1e-12)
-    assert jackknife(found).clusters == 10
+    assert jackknife_estimate(found).clusters == 10
 
 
 def test_merging_leaves_its_parts_alone(rows):
