@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from qkvcheck.attribution import attribute
+from qkvcheck.statistics import attribute
 
 
 @pytest.mark.claim(id="B1")

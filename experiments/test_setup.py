@@ -9,7 +9,7 @@ import pytest
 
 from qkvcheck.claims import DECIDES, cells, load_claims
 from qkvcheck.judging import judge
-from qkvcheck.similarity import split_group, unit_columns
+from qkvcheck.statistics import split_group, unit_columns
 from qkvcheck.untrained import sample_of
 from qkvcheck.verdicts import SUPPORTED
 

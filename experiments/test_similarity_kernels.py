@@ -13,7 +13,7 @@ import pytest
 
 from qkvcheck import bench, peers
 from qkvcheck.models import HookedModel
-from qkvcheck.similarity import MEASURES, PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics import MEASURES, PAIR_GROUPS, summarise_groups
 
 FAST_KERNELS = ("torch", "numba")
 PEERS = {

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
-    from qkvcheck.moments import Moments, accumulate, summarise_moments
     from qkvcheck.results import Results, load_results
-    from qkvcheck.similarity import GroupSummary, summarise_groups
+    from qkvcheck.statistics import GroupSummary, Moments, accumulate, summarise_groups, summarise_moments
     from qkvcheck.verdicts import Verdict
 
 _HOMES = {

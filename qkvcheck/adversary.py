@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.bounds import ViolationRate, violation_rate
 from qkvcheck.claims import Cell, Claim, meets
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ClaimError
@@ -22,6 +21,7 @@ from qkvcheck.sampling import draw_contexts
 from qkvcheck.search import SHORT, Measured, Outcome, search
 from qkvcheck.search_measures import ContextMeasure, measure_of
 from qkvcheck.search_report import outcome_document
+from qkvcheck.statistics import ViolationRate, violation_rate
 from qkvcheck.strategies import SENTENCES, context_sets, contexts
 from qkvcheck.verdicts import INCONCLUSIVE, REFUTED, UNTRAINED, ControlResult, Verdict, make_verdict
 

@@ -27,12 +27,11 @@ from qkvcheck.capture import capture
 from qkvcheck.claims import Claim, cells
 from qkvcheck.contexts import ContextSet
 from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.documents import write_document
 from qkvcheck.errors import ClaimError
+from qkvcheck.files import write_document
 from qkvcheck.judging import judge
-from qkvcheck.measurement import Sample
 from qkvcheck.models import HookedModel, load_model
-from qkvcheck.similarity import PAIR_GROUPS, summarise_groups, unit_columns
+from qkvcheck.statistics import PAIR_GROUPS, Sample, summarise_groups, unit_columns
 
 SCHEMA = "qkvcheck/ratios/1"
 ROUNDS = 7

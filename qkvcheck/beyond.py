@@ -7,11 +7,9 @@ from dataclasses import asdict, replace
 
 from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim, stands
 from qkvcheck.comparing import Seeds
-from qkvcheck.jackknife import LEVEL
 from qkvcheck.judging import judge
 from qkvcheck.measured import distinct_of
-from qkvcheck.measurement import STATISTICS, Sample, distinct, plug_in, statistic_named
-from qkvcheck.profile import profile_layers
+from qkvcheck.statistics import LEVEL, STATISTICS, Sample, distinct, plug_in, profile_layers, statistic_named
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
 

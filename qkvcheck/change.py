@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.jackknife import Replicates, jackknife_estimate
+from qkvcheck.statistics import Replicates, jackknife_estimate
 from qkvcheck.verdicts import Verdict
 
 FACTOR = 10.0

@@ -14,10 +14,10 @@ from qkvcheck.comparing import Seeds
 from qkvcheck.controls import Control, Controls
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.judging import judge
-from qkvcheck.measurement import Sample
 from qkvcheck.referee import Submission
 from qkvcheck.samples import Samples
 from qkvcheck.session import Session
+from qkvcheck.statistics import Sample
 from qkvcheck.untrained import Captured, Untrained, sample_of
 from qkvcheck.verdicts import STAND_IN, Verdict, judge_conditions, not_judged
 

@@ -12,12 +12,25 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from qkvcheck.bounds import LEAST_SEEDS, compare_with_seeds, specificity
 from qkvcheck.claims import Claim, meets
-from qkvcheck.jackknife import LEVEL, Estimate, Replicates, jackknife_estimate
 from qkvcheck.measured import distinct_of, evidence_of, joint_of, measured_places, obstacle_to, replicates_of
-from qkvcheck.measurement import Place, Rows, Sample, Statistic, plug_in, replicate, statistic_named
-from qkvcheck.references import reference
+from qkvcheck.statistics import (
+    LEAST_SEEDS,
+    LEVEL,
+    Estimate,
+    Place,
+    Replicates,
+    Rows,
+    Sample,
+    Statistic,
+    compare_with_seeds,
+    jackknife_estimate,
+    plug_in,
+    reference,
+    replicate,
+    specificity,
+    statistic_named,
+)
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,
     ANY_TOKEN,

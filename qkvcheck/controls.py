@@ -13,7 +13,7 @@
 ``untrained``
     Networks of the same configuration with freshly drawn weights. What they show as well, training did not make.
 ``shuffled``, ``within-column``
-    Reference lines in closed form, no evidence: see `qkvcheck.references`.
+    Reference lines in closed form, no evidence: see `qkvcheck.statistics.nulls`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 from qkvcheck.errors import ClaimError, ModelError
 from qkvcheck.hub import GPT2_SMALL, answers, cached
 from qkvcheck.models import choose_automatically, embedded_directory, torch_obstacle
-from qkvcheck.similarity import KERNEL_VARIABLE, kernel_named
+from qkvcheck.statistics import KERNEL_VARIABLE, kernel_named
 from qkvcheck.weights import flaw_of
 
 SCHEMA = "qkvcheck/doctor/1"

@@ -8,19 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.bounds import violation_rate
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
 from qkvcheck.comparing import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import LEVEL, contexts_needed, effective_contexts, jackknife_estimate
 from qkvcheck.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
-from qkvcheck.measurement import Place, Rows, Sample, Statistic, parts_of, statistic_named
-from qkvcheck.offset import decompose
 from qkvcheck.pictures import context_matrix, dimension_matrix, scatter
-from qkvcheck.polarisation import grade
-from qkvcheck.references import REFERENCES
-from qkvcheck.similarity import MEASURES, row_similarities, split_group
-from qkvcheck.statistics import observations, row_quantiles
+from qkvcheck.statistics import (
+    LEVEL,
+    MEASURES,
+    REFERENCES,
+    Place,
+    Rows,
+    Sample,
+    Statistic,
+    contexts_needed,
+    decompose,
+    effective_contexts,
+    grade,
+    jackknife_estimate,
+    observations,
+    parts_of,
+    row_quantiles,
+    row_similarities,
+    split_group,
+    statistic_named,
+    violation_rate,
+)
 from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 
 

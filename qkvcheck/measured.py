@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from qkvcheck.claims import Claim
-from qkvcheck.jackknife import Replicates, simultaneous_critical
-from qkvcheck.measurement import (
+from qkvcheck.statistics import (
     Place,
+    Replicates,
     Rows,
     Sample,
     Statistic,
@@ -19,10 +19,11 @@ from qkvcheck.measurement import (
     joint_clusters,
     parts_of,
     replicate,
+    simultaneous_critical,
     statistic_named,
+    summarise_group,
     unjudgeable,
 )
-from qkvcheck.similarity import summarise_group
 
 LEAST_CLUSTERS = 10
 """With fewer clusters a jackknife interval does not cover what it says."""

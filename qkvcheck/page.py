@@ -14,8 +14,8 @@ from urllib.parse import quote
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES
 from qkvcheck.control_words import SAYS
-from qkvcheck.documents import replace_text
 from qkvcheck.errors import SettingsError
+from qkvcheck.files import replace_text
 from qkvcheck.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,

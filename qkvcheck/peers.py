@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.contexts import ContextSet
-from qkvcheck.kernels import PairGroup
 from qkvcheck.models import HookedModel
+from qkvcheck.statistics import PairGroup
 
 MODULES = {
     "lecture": (),

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.offset import offset_loadings
-from qkvcheck.similarity import row_similarities, unit_columns
+from qkvcheck.statistics import offset_loadings, row_similarities, unit_columns
 
 CELLS = 48
 """Cells along each side of a downsampled dimension matrix."""

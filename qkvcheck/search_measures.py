@@ -11,10 +11,9 @@ from qkvcheck.claims import Cell, Claim
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ClaimError
 from qkvcheck.measured import distinct_of, obstacle_to
-from qkvcheck.measurement import Sample, distinct, plug_in, statistic_named
 from qkvcheck.models import HookedModel
 from qkvcheck.samples import Samples, Variant
-from qkvcheck.similarity import row_similarities, split_group
+from qkvcheck.statistics import Sample, distinct, plug_in, row_similarities, split_group, statistic_named
 from qkvcheck.untrained import Captured, sample_of
 
 ON_CONTEXTS = ("row_mean", "least_row_mean")

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.bounds import ViolationRate
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.search import SHORT, Measured, Outcome
+from qkvcheck.statistics import ViolationRate
 
 
 def write_found(path: str | Path, outcome: Outcome[Any], *, count: int = 54) -> int:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.activations import Activations
-from qkvcheck.documents import write_document
-from qkvcheck.measurement import Sample
+from qkvcheck.files import write_document
 from qkvcheck.models import untrained_twin
 from qkvcheck.samples import Samples
+from qkvcheck.statistics import Sample
 
 Captured = Activations | tuple[Activations, ...]
 """What a statistic takes: one capture, or several of them."""

@@ -32,7 +32,7 @@ class ControlResult:
     low, high : float or None
         Interval of the difference: paired over contexts, or with the spread of the seeds.
     specificity : str or None
-        As `qkvcheck.bounds.specificity` names it; None where nothing is said about it.
+        As `qkvcheck.statistics.specificity` names it; None where nothing is said about it.
     reason : str or None
         Why something is missing, or how a reference line was found.
     kind : {"paired", "seeds", "reference"}

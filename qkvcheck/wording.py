@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES, MARGIN
-from qkvcheck.polarisation import CERTIFIED, SMILE
 from qkvcheck.statistic_words import statistic_words
+from qkvcheck.statistics import CERTIFIED, SMILE
 from qkvcheck.story import group_text, number_text, settled_text
 from qkvcheck.verdicts import (
     ALSO_UNTRAINED,

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from qkvcheck import adversary
-from qkvcheck.bounds import violation_rate
 from qkvcheck.capture import capture
 from qkvcheck.claims import cells, load_claims
 from qkvcheck.cli import main
@@ -18,6 +17,7 @@ from qkvcheck.models import untrained_twin
 from qkvcheck.samples import Plan, Samples
 from qkvcheck.sampling import draw_contexts
 from qkvcheck.search_report import rate_lines
+from qkvcheck.statistics.bounds import violation_rate
 from qkvcheck.strategies import context_of, context_set
 
 from .conftest import ROOT

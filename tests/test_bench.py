@@ -13,7 +13,7 @@ from qkvcheck.bench import Contest, Ratio
 from qkvcheck.cli import main
 from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups
 
 RATIO = Ratio("a-b", "ours", "theirs", 0.001, 0.004, 4.0, 3.0, 5.0, 7)
 

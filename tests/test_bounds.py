@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qkvcheck.bounds import compare_with_seeds, specificity, violation_rate
 from qkvcheck.errors import ClaimError
+from qkvcheck.statistics.bounds import compare_with_seeds, specificity, violation_rate
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 59), (0, 54), (1, 59), (7, 59), (59, 59), (3, 10)])

@@ -6,7 +6,7 @@ import pytest
 
 from qkvcheck.claims import BESIDE, DECIDES, FAMILY, cells, cells_of_marker, claim_of_marker, load_claims, meets
 from qkvcheck.errors import ClaimError
-from qkvcheck.measurement import STATISTICS
+from qkvcheck.statistics.sample import STATISTICS
 
 from .conftest import ROOT
 

@@ -13,9 +13,9 @@ import pytest
 from qkvcheck.capture import capture, capture_words
 from qkvcheck.claims import load_claims
 from qkvcheck.contexts import resolve_target
-from qkvcheck.jackknife import Replicates, jackknife_estimate
-from qkvcheck.measurement import STATISTICS, Rows, Sample, distinct, plug_in, replicate
 from qkvcheck.sampling import draw_contexts
+from qkvcheck.statistics.jackknife import Replicates, jackknife_estimate
+from qkvcheck.statistics.sample import STATISTICS, Rows, Sample, distinct, plug_in, replicate
 
 from .conftest import ROOT
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import jackknife_estimate
-from qkvcheck.measurement import STATISTICS, Sample, distinct, replicate
-from qkvcheck.polarisation import Deletions, group_moments
-from qkvcheck.similarity import MEASURES, scaled_columns, split_group
+from qkvcheck.statistics.group_moments import Deletions, group_moments
+from qkvcheck.statistics.jackknife import jackknife_estimate
+from qkvcheck.statistics.sample import STATISTICS, Sample, distinct, replicate
+from qkvcheck.statistics.similarity import MEASURES, scaled_columns, split_group
 
 BLOCKS = {"Q": slice(0, 7), "K": slice(7, 11), "V": slice(11, 13)}
 GROUPS = ["QQ", "KK", "VV", "QK", "QV", "KV"]

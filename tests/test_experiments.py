@@ -107,7 +107,7 @@ def test_layers_are_judged_together(copy):
     """B4: brute force at each layer, and layer 0 left out with its count."""
     from qkvcheck import encode_corpus, load_model, read_corpus
     from qkvcheck.capture import capture
-    from qkvcheck.statistics import variance
+    from qkvcheck.statistics.formulas import variance
 
     (verdict,) = verdicts_of(copy, "-k", "B4-L06-KK").values()
     assert verdict["verdict"] == "REFUTED"

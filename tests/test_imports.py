@@ -218,7 +218,7 @@ def test_plugin_and_package_pull_nothing_heavy():
 
 
 def test_the_check_above_can_fail():
-    assert "numpy" in heavy_after_import("qkvcheck.similarity")
+    assert "numpy" in heavy_after_import("qkvcheck.statistics.similarity")
 
 
 def test_a_plain_pytest_run_pulls_nothing_heavy(pytester):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import (
+from qkvcheck.statistics.jackknife import (
     LOGARITHM,
     Replicates,
     contexts_needed,

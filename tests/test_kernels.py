@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.kernels import Tally, binning, reference, torch_
-from qkvcheck.kernels.tiles import tiles
-from qkvcheck.moments import moments_of, summarise_moments
-from qkvcheck.similarity import MEASURES, kernel_named, summarise_groups, unit_columns
+from qkvcheck.statistics.kernels import Tally, binning, reference, torch_
+from qkvcheck.statistics.kernels.tiles import tiles
+from qkvcheck.statistics.similarity import MEASURES, kernel_named, summarise_groups, unit_columns
+from qkvcheck.statistics.streaming import moments_of, summarise_moments
 
 FAST = ["torch"] + ["numba"] * bool(find_spec("numba"))
 
@@ -261,7 +261,7 @@ def test_a_precision_set_for_one_backend_alone():
     """Such a setting makes torch refuse to tell the common one."""
     code = (
         "import numpy as np, torch; torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
-        "from qkvcheck.similarity import summarise_groups\n"
+        "from qkvcheck.statistics.similarity import summarise_groups\n"
         "print(summarise_groups(np.eye(3), {'A': slice(0, 3)}, ['AA'], kernel='torch')[0].counts[50])\n"
         "print(torch.backends.cuda.matmul.fp32_precision)"
     )
@@ -312,7 +312,7 @@ def test_choice(monkeypatch):
 def test_without_numba(monkeypatch):
     monkeypatch.delenv("QKV_KERNEL", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr("qkvcheck.similarity.find_spec", lambda _name: None)
+    monkeypatch.setattr("qkvcheck.statistics.find_spec", lambda _name: None)
     assert kernel_named("auto", pairs=10**7).__module__.endswith("torch_")
     with pytest.raises(ClaimError, match=r"pip install 'qkvcheck\[fast\]'"):
         kernel_named("numba")
@@ -323,7 +323,7 @@ def test_numba_without_a_folder_for_compiled_code():
     """A read-only installation and no home: compiled for this process alone."""
     code = (
         "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []\n"
-        "import numpy as np; from qkvcheck.similarity import summarise_groups\n"
+        "import numpy as np; from qkvcheck.statistics.similarity import summarise_groups\n"
         "x = np.eye(3)\n"
         "print(summarise_groups(x, {'A': slice(0, 3)}, ['AA'], kernel='numba')[0].counts[50])"
     )

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from qkvcheck.capture import capture
 from qkvcheck.models import embedded_directory, from_model
-from qkvcheck.similarity import row_similarities, summarise_group
+from qkvcheck.statistics.similarity import row_similarities, summarise_group
 from qkvcheck.strategies import context_set, context_sets, contexts
 
 SEARCH = settings(max_examples=15, deadline=None, database=None, derandomize=True)

@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import jackknife_estimate
-from qkvcheck.moments import accumulate, merge, moments_of, offset_loadings_of, replicate_shards, summarise_moments
-from qkvcheck.offset import offset_loadings
-from qkvcheck.similarity import PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics.jackknife import jackknife_estimate
+from qkvcheck.statistics.offset import offset_loadings
+from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics.streaming import (
+    accumulate,
+    merge,
+    moments_of,
+    offset_loadings_of,
+    replicate_shards,
+    summarise_moments,
+)
 
 BLOCKS = {"Q": slice(0, 9), "K": slice(9, 14), "V": slice(14, 17)}
 

@@ -7,13 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from qkvcheck.attribution import attribute, token_share
 from qkvcheck.errors import ClaimError
-from qkvcheck.measurement import STATISTICS, Rows, plug_in
-from qkvcheck.offset import decompose, offset_loadings, offset_only_mean_absolute, planted_mean_square
-from qkvcheck.polarisation import CERTIFIED, grade, group_moments
-from qkvcheck.references import random_mean_absolute, reference
-from qkvcheck.similarity import scaled_columns
+from qkvcheck.statistics.group_moments import CERTIFIED, grade, group_moments
+from qkvcheck.statistics.nulls import random_mean_absolute, reference
+from qkvcheck.statistics.offset import decompose, offset_loadings, offset_only_mean_absolute, planted_mean_square
+from qkvcheck.statistics.offset_sources import attribute, token_share
+from qkvcheck.statistics.sample import STATISTICS, Rows, plug_in
+from qkvcheck.statistics.similarity import scaled_columns
 
 BLOCKS = {"Q": slice(0, 8), "K": slice(8, 13), "V": slice(13, 20)}
 GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")

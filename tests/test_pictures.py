@@ -10,9 +10,9 @@ import pytest
 from qkvcheck import pictures
 from qkvcheck.claims import cells, load_claims
 from qkvcheck.judging import judge
-from qkvcheck.measurement import Sample
 from qkvcheck.pictures import context_matrix, dimension_matrix, scatter
-from qkvcheck.similarity import summarise_group
+from qkvcheck.statistics.sample import Sample
+from qkvcheck.statistics.similarity import summarise_group
 
 from .conftest import ROOT
 

@@ -100,7 +100,7 @@ def test_claims_on_sets_are_measured_as_their_experiments_do(samples, identity):
 
 
 def test_set_measure_is_the_statistic(samples):
-    from qkvcheck.statistics import variance
+    from qkvcheck.statistics.formulas import variance
 
     worst = attack(samples, "P3a", budget=4).worst
     rows = capture(samples.hooked, worst.example, layers=[6], exact_layout=True).block(6, "Q")

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import PAIR_GROUPS, row_similarities, split_group, summarise_group, unit_columns
+from qkvcheck.statistics.similarity import PAIR_GROUPS, row_similarities, split_group, summarise_group, unit_columns
 
 
 def matrix_by_definition(x: np.ndarray, y: np.ndarray, measure: str) -> np.ndarray:

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from qkvcheck import statistics
 from qkvcheck.errors import ClaimError
+from qkvcheck.statistics import formulas as statistics
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

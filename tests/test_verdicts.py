@@ -10,8 +10,8 @@ import pytest
 from qkvcheck.claims import Claim, cells
 from qkvcheck.errors import ClaimError
 from qkvcheck.judging import judge
-from qkvcheck.measurement import Sample
-from qkvcheck.statistics import variance
+from qkvcheck.statistics.formulas import variance
+from qkvcheck.statistics.sample import Sample
 from qkvcheck.verdicts import (
     INCONCLUSIVE,
     NOT_JUDGED,

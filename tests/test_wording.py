@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from qkvcheck.baseline import Finding
-from qkvcheck.measurement import STATISTICS
 from qkvcheck.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -19,8 +18,9 @@ from qkvcheck.overview import (
     learned_sentence,
     standings,
 )
-from qkvcheck.similarity import MEASURES
 from qkvcheck.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
+from qkvcheck.statistics.sample import STATISTICS
+from qkvcheck.statistics.similarity import MEASURES
 from qkvcheck.verdicts import ControlResult
 from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 

@@ -14,11 +14,11 @@ from functools import reduce
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import Replicates
-from qkvcheck.kernels import PairGroup, Tally
-from qkvcheck.kernels.binning import Shares, classify
-from qkvcheck.kernels.tiles import tiles
-from qkvcheck.similarity import BINS, GroupSummary, check_measure, check_request, summary_of
+from qkvcheck.statistics.jackknife import Replicates
+from qkvcheck.statistics.kernels import PairGroup, Tally
+from qkvcheck.statistics.kernels.binning import Shares, classify
+from qkvcheck.statistics.kernels.tiles import tiles
+from qkvcheck.statistics.similarity import BINS, GroupSummary, check_measure, check_request, summary_of
 
 ROWS_AT_ONCE = 4096
 _TILE = 1024
@@ -184,7 +184,7 @@ def summarise_moments(
     measure: str = "cosine",
     bins: int = BINS,
 ) -> list[GroupSummary]:
-    """Compare dimensions over contexts as `qkvcheck.similarity.summarise_groups` does, from their moments.
+    """Compare dimensions over contexts as `qkvcheck.statistics.summarise_groups` does, from their moments.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _tally(moments: Moments, blocks: Mapping[str, slice], group: PairGroup, meas
 
 
 def offset_loadings_of(moments: Moments) -> np.ndarray:
-    """Return a_i = mean / sqrt(mean^2 + variance) of each dimension, as `qkvcheck.offset.offset_loadings` does."""
+    """Return a_i = mean / sqrt(mean^2 + variance) of each dimension, as `qkvcheck.statistics.offset_loadings` does."""
     lengths = _lengths(moments, "cosine")
     sums = moments.mean * np.sqrt(moments.n)
     loadings: np.ndarray = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
@@ -231,7 +231,7 @@ def offset_loadings_of(moments: Moments) -> np.ndarray:
 
 
 def replicate_shards(shards: Sequence[Moments], statistic: Callable[[Moments], float]) -> Replicates:
-    """Return a statistic of all shards and without each of them in turn, for `qkvcheck.jackknife.jackknife_estimate`.
+    """Return a statistic of all shards and without each of them in turn, for `qkvcheck.statistics.jackknife_estimate`.
 
     A shard is the least that can be left out, so contexts that depend on each other belong into one shard, and there
     should be at least ten shards. What is left is merged anew and never subtracted, so that no digit is lost; G shards

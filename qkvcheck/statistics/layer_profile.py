@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qkvcheck.jackknife import jackknife_estimate, simultaneous_critical
-from qkvcheck.measurement import Place, Sample, distinct, replicate, statistic_named, unjudgeable
+from qkvcheck.statistics.jackknife import jackknife_estimate, simultaneous_critical
+from qkvcheck.statistics.sample import Place, Sample, distinct, replicate, statistic_named, unjudgeable
 
 
 @dataclass(frozen=True)

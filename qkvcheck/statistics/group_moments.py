@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.kernels.gram import BlockGram, block_gram, pair_sums
-from qkvcheck.similarity import check_measure, unit_length
+from qkvcheck.statistics.kernels.gram import BlockGram, block_gram, pair_sums
+from qkvcheck.statistics.similarity import check_measure, unit_length
 
 SMILE, CERTIFIED = 1 / 3, 4 / 9
 """V of uniform similarities, and the most that a unimodal law on [-1, 1] can have."""
@@ -81,7 +81,7 @@ def group_moments(
     measure: str = "cosine",
     absolute: bool = False,
 ) -> dict[str, GroupMoments]:
-    """Return the moments of several pair groups, from Gram matrices (see `qkvcheck.kernels.gram.pair_sums`).
+    """Return the moments of several pair groups, from Gram matrices (see `qkvcheck.statistics.kernels.gram.pair_sums`).
 
     Parameters
     ----------

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from qkvcheck.kernels import PairGroup, Tally, make_tally
-from qkvcheck.kernels.binning import MAGNITUDES, Shares, edges_of, fine_bins, float32_error, fold
-from qkvcheck.kernels.micro_kernel import COLUMNS, ROWS, add_product, store_product
-from qkvcheck.kernels.tiles import tiles
+from qkvcheck.statistics.kernels import PairGroup, Tally, make_tally
+from qkvcheck.statistics.kernels.binning import MAGNITUDES, Shares, edges_of, fine_bins, float32_error, fold
+from qkvcheck.statistics.kernels.micro_kernel import COLUMNS, ROWS, add_product, store_product
+from qkvcheck.statistics.kernels.tiles import tiles
 
 HEIGHT, WIDTH, DEPTH = 32 * ROWS, 8 * COLUMNS, 64
 _COPIES = 4
@@ -48,7 +48,7 @@ def tally(
     bins: int,
     threads: int | None = None,
 ) -> list[Tally]:
-    """Count and sum over the pairs of each group; see `qkvcheck.kernels.Kernel`."""
+    """Count and sum over the pairs of each group; see `qkvcheck.statistics.kernels.Kernel`."""
     unit = np.ascontiguousarray(unit, dtype=np.float64)
     work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
     workers = max(1, min(threads or _processors(), len(work)))

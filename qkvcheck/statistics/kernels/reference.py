@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qkvcheck.kernels import PairGroup, Tally
-from qkvcheck.kernels.binning import Shares, classify
+from qkvcheck.statistics.kernels import PairGroup, Tally
+from qkvcheck.statistics.kernels.binning import Shares, classify
 
 
 def tally(
@@ -21,7 +21,7 @@ def tally(
     bins: int,
     threads: int | None = None,  # noqa: ARG001 (one is all it uses)
 ) -> list[Tally]:
-    """Count and sum over the pairs of each group; see `qkvcheck.kernels.Kernel`."""
+    """Count and sum over the pairs of each group; see `qkvcheck.statistics.kernels.Kernel`."""
     return [
         _tally(unit[:, blocks[first]], None if first == second else unit[:, blocks[second]], bins)
         for first, second in groups

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.kernels.gram import block_gram, pair_sums
-from qkvcheck.similarity import row_similarities, summarise_group, unit_columns
+from qkvcheck.statistics.kernels.gram import block_gram, pair_sums
+from qkvcheck.statistics.similarity import row_similarities, summarise_group, unit_columns
 
 DISTINCT_TOLERANCE = 1e-5
 
@@ -54,7 +54,7 @@ def observations(array: np.ndarray) -> np.ndarray:
 def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
     """Return V, the variance of the similarities between dimensions.
 
-    It comes from n x n Gram matrices (see `qkvcheck.kernels.gram.pair_sums`).
+    It comes from n x n Gram matrices (see `qkvcheck.statistics.kernels.gram.pair_sums`).
 
     V is in [0, 1], 1 if half the similarities are at each end; 1/3 for uniform ones, about 1/n for random
     vectors. No unimodal law on [-1, 1] has V > 4/9 (Jacobson 1969, Ann. Math. Statist. 40:1746).

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.kernels import MAGNITUDES, Kernel, PairGroup, Tally
+from qkvcheck.statistics.kernels import MAGNITUDES, Kernel, PairGroup, Tally
 
 PAIR_GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")
 MEASURES = ("cosine", "pearson")
@@ -38,7 +38,7 @@ class GroupSummary:
     pairs : int
         Pairs counted: i < j within a block, all pairs across two.
     mean, mean_absolute, mean_square, variance : float
-        Of the similarities, over the pairs; from a fast kernel to about 1e-6 (`qkvcheck.polarisation` has them exact).
+        Of the similarities, over the pairs; from a fast kernel to about 1e-6 (exact in `group_moments`).
     sign_balance : float
         mean / mean_absolute: 1 if all are positive, 0 if both signs weigh alike, -1 if all are negative.
     share_above : dict of float to float
@@ -164,7 +164,7 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
         )
     if backend == "numba" and not find_spec("numba"):
         raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
-    module = import_module(f"qkvcheck.kernels.{'reference' if backend == 'reference' else backend + '_'}")
+    module = import_module(f"qkvcheck.statistics.kernels.{'reference' if backend == 'reference' else backend + '_'}")
     obstacle = module.obstacle_to(device) if device else None
     if obstacle is not None:
         raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Mend {KERNEL_VARIABLE}.")

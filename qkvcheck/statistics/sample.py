@@ -12,13 +12,13 @@ from functools import partial
 
 import numpy as np
 
-from qkvcheck import statistics
-from qkvcheck.attribution import token_share
 from qkvcheck.errors import ClaimError
-from qkvcheck.jackknife import LOGARITHM, RAW, WIDENING, Replicates, Scale, merge_labels
-from qkvcheck.offset import decompose
-from qkvcheck.polarisation import Deletions, GroupMoments, MomentSource, group_moments
-from qkvcheck.similarity import row_similarities, scaled_columns, split_group
+from qkvcheck.statistics import formulas as statistics
+from qkvcheck.statistics.group_moments import Deletions, GroupMoments, MomentSource, group_moments
+from qkvcheck.statistics.jackknife import LOGARITHM, RAW, WIDENING, Replicates, Scale, merge_labels
+from qkvcheck.statistics.offset import decompose
+from qkvcheck.statistics.offset_sources import token_share
+from qkvcheck.statistics.similarity import row_similarities, scaled_columns, split_group
 
 Part = tuple[np.ndarray, "np.ndarray | None"]
 """The block or blocks of one captured array that a group compares."""

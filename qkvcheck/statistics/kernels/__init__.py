@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from qkvcheck.kernels.binning import MAGNITUDES, Shares
+from qkvcheck.statistics.kernels.binning import MAGNITUDES, Shares
 
 __all__ = ["MAGNITUDES", "Kernel", "PairGroup", "Tally", "make_tally"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qkvcheck.kernels import PairGroup
+from qkvcheck.statistics.kernels import PairGroup
 
 
 def tiles(blocks: Mapping[str, slice], groups: Sequence[PairGroup], *, rows: int, columns: int) -> np.ndarray:
@@ -15,7 +15,7 @@ def tiles(blocks: Mapping[str, slice], groups: Sequence[PairGroup], *, rows: int
     Parameters
     ----------
     blocks, groups
-        As `qkvcheck.kernels.Kernel` takes them.
+        As `qkvcheck.statistics.kernels.Kernel` takes them.
     rows, columns : int
         Largest height and width of a tile.
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qkvcheck.kernels import PairGroup, Tally, make_tally
-from qkvcheck.kernels.binning import UNIT_ROUNDOFF, Shares, classify, fine_bins, float32_error, fold
-from qkvcheck.kernels.reference import products
-from qkvcheck.kernels.tiles import tiles
+from qkvcheck.statistics.kernels import PairGroup, Tally, make_tally
+from qkvcheck.statistics.kernels.binning import UNIT_ROUNDOFF, Shares, classify, fine_bins, float32_error, fold
+from qkvcheck.statistics.kernels.reference import products
+from qkvcheck.statistics.kernels.tiles import tiles
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ def tally(
     threads: int | None = None,
     device: str = "cpu",
 ) -> list[Tally]:
-    """Count and sum over the pairs of each group; see `qkvcheck.kernels.Kernel`. `device` is a torch device."""
+    """Count and sum over the pairs of each group; see `Kernel`. `device` is a torch device."""
     import torch
 
     work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)

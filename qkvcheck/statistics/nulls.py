@@ -15,8 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from qkvcheck.measurement import Place, Rows, Statistic, parts_of, plug_in
-from qkvcheck.offset import decompose, offset_only_mean_absolute
+from qkvcheck.statistics.offset import decompose, offset_only_mean_absolute
+from qkvcheck.statistics.sample import Place, Rows, Statistic, parts_of, plug_in
 
 SHUFFLED, WITHIN_COLUMN = "shuffled", "within-column"
 REFERENCES = (SHUFFLED, WITHIN_COLUMN)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.similarity import unit_columns
+from qkvcheck.statistics.similarity import unit_columns
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+from .bounds import LEAST_SEEDS, ViolationRate, compare_with_seeds, specificity, violation_rate
+from .formulas import observations, row_quantiles
+from .group_moments import CERTIFIED, SMILE, grade
+from .jackknife import (
+    LEVEL,
+    Estimate,
+    Replicates,
+    contexts_needed,
+    effective_contexts,
+    jackknife_estimate,
+    simultaneous_critical,
+)
+from .kernels import PairGroup
+from .layer_profile import profile_layers
+from .nulls import REFERENCES, reference
+from .offset import decompose, offset_loadings
+from .offset_sources import attribute
+from .sample import (
+    STATISTICS,
+    Place,
+    Rows,
+    Sample,
+    Statistic,
+    distinct,
+    joint_clusters,
+    parts_of,
+    plug_in,
+    replicate,
+    statistic_named,
+    unjudgeable,
+)
+from .similarity import (
+    KERNEL_VARIABLE,
+    MEASURES,
+    PAIR_GROUPS,
+    GroupSummary,
+    kernel_named,
+    row_similarities,
+    split_group,
+    summarise_group,
+    summarise_groups,
+    unit_columns,
+)
+from .streaming import Moments, accumulate, summarise_moments
+
+__all__ = [
+    "CERTIFIED",
+    "KERNEL_VARIABLE",
+    "LEAST_SEEDS",
+    "LEVEL",
+    "MEASURES",
+    "PAIR_GROUPS",
+    "REFERENCES",
+    "SMILE",
+    "STATISTICS",
+    "Estimate",
+    "GroupSummary",
+    "Moments",
+    "PairGroup",
+    "Place",
+    "Replicates",
+    "Rows",
+    "Sample",
+    "Statistic",
+    "ViolationRate",
+    "accumulate",
+    "attribute",
+    "compare_with_seeds",
+    "contexts_needed",
+    "decompose",
+    "distinct",
+    "effective_contexts",
+    "grade",
+    "jackknife_estimate",
+    "joint_clusters",
+    "kernel_named",
+    "observations",
+    "offset_loadings",
+    "parts_of",
+    "plug_in",
+    "profile_layers",
+    "reference",
+    "replicate",
+    "row_quantiles",
+    "row_similarities",
+    "simultaneous_critical",
+    "specificity",
+    "split_group",
+    "statistic_named",
+    "summarise_group",
+    "summarise_groups",
+    "summarise_moments",
+    "unit_columns",
+    "unjudgeable",
+    "violation_rate",
+]
