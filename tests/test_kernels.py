@@ -133,12 +133,12 @@ from llvmlite import binding
 features = {"16": {"avx512f": True, "avx": True}, "8": {"avx": True}, "4": {}}[sys.argv[1]]
 real = binding.get_host_cpu_features
 binding.get_host_cpu_features = lambda: features
-from qkvcheck.kernels import micro_kernel
+from qkvcheck.statistics.kernels import micro_kernel
 binding.get_host_cpu_features = real
 assert micro_kernel.LANES == int(sys.argv[1])
 import numpy as np
-from qkvcheck.kernels import numba_
-from qkvcheck.similarity import summarise_groups
+from qkvcheck.statistics.kernels import numba_
+from qkvcheck.statistics.similarity import summarise_groups
 x = np.random.default_rng(0).normal(size=(20, 400)) + 1
 blocks = {"A": slice(0, 250), "B": slice(250, 400)}
 for groups in (["AA", "BB", "AB"], ["AA"]):
@@ -312,7 +312,7 @@ def test_choice(monkeypatch):
 def test_without_numba(monkeypatch):
     monkeypatch.delenv("QKV_KERNEL", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr("qkvcheck.statistics.find_spec", lambda _name: None)
+    monkeypatch.setattr("qkvcheck.statistics.similarity.find_spec", lambda _name: None)
     assert kernel_named("auto", pairs=10**7).__module__.endswith("torch_")
     with pytest.raises(ClaimError, match=r"pip install 'qkvcheck\[fast\]'"):
         kernel_named("numba")

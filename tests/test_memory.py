@@ -14,7 +14,7 @@ WIDTH, CONTEXTS = 36_864, 54
 MEASURE = """
 import json, resource, sys
 import numpy as np
-from qkvcheck.similarity import PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MB on Linux
