@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ClaimError, ModelError
-from qkvcheck.hub import GPT2_SMALL, answers, cached
-from qkvcheck.models import choose_automatically, embedded_directory, torch_obstacle
+from qkvcheck.models import (
+    GPT2_SMALL,
+    answers,
+    cached,
+    choose_automatically,
+    embedded_directory,
+    flaw_of,
+    torch_obstacle,
+)
 from qkvcheck.statistics import KERNEL_VARIABLE, kernel_named
-from qkvcheck.weights import flaw_of
 
 SCHEMA = "qkvcheck/doctor/1"
 LIBRARIES = ("qkvcheck", "torch", "transformers", "huggingface_hub", "tokenizers", "safetensors", "numpy", "scipy",
@@ -157,7 +163,7 @@ def _tokenizer(environment: Mapping[str, str]) -> Check:
     given = environment.get("QKV_GPT2_TOKENIZER")
     if not given:
         return Check("tokenizer", "QKV_GPT2_TOKENIZER is not set; gpt2#untrained knows the words of our corpora alone")
-    from qkvcheck.encoders import load_encoder
+    from qkvcheck.models import load_encoder
 
     try:
         load_encoder(None, named=given, source=given, gpt2=True, options={})

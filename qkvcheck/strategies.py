@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from qkvcheck.contexts import Context, ContextSet, Encoder, make_context, resolve_target
 from qkvcheck.corpora import hash_lines
-from qkvcheck.encoders import PretrainedEncoder
 from qkvcheck.errors import ContextError, ModelError
+from qkvcheck.models import PretrainedEncoder
 from qkvcheck.vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
 
 SENTENCES, WORDS, TOKENS = "sentences", "words", "tokens"

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from qkvcheck.capture import capture
 from qkvcheck.contexts import ContextSet
 from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.models import HookedModel, embedded_directory, from_model, load_model, untrained_twin
+from qkvcheck.models.loading import HookedModel, embedded_directory, from_model, load_model, untrained_twin
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ from qkvcheck.capture import capture
 from qkvcheck.claims import cells, load_claims
 from qkvcheck.cli import main
 from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.models import untrained_twin
+from qkvcheck.models.loading import untrained_twin
 from qkvcheck.samples import Plan, Samples
 from qkvcheck.sampling import draw_contexts
 from qkvcheck.search_report import rate_lines

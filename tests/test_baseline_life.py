@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from qkvcheck.architectures import Layout
 from qkvcheck.baseline import read_baseline, write_noise
 from qkvcheck.cli import main
+from qkvcheck.models.architectures import Layout
 
 from .conftest import ROOT
 
@@ -92,7 +92,7 @@ def test_other_weights_are_not_comparable_and_never_silent(project, recorded):
         import pytest, torch
         from transformers import AutoTokenizer
         from qkvcheck import from_model, load_model
-        from qkvcheck.models import embedded_directory
+        from qkvcheck.models.loading import embedded_directory
 
         @pytest.fixture(scope="session")
         def qkv_model():

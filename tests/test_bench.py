@@ -115,7 +115,7 @@ def test_hooking_libraries_capture_the_same(peer):
     from transformers import AutoTokenizer
 
     from qkvcheck.capture import capture
-    from qkvcheck.models import embedded_directory, load_model
+    from qkvcheck.models.loading import embedded_directory, load_model
 
     own = load_model("embedded")  # TransformerLens changes the model it wraps
     contexts = encode_corpus(read_corpus("replication"), own.encoder, target=" her")

@@ -13,9 +13,9 @@ from qkvcheck.claims import load_claims
 from qkvcheck.contexts import resolve_target
 from qkvcheck.controls import NAMES, Controls
 from qkvcheck.corpora import encode_corpus, read_corpus
-from qkvcheck.encoders import RecordedEncoder
 from qkvcheck.errors import ContextError, NotCapturedError
-from qkvcheck.models import untrained_twin
+from qkvcheck.models.loading import untrained_twin
+from qkvcheck.models.tokenizers import RecordedEncoder
 from qkvcheck.samples import Plan, Samples
 from qkvcheck.sampling import control_words, draw_contexts
 from qkvcheck.settings import CONTROLS

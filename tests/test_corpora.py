@@ -11,8 +11,8 @@ import pytest
 from qkvcheck import corpora
 from qkvcheck.contexts import audit
 from qkvcheck.corpora import encode_corpus, hash_lines, read_corpus
-from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder
 from qkvcheck.errors import ContextError
+from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder
 
 POSITIONS = {"replication": {2: 37, 3: 15, 4: 1, 6: 1}, "balanced": {2: 11, 3: 11, 4: 11, 5: 11, 6: 10}}
 HER = 607  # " her" in GPT-2's vocabulary

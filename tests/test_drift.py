@@ -12,7 +12,7 @@ from qkvcheck.activations import load_activations
 from qkvcheck.capture import capture
 from qkvcheck.cli import main
 from qkvcheck.drift import drifts, provenance_lines, ulp_distances, verdict_line
-from qkvcheck.models import load_model
+from qkvcheck.models.loading import load_model
 from qkvcheck.referee import read_submission
 
 

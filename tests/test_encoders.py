@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.errors import ModelError
-from qkvcheck.models import embedded_directory
+from qkvcheck.models.loading import embedded_directory
+from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, load_encoder
 
 SENTENCE = "He gave her a red coat."
 

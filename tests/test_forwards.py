@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkvcheck import capture as capturing
-from qkvcheck.architectures import LAYOUTS, Layout
 from qkvcheck.capture import capture
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.forwards import Wanted, equal_lengths, padded, trie
-from qkvcheck.models import HookedModel, ModelSpec
+from qkvcheck.models.architectures import LAYOUTS, Layout
+from qkvcheck.models.loading import HookedModel, ModelSpec
 
 VOCABULARY = 7
 LAYER = 2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qkvcheck.models import embedded_directory, load_model
+from qkvcheck.models.loading import embedded_directory, load_model
 
 from .conftest import ROOT
 from .hub_stand_in import HubStandIn

@@ -199,7 +199,9 @@ def test_libraries_stay_where_they_belong(library):
 
 
 def test_import_reader_sees_imports_inside_functions():
-    source = "def f():\n    from qkvcheck.models import x\n    import torch.nn\nfrom qkvcheck import report"
+    source = (
+        "def f():\n    from qkvcheck.models.loading.loading import x\n    import torch.nn\nfrom qkvcheck import report"
+    )
     assert imports_of(source) == {"qkvcheck.models", "torch.nn", "qkvcheck.report"}
 
 

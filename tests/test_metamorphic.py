@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from qkvcheck.capture import capture
-from qkvcheck.models import embedded_directory, from_model
+from qkvcheck.models.loading import embedded_directory, from_model
 from qkvcheck.statistics.similarity import row_similarities, summarise_group
 from qkvcheck.strategies import context_set, context_sets, contexts
 

@@ -13,10 +13,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from qkvcheck import doctor, models
+from qkvcheck import doctor
 from qkvcheck.errors import ModelError
-from qkvcheck.hub import Cached
-from qkvcheck.models import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
+from qkvcheck.models import loading as models
+from qkvcheck.models.hub import Cached
+from qkvcheck.models.loading import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qkvcheck.models import embedded_directory
+from qkvcheck.models.loading import embedded_directory
 
 pytestmark = pytest.mark.usefixtures("loaded")
 

@@ -327,7 +327,7 @@ def test_a_project_without_claims_file(pytester):
         import pytest
         from transformers import AutoModelForCausalLM, AutoTokenizer
         import qkvcheck
-        from qkvcheck.models import embedded_directory
+        from qkvcheck.models.loading import embedded_directory
 
         @pytest.fixture(scope="session")
         def qkv_model():

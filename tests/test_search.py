@@ -138,7 +138,7 @@ def test_command(tmp_path, capsys, monkeypatch):
 
 
 def _encoder():
-    from qkvcheck.models import load_model
+    from qkvcheck.models.loading import load_model
 
     return load_model("embedded").encoder
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import find, given, settings
 from transformers import AutoTokenizer, GPT2TokenizerFast
 
-from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder
 from qkvcheck.errors import ContextError
-from qkvcheck.models import embedded_directory
+from qkvcheck.models.loading import embedded_directory
+from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder
 from qkvcheck.strategies import (
     WORDINGS,
     context_of,

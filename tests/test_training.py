@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from qkvcheck.models import embedded_directory, untrained_twin
+from qkvcheck.models.loading import embedded_directory, untrained_twin
 
 from .conftest import ROOT
 

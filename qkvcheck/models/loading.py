@@ -10,11 +10,11 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.architectures import Layout, layout_of
-from qkvcheck.encoders import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.errors import CaptureError, ModelError, first_line
-from qkvcheck.hub import GPT2_SMALL, Announce, cached, fetch
-from qkvcheck.weights import libraries_unfit, load_weights
+from qkvcheck.models.architectures import Layout, layout_of
+from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
+from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, load_encoder
+from qkvcheck.models.weights import libraries_unfit, load_weights
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
-from qkvcheck.weights import flaws_of
+from qkvcheck.models.weights import flaws_of
 
 GPT2_SMALL = ("openai-community/gpt2", "gpt2")
 """Both names under which GPT-2 small is kept in caches."""
@@ -234,7 +234,7 @@ def _download(request: Mapping[str, Any], *, total: int, announce: Announce | No
     limit, repository = _stall_limit(), str(request["repository"])
     text = json.dumps(dict(request))
     child = subprocess.Popen(
-        [sys.executable, "-m", "qkvcheck.download"],
+        [sys.executable, "-m", "qkvcheck.models.download"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

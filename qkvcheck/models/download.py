@@ -1,7 +1,7 @@
 """Download: the child process that fetches one model's files with huggingface_hub.
 
 It is a process of its own, so that a stalled transfer can be ended: the library retries as long as a single
-byte arrives. Run as ``python -m qkvcheck.download`` with a JSON request on standard input; the answer is one
+byte arrives. Run as ``python -m qkvcheck.models.download`` with a JSON request on standard input; the answer is one
 line of JSON on standard output.
 """
 

@@ -1,0 +1,30 @@
+from .hub import GPT2_SMALL, answers, cached
+from .loading import (
+    HookedModel,
+    choose_automatically,
+    embedded_directory,
+    embedded_training,
+    from_model,
+    load_model,
+    torch_obstacle,
+    untrained_twin,
+)
+from .tokenizers import PretrainedEncoder, load_encoder
+from .weights import flaw_of
+
+__all__ = [
+    "GPT2_SMALL",
+    "HookedModel",
+    "PretrainedEncoder",
+    "answers",
+    "cached",
+    "choose_automatically",
+    "embedded_directory",
+    "embedded_training",
+    "flaw_of",
+    "from_model",
+    "load_encoder",
+    "load_model",
+    "torch_obstacle",
+    "untrained_twin",
+]
