@@ -73,7 +73,7 @@ def measure() -> dict[str, Any]:
     """Time everything; say what is being timed."""
     from qkvcheck import peers
     from qkvcheck.capture import capture
-    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.contexts import encode_corpus, read_corpus
     from qkvcheck.doctor import machine
     from qkvcheck.models import load_model
 

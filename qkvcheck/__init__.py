@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qkvcheck.activations import Activations, load_activations
     from qkvcheck.claims import Claim, load_claims
-    from qkvcheck.contexts import Context, ContextSet, audit
-    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.contexts import Context, ContextSet, audit, encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.claims import Cell, Claim, meets
-from qkvcheck.contexts import Context, ContextSet
+from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
 from qkvcheck.models import untrained_twin
 from qkvcheck.samples import Samples
-from qkvcheck.sampling import draw_contexts
 from qkvcheck.search import SHORT, Measured, Outcome, search
 from qkvcheck.search_measures import ContextMeasure, measure_of
 from qkvcheck.search_report import outcome_document

@@ -25,8 +25,7 @@ import numpy as np
 from qkvcheck import peers
 from qkvcheck.capture import capture
 from qkvcheck.claims import Claim, cells
-from qkvcheck.contexts import ContextSet
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
 from qkvcheck.judging import judge

@@ -27,11 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from qkvcheck.capture import PRECEDING
-from qkvcheck.contexts import ContextSet, Encoder
+from qkvcheck.contexts import ContextSet, Encoder, other_words
 from qkvcheck.control_words import SAYS
 from qkvcheck.errors import ModelError, NotCapturedError
 from qkvcheck.samples import Samples, Variant
-from qkvcheck.sampling import control_words
 from qkvcheck.untrained import Captured, Twins, Untrained, default_seeds
 
 NAMES = tuple(SAYS)
@@ -106,7 +105,7 @@ class Controls:
         """
         encoder, own = self._samples.hooked.encoder, self._samples.contexts.target
         words = []
-        for word in control_words():
+        for word in other_words():
             try:
                 ids = encoder.encode(word)
             except ModelError:  # recorded words only: this one is not among them

@@ -11,11 +11,17 @@ import numpy as np
 
 from qkvcheck.activations import Activations
 from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
-from qkvcheck.contexts import Context, ContextSet, clusters_of, match_positions
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts import (
+    Context,
+    ContextSet,
+    clusters_of,
+    draw_contexts,
+    encode_corpus,
+    match_positions,
+    read_corpus,
+)
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.models import HookedModel
-from qkvcheck.sampling import draw_contexts
 
 
 @dataclass(frozen=True)

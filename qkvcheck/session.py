@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
-from qkvcheck.contexts import ContextSet, audit
-from qkvcheck.corpora import encode_corpus, is_lecture, read_corpus
+from qkvcheck.contexts import ContextSet, audit, encode_corpus, is_lecture, read_corpus
 from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import Settings
 

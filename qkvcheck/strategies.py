@@ -1,7 +1,7 @@
 """Strategies: hypothesis strategies for contexts around a target, that shrink to short, simple, readable sentences.
 
 They search: hypothesis's draws are adaptive, and how many of them break a claim is no rate. Rates come from
-`qkvcheck.sampling`. Every context is *canonical*: decoding its tokens and encoding the text gives the same tokens, so
+`qkvcheck.contexts`. Every context is *canonical*: decoding its tokens and encoding the text gives the same tokens, so
 that a model could have met it.
 """
 
@@ -15,11 +15,23 @@ from typing import Any, Protocol, TypeVar, cast
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from qkvcheck.contexts import Context, ContextSet, Encoder, make_context, resolve_target
-from qkvcheck.corpora import hash_lines
+from qkvcheck.contexts import (
+    Context,
+    ContextSet,
+    Encoder,
+    Phrases,
+    Piece,
+    Words,
+    fixed_pieces,
+    hash_lines,
+    make_context,
+    phrases_of,
+    resolve_target,
+    tokens_of,
+    words_of,
+)
 from qkvcheck.errors import ContextError, ModelError
 from qkvcheck.models import PretrainedEncoder
-from qkvcheck.vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
 
 SENTENCES, WORDS, TOKENS = "sentences", "words", "tokens"
 WORDINGS = (SENTENCES, WORDS, TOKENS)

@@ -13,8 +13,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from qkvcheck.capture import capture
-from qkvcheck.contexts import ContextSet
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts.context import ContextSet
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.models.loading import HookedModel, embedded_directory, from_model, load_model, untrained_twin
 
 ROOT = Path(__file__).parents[1]

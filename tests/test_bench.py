@@ -11,7 +11,7 @@ import pytest
 from qkvcheck import bench, peers
 from qkvcheck.bench import Contest, Ratio
 from qkvcheck.cli import main
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups
 

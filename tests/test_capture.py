@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from qkvcheck.capture import capture, capture_words
-from qkvcheck.contexts import Context, ContextSet
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts.context import Context, ContextSet
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import CaptureError
 
 LAYER = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qkvcheck.contexts import Context, ContextSet, audit, make_context, match_positions, resolve_target
+from qkvcheck.contexts.context import Context, ContextSet, audit, make_context, match_positions, resolve_target
 from qkvcheck.errors import ContextError
 
 

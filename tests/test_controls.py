@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qkvcheck import sampling
 from qkvcheck.capture import capture
 from qkvcheck.claims import load_claims
-from qkvcheck.contexts import resolve_target
+from qkvcheck.contexts import sampling
+from qkvcheck.contexts.context import resolve_target
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts.sampling import draw_contexts, other_words
 from qkvcheck.controls import NAMES, Controls
-from qkvcheck.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ContextError, NotCapturedError
 from qkvcheck.models.loading import untrained_twin
 from qkvcheck.models.tokenizers import RecordedEncoder
 from qkvcheck.samples import Plan, Samples
-from qkvcheck.sampling import control_words, draw_contexts
 from qkvcheck.settings import CONTROLS
 from qkvcheck.untrained import Twins, Untrained, default_seeds, sample_of
 
@@ -84,7 +84,7 @@ def test_other_token_stands_in_the_same_frames(samples, found):
 def test_different_words_stand_in_the_same_frames(samples, embedded, found):
     captured = found["different-words"]
     assert captured.clusters == samples.target.clusters
-    words = control_words()
+    words = other_words()
     assert len(words) == len(set(words)) >= 54
     assert " her" not in words
     # By hand: the contexts in the order of their prefixes get the words in theirs.

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from qkvcheck import corpora
-from qkvcheck.contexts import audit
-from qkvcheck.corpora import encode_corpus, hash_lines, read_corpus
+from qkvcheck.contexts import corpora
+from qkvcheck.contexts.context import audit
+from qkvcheck.contexts.corpora import encode_corpus, hash_lines, read_corpus
 from qkvcheck.errors import ContextError
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder
 

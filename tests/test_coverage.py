@@ -12,8 +12,8 @@ import pytest
 
 from qkvcheck.capture import capture, capture_words
 from qkvcheck.claims import load_claims
-from qkvcheck.contexts import resolve_target
-from qkvcheck.sampling import draw_contexts
+from qkvcheck.contexts.context import resolve_target
+from qkvcheck.contexts.sampling import draw_contexts
 from qkvcheck.statistics.jackknife import Replicates, jackknife_estimate
 from qkvcheck.statistics.sample import STATISTICS, Rows, Sample, distinct, plug_in, replicate
 

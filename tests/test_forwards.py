@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from qkvcheck import capture as capturing
 from qkvcheck.capture import capture
-from qkvcheck.contexts import Context, ContextSet
+from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.forwards import Wanted, equal_lengths, padded, trie
 from qkvcheck.models.architectures import LAYOUTS, Layout
 from qkvcheck.models.loading import HookedModel, ModelSpec

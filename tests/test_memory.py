@@ -51,7 +51,7 @@ def test_a_model_of_gpt3s_width_takes_tiles_only(kernel):
 STREAM = """
 import resource, sys
 import numpy as np
-from qkvcheck.moments import accumulate
+from qkvcheck.statistics.streaming import accumulate
 
 def shards(contexts, width=96, size=10_000):
     for start in range(0, contexts, size):

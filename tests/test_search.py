@@ -10,8 +10,8 @@ import pytest
 from qkvcheck.capture import capture
 from qkvcheck.claims import Claim, cells, load_claims
 from qkvcheck.cli import main
-from qkvcheck.contexts import Context
-from qkvcheck.corpora import encode_corpus, read_corpus
+from qkvcheck.contexts.context import Context
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.samples import Plan, Samples
 from qkvcheck.search import search

@@ -36,7 +36,7 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
     QkvcheckError
         If one of them can't be used.
     """
-    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.contexts import encode_corpus, read_corpus
     from qkvcheck.models import load_model
 
     corpus = read_corpus(options.corpus)  # the cheap mistakes first

@@ -154,8 +154,7 @@ def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: C
     """Measure again what a file holds; exit status 1 if its first entry misses the claim's threshold."""
     from qkvcheck.adversary import replay
     from qkvcheck.claims import meets
-    from qkvcheck.contexts import Context
-    from qkvcheck.corpora import encode_corpus, read_corpus
+    from qkvcheck.contexts import Context, encode_corpus, read_corpus
 
     own = samples.contexts
     found = encode_corpus(read_corpus(options.replay), samples.hooked.encoder, target=own.target_id)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.contexts import Context, ContextSet, Encoder, make_context
-from qkvcheck.corpora import hash_lines
+from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context
+from qkvcheck.contexts.corpora import hash_lines
+from qkvcheck.contexts.vocabulary import word_lists
 from qkvcheck.errors import ContextError
-from qkvcheck.vocabulary import word_lists
 
 _TRIES_PER_CONTEXT = 50
 
 
-def control_words() -> list[str]:
+def other_words() -> list[str]:
     """Return the words that stand in the target's place in the control ``different-words``."""
     return [str(word) for word in word_lists()["words"]["any"]]
 

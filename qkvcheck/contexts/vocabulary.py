@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from qkvcheck.contexts import Encoder
+from qkvcheck.contexts.context import Encoder
 from qkvcheck.errors import ContextError, ModelError
 
 if sys.version_info >= (3, 11):

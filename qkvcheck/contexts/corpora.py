@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.contexts import ContextSet, Encoder, make_context, resolve_target
+from qkvcheck.contexts.context import ContextSet, Encoder, make_context, resolve_target
 from qkvcheck.errors import ContextError
 
 BUILT_IN = ("replication", "balanced")

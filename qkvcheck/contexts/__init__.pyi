@@ -1,0 +1,39 @@
+from .context import (
+    LEAST_FIRST_WORDS,
+    Context,
+    ContextSet,
+    Encoder,
+    audit,
+    clusters_of,
+    make_context,
+    match_positions,
+    resolve_target,
+)
+from .corpora import encode_corpus, hash_lines, is_lecture, read_corpus
+from .sampling import draw_contexts, other_words
+from .vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
+
+__all__ = [
+    "LEAST_FIRST_WORDS",
+    "Context",
+    "ContextSet",
+    "Encoder",
+    "Phrases",
+    "Piece",
+    "Words",
+    "audit",
+    "clusters_of",
+    "draw_contexts",
+    "encode_corpus",
+    "fixed_pieces",
+    "hash_lines",
+    "is_lecture",
+    "make_context",
+    "match_positions",
+    "other_words",
+    "phrases_of",
+    "read_corpus",
+    "resolve_target",
+    "tokens_of",
+    "words_of",
+]
