@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qkvcheck.activations import Activations, load_activations
+    from qkvcheck.capture import Activations, load_activations
     from qkvcheck.claims import Claim, load_claims
     from qkvcheck.contexts import Context, ContextSet, audit, encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError

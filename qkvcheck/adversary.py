@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, meets
 from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
 from qkvcheck.models import untrained_twin
-from qkvcheck.samples import Samples
 from qkvcheck.search import SHORT, Measured, Outcome, search
 from qkvcheck.search_measures import ContextMeasure, measure_of
 from qkvcheck.search_report import outcome_document

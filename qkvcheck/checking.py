@@ -9,13 +9,12 @@ from typing import Any, NoReturn
 
 from qkvcheck.baseline import Finding, compare
 from qkvcheck.beyond import judge_against_untrained, judge_layers
+from qkvcheck.capture import Samples, Submission
 from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, cells
 from qkvcheck.comparing import Seeds
 from qkvcheck.controls import Control, Controls
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.judging import judge
-from qkvcheck.referee import Submission
-from qkvcheck.samples import Samples
 from qkvcheck.session import Session
 from qkvcheck.statistics import Sample
 from qkvcheck.untrained import Captured, Untrained, sample_of

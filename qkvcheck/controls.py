@@ -26,11 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qkvcheck.capture import PRECEDING
+from qkvcheck.capture import PRECEDING, Samples, Variant
 from qkvcheck.contexts import ContextSet, Encoder, other_words
 from qkvcheck.control_words import SAYS
 from qkvcheck.errors import ModelError, NotCapturedError
-from qkvcheck.samples import Samples, Variant
 from qkvcheck.untrained import Captured, Twins, Untrained, default_seeds
 
 NAMES = tuple(SAYS)

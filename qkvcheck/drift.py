@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.activations import Activations
+from qkvcheck.capture import Activations
 from qkvcheck.errors import CaptureError
 
 TOLERANCE = 1e-4

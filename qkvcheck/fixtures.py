@@ -11,15 +11,13 @@ from qkvcheck.outcomes import conclude
 from qkvcheck.stash import SESSION_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.activations import Activations
     from qkvcheck.baseline import Finding
+    from qkvcheck.capture import Activations, Samples, Submission
     from qkvcheck.checking import ClaimCheck
     from qkvcheck.claims import Cell, Claim
     from qkvcheck.contexts import ContextSet
     from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
-    from qkvcheck.referee import Submission
-    from qkvcheck.samples import Samples
 
 
 def layers_of(items: Iterable[pytest.Item]) -> set[int]:
@@ -38,7 +36,7 @@ def qkv_model(pytestconfig: pytest.Config) -> HookedModel | Submission:
 @pytest.fixture(scope="session")
 def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission) -> ContextSet | Submission:
     """The corpus, tokenised for the model, with the target found in each context."""
-    from qkvcheck.referee import Submission
+    from qkvcheck.capture import Submission
 
     if isinstance(qkv_model, Submission):
         return qkv_model
@@ -48,7 +46,7 @@ def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission) -
 @pytest.fixture(scope="session")
 def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples | Submission:
     """What experiments measure: the target, the token before it, fresh contexts, other words."""
-    from qkvcheck.referee import Submission
+    from qkvcheck.capture import Submission
 
     if isinstance(qkv_model, Submission):
         return qkv_model
@@ -65,7 +63,7 @@ def activations(samples: Samples | Submission) -> Activations:
 @pytest.fixture(scope="session")
 def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Controls | Submission:
     """The controls: the same measurements where a claim should not hold."""
-    from qkvcheck.referee import Submission
+    from qkvcheck.capture import Submission
 
     if isinstance(samples, Submission):
         return samples
@@ -87,7 +85,7 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
 @pytest.fixture(scope="session")
 def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission, contexts: ContextSet) -> dict[str, Any]:
     """What a result says of this run: model, corpus, versions, settings."""
-    from qkvcheck.referee import Submission
+    from qkvcheck.capture import Submission
     from qkvcheck.session import describe_referee, describe_run
 
     session = pytestconfig.stash[SESSION_KEY]

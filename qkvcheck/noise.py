@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, cells
 from qkvcheck.errors import ClaimError, QkvcheckError
 from qkvcheck.models import HookedModel
-from qkvcheck.samples import Samples
 from qkvcheck.search_measures import SetMeasure
 
 NOT_ONE_NUMBER = ("B4", "B6", "B9", "P5+")

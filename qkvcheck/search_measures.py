@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from qkvcheck.capture import Samples, Variant
 from qkvcheck.claims import Cell, Claim
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ClaimError
 from qkvcheck.measured import distinct_of, obstacle_to
 from qkvcheck.models import HookedModel
-from qkvcheck.samples import Samples, Variant
 from qkvcheck.statistics import Sample, distinct, plug_in, row_similarities, split_group, statistic_named
 from qkvcheck.untrained import Captured, sample_of
 

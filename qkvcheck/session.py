@@ -20,10 +20,9 @@ from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
     from qkvcheck.baseline import Baseline
+    from qkvcheck.capture import Samples, Submission
     from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
-    from qkvcheck.referee import Submission
-    from qkvcheck.samples import Samples
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -112,7 +111,7 @@ class Session:
         """The activations captured elsewhere that are to be judged, if any were named."""
         if self.settings.activations is None:
             return None
-        from qkvcheck.referee import read_submission
+        from qkvcheck.capture import read_submission
 
         return read_submission(self.settings.activations)
 
@@ -137,7 +136,7 @@ class Session:
 
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
-        from qkvcheck.samples import Plan, Samples
+        from qkvcheck.capture import Plan, Samples
 
         file = dict(self.claims.settings) if self.claims else {}
         fresh = file.get("fresh", {})
@@ -266,7 +265,7 @@ def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) ->
 
 def describe_referee(session: Session, submission: Submission) -> dict[str, Any]:
     """Return what a result has to say of activations captured elsewhere, in the same form."""
-    from qkvcheck.referee import describe_submission
+    from qkvcheck.capture import describe_submission
 
     dtype = str(submission.target.values.dtype)
     return {**describe_submission(submission), **_describe_settings(session, device="unknown", dtype=dtype)}

@@ -16,10 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.activations import Activations
+from qkvcheck.capture import Activations, Samples
 from qkvcheck.files import write_document
 from qkvcheck.models import untrained_twin
-from qkvcheck.samples import Samples
 from qkvcheck.statistics import Sample
 
 Captured = Activations | tuple[Activations, ...]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from qkvcheck.capture import capture
+from qkvcheck.capture.hooks import capture
 from qkvcheck.contexts.context import ContextSet
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.models.loading import HookedModel, embedded_directory, from_model, load_model, untrained_twin
@@ -61,19 +61,8 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.special
     import scipy.stats
 
-    from qkvcheck import (
-        adversary,
-        beyond,
-        checking,
-        controls,
-        judging,
-        plugin,
-        recording,
-        referee,
-        report,
-        results,
-        session,
-    )
+    from qkvcheck import adversary, beyond, checking, controls, judging, plugin, recording, report, results, session
+    from qkvcheck.capture import submission as referee
 
     ours = (adversary, beyond, checking, controls, judging, plugin, recording, referee, report, results, session)
     assert all((hypothesis, scipy.special, scipy.stats, *ours))

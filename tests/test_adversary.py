@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from qkvcheck import adversary
-from qkvcheck.capture import capture
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims import cells, load_claims
 from qkvcheck.cli import main
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.contexts.sampling import draw_contexts
 from qkvcheck.models.loading import untrained_twin
-from qkvcheck.samples import Plan, Samples
 from qkvcheck.search_report import rate_lines
 from qkvcheck.statistics.bounds import violation_rate
 from qkvcheck.strategies import context_of, context_set

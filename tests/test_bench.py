@@ -101,7 +101,7 @@ def test_peers_of_the_kernels_count_the_same(peer, rng):
 
 
 def test_the_padded_forward_is_our_reference(embedded, replication):
-    from qkvcheck.capture import capture
+    from qkvcheck.capture.hooks import capture
 
     theirs = peers.PaddedForward(embedded, replication, 6)()
     assert bench.same_numbers(capture(embedded, replication, layers=[6], exact_layout=True).at(6), theirs) is None
@@ -114,7 +114,7 @@ def test_hooking_libraries_capture_the_same(peer):
     pytest.importorskip({"Nnsight": "nnsight", "TransformerLens": "transformer_lens"}[peer], reason="not installed")
     from transformers import AutoTokenizer
 
-    from qkvcheck.capture import capture
+    from qkvcheck.capture.hooks import capture
     from qkvcheck.models.loading import embedded_directory, load_model
 
     own = load_model("embedded")  # TransformerLens changes the model it wraps

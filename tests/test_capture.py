@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qkvcheck.capture import capture, capture_words
+from qkvcheck.capture.hooks import capture, capture_words
 from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import CaptureError
@@ -177,7 +177,7 @@ def test_captured_values_own_their_memory(embedded, replication):
 
 
 def test_saved_activations_come_back(embedded, replication, tmp_path):
-    from qkvcheck.activations import load_activations
+    from qkvcheck.capture.activations import load_activations
 
     got = capture(embedded, replication, layers=[5, 6], positions="all")
     got.save(tmp_path / "a.safetensors")

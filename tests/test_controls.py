@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qkvcheck.capture import capture
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims import load_claims
 from qkvcheck.contexts import sampling
 from qkvcheck.contexts.context import resolve_target
@@ -17,7 +18,6 @@ from qkvcheck.controls import NAMES, Controls
 from qkvcheck.errors import ContextError, NotCapturedError
 from qkvcheck.models.loading import untrained_twin
 from qkvcheck.models.tokenizers import RecordedEncoder
-from qkvcheck.samples import Plan, Samples
 from qkvcheck.settings import CONTROLS
 from qkvcheck.untrained import Twins, Untrained, default_seeds, sample_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qkvcheck.capture import capture, capture_words
+from qkvcheck.capture.hooks import capture, capture_words
 from qkvcheck.claims import load_claims
 from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts

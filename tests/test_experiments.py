@@ -106,7 +106,7 @@ def test_layer_0_of_full_size_gpt2_is_not_judged(copy):
 def test_layers_are_judged_together(copy):
     """B4: brute force at each layer, and layer 0 left out with its count."""
     from qkvcheck import encode_corpus, load_model, read_corpus
-    from qkvcheck.capture import capture
+    from qkvcheck.capture.hooks import capture
     from qkvcheck.statistics.formulas import variance
 
     (verdict,) = verdicts_of(copy, "-k", "B4-L06-KK").values()

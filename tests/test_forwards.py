@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkvcheck import capture as capturing
-from qkvcheck.capture import capture
+from qkvcheck.capture import hooks as capturing
+from qkvcheck.capture.forwards import Wanted, equal_lengths, padded, trie
+from qkvcheck.capture.hooks import capture
 from qkvcheck.contexts.context import Context, ContextSet
-from qkvcheck.forwards import Wanted, equal_lengths, padded, trie
 from qkvcheck.models.architectures import LAYOUTS, Layout
 from qkvcheck.models.loading import HookedModel, ModelSpec
 

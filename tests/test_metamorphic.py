@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from qkvcheck.capture import capture
+from qkvcheck.capture.hooks import capture
 from qkvcheck.models.loading import embedded_directory, from_model
 from qkvcheck.statistics.similarity import row_similarities, summarise_group
 from qkvcheck.strategies import context_set, context_sets, contexts

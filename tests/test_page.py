@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from qkvcheck.baseline import Finding
+from qkvcheck.capture.submission import describe_submission, read_submission
 from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
-from qkvcheck.referee import describe_submission, read_submission
 from qkvcheck.results import Results, load_results, write_results
 from qkvcheck.story import label
 from qkvcheck.verdicts import ControlResult

@@ -9,11 +9,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from qkvcheck import cli
-from qkvcheck.activations import Activations
-from qkvcheck.capture import capture
+from qkvcheck.capture.activations import Activations
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.submission import read_submission
 from qkvcheck.drift import drifts, first_moved
 from qkvcheck.errors import CaptureError, NotCapturedError
-from qkvcheck.referee import read_submission
 
 pytestmark = pytest.mark.usefixtures("loaded")
 

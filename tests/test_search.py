@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from qkvcheck.capture import capture
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims import Claim, cells, load_claims
 from qkvcheck.cli import main
 from qkvcheck.contexts.context import Context
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
-from qkvcheck.samples import Plan, Samples
 from qkvcheck.search import search
 from qkvcheck.search_measures import ContextMeasure, measure_of
 from qkvcheck.search_report import outcome_lines, write_found

@@ -62,7 +62,7 @@ def test_group_at_full_size(offset_array, group, measure):
 
 def test_captured_activations(embedded, replication):
     """The same on real activations, where columns are far from random."""
-    from qkvcheck.capture import capture
+    from qkvcheck.capture.hooks import capture
 
     got = capture(embedded, replication, layers=[6])
     for group, measure in itertools.product(PAIR_GROUPS, ("cosine", "pearson")):

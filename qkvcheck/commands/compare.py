@@ -10,7 +10,7 @@ from qkvcheck.commands import add_model_options, load
 from qkvcheck.errors import CaptureError, SettingsError
 
 if TYPE_CHECKING:
-    from qkvcheck.referee import Submission
+    from qkvcheck.capture import Submission
 
 OURS = {"model": "auto", "corpus": "replication", "target": " her", "tokenizer": None}
 """What names our own capture, as it stands where nobody said anything."""
@@ -43,8 +43,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
+    from qkvcheck.capture import read_submission
     from qkvcheck.drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
-    from qkvcheck.referee import read_submission
 
     if not options.tolerance >= 0:
         raise SettingsError(f"--tolerance {options.tolerance:g} makes no sense; give 0 or more.")

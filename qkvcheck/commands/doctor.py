@@ -52,10 +52,10 @@ def _noise(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from qkvcheck.baseline import read_baseline, write_noise
+    from qkvcheck.capture import Plan, Samples
     from qkvcheck.claims import load_claims
     from qkvcheck.doctor import machine
     from qkvcheck.noise import measure_noise, noise_document, noise_lines
-    from qkvcheck.samples import Plan, Samples
     from qkvcheck.settings import parse_layers
 
     check_writable("--baseline", options.baseline)

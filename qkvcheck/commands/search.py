@@ -13,8 +13,8 @@ from qkvcheck.commands import add_model_options, check_writable, load
 from qkvcheck.errors import ClaimError, SettingsError
 
 if TYPE_CHECKING:
+    from qkvcheck.capture import Samples
     from qkvcheck.claims import Cell, Claim
-    from qkvcheck.samples import Samples
 
 
 def add(commands: Any) -> None:
@@ -130,8 +130,8 @@ def _span(text: str) -> tuple[int, int]:
 
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
+    from qkvcheck.capture import Plan, Samples
     from qkvcheck.claims import cells, load_claims
-    from qkvcheck.samples import Plan, Samples
 
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     if options.claim not in file.claims:

@@ -1,7 +1,7 @@
 """Capture: run contexts through a model and keep what its attention projections put out.
 
 One forward serves all layers asked for, with a hook on each projection, and ends at the last of them: later layers and
-the language-model head never run. Which token positions it computes is arranged in `qkvcheck.forwards`; the plain,
+the language-model head never run. Which token positions it computes is arranged in `qkvcheck.capture.forwards`; the plain,
 padded arrangement is the reference, and the others agree with it.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qkvcheck.activations import Activations
+from qkvcheck.capture.activations import Activations
+from qkvcheck.capture.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
-from qkvcheck.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
 from qkvcheck.models import HookedModel
 
 if TYPE_CHECKING:

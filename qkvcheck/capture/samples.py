@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.activations import Activations
-from qkvcheck.capture import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
+from qkvcheck.capture.activations import Activations
+from qkvcheck.capture.hooks import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
 from qkvcheck.contexts import (
     Context,
     ContextSet,

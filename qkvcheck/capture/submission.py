@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from qkvcheck.activations import SCHEMA, Activations, load_activations
+from qkvcheck.capture.activations import SCHEMA, Activations, load_activations
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError
 
