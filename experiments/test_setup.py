@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qkvcheck.claims import DECIDES, cells, load_claims
-from qkvcheck.judging import judge
+from qkvcheck.claims import DECIDES, SUPPORTED, cells, judge, load_claims, sample_of
 from qkvcheck.statistics import split_group, unit_columns
-from qkvcheck.untrained import sample_of
-from qkvcheck.verdicts import SUPPORTED
 
 CLAIMS = Path(__file__).with_name("claims.toml")
 MEASURED_ON_THE_TARGET = ("P3a", "P3b", "P4", "P5", "P8")

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Activations, load_activations
-    from qkvcheck.claims import Claim, load_claims
+    from qkvcheck.claims import Claim, Verdict, judge, load_claims
     from qkvcheck.contexts import Context, ContextSet, audit, encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError
-    from qkvcheck.judging import judge
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
     from qkvcheck.results import Results, load_results
     from qkvcheck.statistics import GroupSummary, Moments, accumulate, summarise_groups, summarise_moments
-    from qkvcheck.verdicts import Verdict
 
 _HOMES = {
     "Activations": "activations",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.capture import Samples
-from qkvcheck.claims import Cell, Claim, meets
+from qkvcheck.claims import INCONCLUSIVE, REFUTED, UNTRAINED, Cell, Claim, ControlResult, Verdict, make_verdict, meets
 from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
 from qkvcheck.models import untrained_twin
@@ -22,7 +22,6 @@ from qkvcheck.search_measures import ContextMeasure, measure_of
 from qkvcheck.search_report import outcome_document
 from qkvcheck.statistics import ViolationRate, violation_rate
 from qkvcheck.strategies import SENTENCES, context_sets, contexts
-from qkvcheck.verdicts import INCONCLUSIVE, REFUTED, UNTRAINED, ControlResult, Verdict, make_verdict
 
 BEFORE = (2, 12)
 """Tokens left of the target. With one, the token before the target stands first, where GPT-2's attention sinks."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.change import Change, change_of, change_text
+from qkvcheck.claims import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, verdict_from_dict
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import replace_text
-from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, verdict_from_dict
 
 SCHEMA = "qkvcheck/baseline/2"
 READ = ("qkvcheck/baseline/1", SCHEMA)

@@ -24,11 +24,10 @@ import numpy as np
 
 from qkvcheck import peers
 from qkvcheck.capture import capture
-from qkvcheck.claims import Claim, cells
+from qkvcheck.claims import Claim, cells, judge
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
-from qkvcheck.judging import judge
 from qkvcheck.models import HookedModel, load_model
 from qkvcheck.statistics import PAIR_GROUPS, Sample, summarise_groups, unit_columns
 

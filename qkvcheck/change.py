@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from qkvcheck.claims import Verdict
 from qkvcheck.statistics import Replicates, jackknife_estimate
-from qkvcheck.verdicts import Verdict
 
 FACTOR = 10.0
 """Times the noise floor: other machines have other kernels than the one on which it was measured."""

@@ -8,17 +8,30 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from qkvcheck.baseline import Finding, compare
-from qkvcheck.beyond import judge_against_untrained, judge_layers
 from qkvcheck.capture import Samples, Submission
-from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, cells
-from qkvcheck.comparing import Seeds
-from qkvcheck.controls import Control, Controls
+from qkvcheck.claims import (
+    FAMILY,
+    MINIMUM_DISTINCT,
+    STAND_IN,
+    Captured,
+    Cell,
+    Claim,
+    Control,
+    Controls,
+    Seeds,
+    Untrained,
+    Verdict,
+    cells,
+    judge,
+    judge_against_untrained,
+    judge_conditions,
+    judge_layers,
+    not_judged,
+    sample_of,
+)
 from qkvcheck.errors import NotCapturedError
-from qkvcheck.judging import judge
 from qkvcheck.session import Session
 from qkvcheck.statistics import Sample
-from qkvcheck.untrained import Captured, Untrained, sample_of
-from qkvcheck.verdicts import STAND_IN, Verdict, judge_conditions, not_judged
 
 
 class ClaimCheck:

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from qkvcheck.baseline import Finding
     from qkvcheck.capture import Activations, Samples, Submission
     from qkvcheck.checking import ClaimCheck
-    from qkvcheck.claims import Cell, Claim
+    from qkvcheck.claims import Cell, Claim, Controls
     from qkvcheck.contexts import ContextSet
-    from qkvcheck.controls import Controls
     from qkvcheck.models import HookedModel
 
 

@@ -24,9 +24,8 @@ INCONCLUSIVE_NOTE = "inconclusive"
 def conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
-    from qkvcheck.claims import DECIDES
+    from qkvcheck.claims import DECIDES, INCONCLUSIVE, NOT_JUDGED, REFUTED
     from qkvcheck.story import failure_text, properties_of
-    from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED
 
     # One string: xdist and junit carry nothing else safely.
     item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
@@ -90,8 +89,8 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     finding = finding_on(report)
     if finding is None:
         return None
-    from qkvcheck.verdicts import ALSO_UNTRAINED as NOTE
-    from qkvcheck.verdicts import INCONCLUSIVE
+    from qkvcheck.claims import ALSO_UNTRAINED as NOTE
+    from qkvcheck.claims import INCONCLUSIVE
 
     if report.skipped and finding.verdict.verdict == INCONCLUSIVE:
         return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})

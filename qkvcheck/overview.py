@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qkvcheck.baseline import Finding
-from qkvcheck.claims import DECIDES
-from qkvcheck.report import decision
-from qkvcheck.story import group_text
-from qkvcheck.verdicts import (
+from qkvcheck.claims import (
     ALSO_UNTRAINED,
+    DECIDES,
     EXPLORATORY,
     INCONCLUSIVE,
     NOT_JUDGED,
@@ -19,6 +17,8 @@ from qkvcheck.verdicts import (
     SUPPORTED,
     UNTRAINED,
 )
+from qkvcheck.report import decision
+from qkvcheck.story import group_text
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
 ALSO_RANDOM = "met with random weights as well, so it is no sign of training"

@@ -12,8 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from qkvcheck.baseline import Finding
-from qkvcheck.claims import DECIDES
-from qkvcheck.control_words import SAYS
+from qkvcheck.claims import (
+    ALSO_UNTRAINED,
+    DECIDES,
+    DIFFERENT_WORDS,
+    EXPLORATORY,
+    NOT_JUDGED,
+    SAYS,
+    SUPPORTED,
+    UNTRAINED,
+    Verdict,
+)
 from qkvcheck.errors import SettingsError
 from qkvcheck.files import replace_text
 from qkvcheck.overview import (
@@ -29,7 +38,6 @@ from qkvcheck.report import by_claim, decision, tally
 from qkvcheck.results import Results
 from qkvcheck.statistic_words import scale_words
 from qkvcheck.story import control_text, estimate_text, group_text, label, number_text, threshold_text
-from qkvcheck.verdicts import ALSO_UNTRAINED, DIFFERENT_WORDS, EXPLORATORY, NOT_JUDGED, SUPPORTED, UNTRAINED, Verdict
 from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 NEEDED = ("jinja2", "matplotlib")

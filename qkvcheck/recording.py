@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.baseline import ADD_COMMAND, Finding, stale_keys, write_baseline
+from qkvcheck.claims import NOT_JUDGED
 from qkvcheck.errors import QkvcheckError
 from qkvcheck.report import Line
 from qkvcheck.results import Results, write_results
-from qkvcheck.verdicts import NOT_JUDGED
 
 if TYPE_CHECKING:
     from qkvcheck.session import Session

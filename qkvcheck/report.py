@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from qkvcheck.baseline import Finding
-from qkvcheck.claims import BESIDE, DECIDES, FAMILY
-from qkvcheck.story import control_text, estimate_text, label, number_text, settled_text, threshold_text
-from qkvcheck.verdicts import (
+from qkvcheck.claims import (
     ALSO_UNTRAINED,
+    BESIDE,
+    DECIDES,
     EXPLORATORY,
+    FAMILY,
     INCONCLUSIVE,
     NOT_JUDGED,
     REFUTED,
     SUPPORTED,
 )
+from qkvcheck.story import control_text, estimate_text, label, number_text, settled_text, threshold_text
 
 GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")
 CONTROLS = ("different-words", "untrained")

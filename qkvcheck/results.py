@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.baseline import Finding, finding_from_dict
+from qkvcheck.claims import Verdict
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
-from qkvcheck.verdicts import Verdict
 
 SCHEMA = "qkvcheck/results/1"
 

@@ -8,13 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from qkvcheck.capture import Samples, Variant
-from qkvcheck.claims import Cell, Claim
+from qkvcheck.claims import Captured, Cell, Claim, distinct_of, obstacle_to, sample_of
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ClaimError
-from qkvcheck.measured import distinct_of, obstacle_to
 from qkvcheck.models import HookedModel
 from qkvcheck.statistics import Sample, distinct, plug_in, row_similarities, split_group, statistic_named
-from qkvcheck.untrained import Captured, sample_of
 
 ON_CONTEXTS = ("row_mean", "least_row_mean")
 """Statistics that a single context can break: the mean similarity to the corpus."""

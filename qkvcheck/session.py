@@ -21,7 +21,7 @@ from qkvcheck.settings import Settings
 if TYPE_CHECKING:
     from qkvcheck.baseline import Baseline
     from qkvcheck.capture import Samples, Submission
-    from qkvcheck.controls import Controls
+    from qkvcheck.claims import Controls
     from qkvcheck.models import HookedModel
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
@@ -155,14 +155,14 @@ class Session:
         self, samples: Samples, *, folder: Path | None = None, announce: Callable[[str], None] | None = None
     ) -> Controls:
         """Return the controls of a model's samples; numbers of untrained twins are kept in `folder`."""
-        from qkvcheck.controls import Controls
+        from qkvcheck.claims import Controls
 
         s = self.settings
         return Controls(samples, seed=s.seed, untrained_seeds=s.untrained_seeds, folder=folder, announce=announce)
 
     def controls_beside(self, claim: Claim) -> tuple[str, ...]:
         """Return the names of the controls that a claim gets in this run."""
-        from qkvcheck.controls import NAMES
+        from qkvcheck.claims import NAMES
 
         chosen = self.settings.controls
         if not claim.controls or chosen == "claim":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from qkvcheck.verdicts import Verdict
+from qkvcheck.claims import Verdict
 
 ONE = {"cosine": "cosine", "pearson": "Pearson correlation"}
 MANY = {"cosine": "cosines", "pearson": "Pearson correlations"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from qkvcheck.baseline import Finding
 from qkvcheck.change import change_rows
-from qkvcheck.verdicts import INCONCLUSIVE, NOT_JUDGED, REFUTED, STAND_IN, ControlResult, Verdict
+from qkvcheck.claims import INCONCLUSIVE, NOT_JUDGED, REFUTED, STAND_IN, ControlResult, Verdict
 
 SIGNS = {"above": ">", "at_least": ">=", "at_most": "<="}
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qkvcheck.baseline import Finding
-from qkvcheck.claims import DECIDES, MARGIN
-from qkvcheck.statistic_words import statistic_words
-from qkvcheck.statistics import CERTIFIED, SMILE
-from qkvcheck.story import group_text, number_text, settled_text
-from qkvcheck.verdicts import (
+from qkvcheck.claims import (
     ALSO_UNTRAINED,
+    DECIDES,
     DIFFERENT_WORDS,
     INCONCLUSIVE,
+    MARGIN,
     NOT_JUDGED,
     REFUTED,
     SUPPORTED,
@@ -20,6 +18,9 @@ from qkvcheck.verdicts import (
     ControlResult,
     Verdict,
 )
+from qkvcheck.statistic_words import statistic_words
+from qkvcheck.statistics import CERTIFIED, SMILE
+from qkvcheck.story import group_text, number_text, settled_text
 
 LEADS = {SUPPORTED: "Supported", REFUTED: "Refuted", INCONCLUSIVE: "Inconclusive", NOT_JUDGED: "Not judged"}
 DIFFERENCES = ("block_difference", "variance_difference", "token_minus_context")

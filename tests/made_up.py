@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from qkvcheck.baseline import Finding
+from qkvcheck.claims.verdict import Verdict
 from qkvcheck.results import Results
-from qkvcheck.verdicts import Verdict
 
 
 def make_verdict(key="P3a-L06-QQ", **fields) -> Verdict:

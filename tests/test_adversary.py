@@ -11,7 +11,7 @@ import pytest
 from qkvcheck import adversary
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims import cells, load_claims
+from qkvcheck.claims.claim import cells, load_claims
 from qkvcheck.cli import main
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.contexts.sampling import draw_contexts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qkvcheck.claims import BESIDE, DECIDES, FAMILY, cells, cells_of_marker, claim_of_marker, load_claims, meets
+from qkvcheck.claims.claim import BESIDE, DECIDES, FAMILY, cells, cells_of_marker, claim_of_marker, load_claims, meets
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.sample import STATISTICS
 

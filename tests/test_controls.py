@@ -9,17 +9,17 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims import load_claims
+from qkvcheck.claims.claim import load_claims
+from qkvcheck.claims.controls import NAMES, Controls
+from qkvcheck.claims.untrained import Twins, Untrained, default_seeds, sample_of
 from qkvcheck.contexts import sampling
 from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.contexts.sampling import draw_contexts, other_words
-from qkvcheck.controls import NAMES, Controls
 from qkvcheck.errors import ContextError, NotCapturedError
 from qkvcheck.models.loading import untrained_twin
 from qkvcheck.models.tokenizers import RecordedEncoder
 from qkvcheck.settings import CONTROLS
-from qkvcheck.untrained import Twins, Untrained, default_seeds, sample_of
 
 from .conftest import ROOT
 

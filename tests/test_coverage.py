@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qkvcheck.capture.hooks import capture, capture_words
-from qkvcheck.claims import load_claims
+from qkvcheck.claims.claim import load_claims
 from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts
 from qkvcheck.statistics.jackknife import Replicates, jackknife_estimate

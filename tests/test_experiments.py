@@ -8,7 +8,7 @@ import shutil
 import hypothesis
 import pytest
 
-from qkvcheck.claims import cells, load_claims
+from qkvcheck.claims.claim import cells, load_claims
 
 from .conftest import ROOT
 

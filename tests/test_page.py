@@ -18,11 +18,11 @@ import pytest
 
 from qkvcheck.baseline import Finding
 from qkvcheck.capture.submission import describe_submission, read_submission
+from qkvcheck.claims.verdict import ControlResult
 from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
 from qkvcheck.results import Results, load_results, write_results
 from qkvcheck.story import label
-from qkvcheck.verdicts import ControlResult
 
 from .conftest import ROOT
 from .made_up import make_verdict, synthetic

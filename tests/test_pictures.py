@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from qkvcheck import pictures
-from qkvcheck.claims import cells, load_claims
-from qkvcheck.judging import judge
-from qkvcheck.pictures import context_matrix, dimension_matrix, scatter
+from qkvcheck.claims import evidence as pictures
+from qkvcheck.claims.claim import cells, load_claims
+from qkvcheck.claims.evidence import context_matrix, dimension_matrix, scatter
+from qkvcheck.claims.judging import judge
 from qkvcheck.statistics.sample import Sample
 from qkvcheck.statistics.similarity import summarise_group
 

@@ -9,9 +9,9 @@ from dataclasses import fields
 import pytest
 
 from qkvcheck.baseline import Finding
+from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.errors import ClaimError
 from qkvcheck.results import read_results, write_results
-from qkvcheck.verdicts import ControlResult, Verdict
 
 from .conftest import ROOT
 

@@ -9,7 +9,7 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims import Claim, cells, load_claims
+from qkvcheck.claims.claim import Claim, cells, load_claims
 from qkvcheck.cli import main
 from qkvcheck.contexts.context import Context
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus

@@ -7,12 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from qkvcheck.claims import Claim, cells
-from qkvcheck.errors import ClaimError
-from qkvcheck.judging import judge
-from qkvcheck.statistics.formulas import variance
-from qkvcheck.statistics.sample import Sample
-from qkvcheck.verdicts import (
+from qkvcheck.claims.claim import Claim, cells
+from qkvcheck.claims.judging import judge
+from qkvcheck.claims.verdict import (
     INCONCLUSIVE,
     NOT_JUDGED,
     REFUTED,
@@ -21,6 +18,9 @@ from qkvcheck.verdicts import (
     not_judged,
     verdict_from_dict,
 )
+from qkvcheck.errors import ClaimError
+from qkvcheck.statistics.formulas import variance
+from qkvcheck.statistics.sample import Sample
 
 BLOCKS = {"Q": slice(0, 10), "K": slice(10, 20), "V": slice(20, 30)}
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qkvcheck.baseline import Finding
+from qkvcheck.claims.verdict import ControlResult
 from qkvcheck.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -21,7 +22,6 @@ from qkvcheck.overview import (
 from qkvcheck.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
 from qkvcheck.statistics.sample import STATISTICS
 from qkvcheck.statistics.similarity import MEASURES
-from qkvcheck.verdicts import ControlResult
 from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 from .made_up import make_verdict

@@ -1,7 +1,7 @@
 """Capture: run contexts through a model and keep what its attention projections put out.
 
 One forward serves all layers asked for, with a hook on each projection, and ends at the last of them: later layers and
-the language-model head never run. Which token positions it computes is arranged in `qkvcheck.capture.forwards`; the plain,
+the language-model head never run. Which token positions it computes is arranged in `forwards`; the plain,
 padded arrangement is the reference, and the others agree with it.
 """
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from qkvcheck.claims import Verdict
 from qkvcheck.drawing import CHANCE, DIVERGING, TARGET, WORDS, panels, short, svg_of
 from qkvcheck.figures.picture import BLOCKS, Figure, carrying
-from qkvcheck.verdicts import Verdict
 
 WORST = 10
 """Contexts of the corpus that are listed as the worst."""

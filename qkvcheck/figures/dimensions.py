@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from qkvcheck.claims import DIFFERENT_WORDS, NON_TARGET, Verdict
+from qkvcheck.claims import UNTRAINED as UNTRAINED_NAME
 from qkvcheck.drawing import BEFORE, CHANCE, DIVERGING, FILL, INK, TARGET, UNTRAINED, WORDS, panels, svg_of
 from qkvcheck.figures.picture import BLOCKS, PAIRS, Figure, carrying
 from qkvcheck.story import group_text
-from qkvcheck.verdicts import DIFFERENT_WORDS, NON_TARGET, Verdict
-from qkvcheck.verdicts import UNTRAINED as UNTRAINED_NAME
 
 BESIDE = (
     (NON_TARGET, "token before it", BEFORE),

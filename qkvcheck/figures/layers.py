@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qkvcheck.claims import Verdict
 from qkvcheck.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
 from qkvcheck.figures.picture import PAIRS, Figure, carrying
 from qkvcheck.story import group_text
-from qkvcheck.verdicts import Verdict
 
 
 def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:

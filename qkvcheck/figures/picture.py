@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qkvcheck.verdicts import Verdict
+from qkvcheck.claims import Verdict
 
 PAIRS = ("QQ", "KK", "VV", "QK", "QV", "KV")
 BLOCKS = ("Q", "K", "V")

@@ -12,8 +12,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from qkvcheck.claims import Claim, meets
-from qkvcheck.measured import distinct_of, evidence_of, joint_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.claims.claim import Claim, meets
+from qkvcheck.claims.measured import distinct_of, evidence_of, joint_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.claims.verdict import (
+    ALSO_UNTRAINED,
+    ANY_TOKEN,
+    DIFFERENT_WORDS,
+    NON_TARGET,
+    NOT_TRAINING,
+    OTHER_TOKEN,
+    SUPPORTED,
+    UNRESOLVED,
+    UNTRAINED,
+    ControlResult,
+    Verdict,
+)
 from qkvcheck.statistics import (
     LEAST_SEEDS,
     LEVEL,
@@ -30,19 +43,6 @@ from qkvcheck.statistics import (
     replicate,
     specificity,
     statistic_named,
-)
-from qkvcheck.verdicts import (
-    ALSO_UNTRAINED,
-    ANY_TOKEN,
-    DIFFERENT_WORDS,
-    NON_TARGET,
-    NOT_TRAINING,
-    OTHER_TOKEN,
-    SUPPORTED,
-    UNRESOLVED,
-    UNTRAINED,
-    ControlResult,
-    Verdict,
 )
 
 PICTURED = (NON_TARGET, DIFFERENT_WORDS, UNTRAINED)
@@ -214,7 +214,7 @@ def histograms_beside(controls: Mapping[str, Sample | Seeds | str], place: Place
     Parameters
     ----------
     controls : mapping of str to Sample, Seeds or str
-        As `qkvcheck.judging.judge` takes them.
+        As `qkvcheck.claims.judge` takes them.
     place : (group, measure)
         Where.
     """

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from qkvcheck.capture import PRECEDING, Samples, Variant
+from qkvcheck.claims.control_words import SAYS
+from qkvcheck.claims.untrained import Captured, Twins, Untrained, default_seeds
 from qkvcheck.contexts import ContextSet, Encoder, other_words
-from qkvcheck.control_words import SAYS
 from qkvcheck.errors import ModelError, NotCapturedError
-from qkvcheck.untrained import Captured, Twins, Untrained, default_seeds
 
 NAMES = tuple(SAYS)
 

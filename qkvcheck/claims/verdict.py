@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from qkvcheck.claims import Cell, Claim
+from qkvcheck.claims.claim import Cell, Claim
 
 SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED = "SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT JUDGED"
 BY_SIDE = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from qkvcheck.claims import Claim
+from qkvcheck.claims.claim import Claim
 from qkvcheck.statistics import (
     Place,
     Replicates,

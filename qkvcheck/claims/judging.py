@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.claims import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
-from qkvcheck.comparing import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
+from qkvcheck.claims.claim import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
+from qkvcheck.claims.comparison import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
+from qkvcheck.claims.evidence import context_matrix, dimension_matrix, scatter
+from qkvcheck.claims.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.claims.verdict import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
-from qkvcheck.pictures import context_matrix, dimension_matrix, scatter
 from qkvcheck.statistics import (
     LEVEL,
     MEASURES,
@@ -34,7 +35,6 @@ from qkvcheck.statistics import (
     statistic_named,
     violation_rate,
 )
-from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
 
 
 def judge(

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from qkvcheck.claims import MINIMUM_DISTINCT, Cell, Claim, stands
-from qkvcheck.comparing import Seeds
-from qkvcheck.judging import judge
-from qkvcheck.measured import distinct_of
+from qkvcheck.claims.claim import MINIMUM_DISTINCT, Cell, Claim, stands
+from qkvcheck.claims.comparison import Seeds
+from qkvcheck.claims.judging import judge
+from qkvcheck.claims.measured import distinct_of
+from qkvcheck.claims.untrained import Captured, Untrained, sample_of
+from qkvcheck.claims.verdict import (
+    BY_SIDE,
+    INCONCLUSIVE,
+    NOT_JUDGED,
+    REFUTED,
+    SUPPORTED,
+    Verdict,
+    make_verdict,
+    not_judged,
+)
 from qkvcheck.statistics import LEVEL, STATISTICS, Sample, distinct, plug_in, profile_layers, statistic_named
-from qkvcheck.untrained import Captured, Untrained, sample_of
-from qkvcheck.verdicts import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict, not_judged
 
 MEAN_SQUARE = STATISTICS["mean_square"]
 """Shown beside the variance at each layer."""
