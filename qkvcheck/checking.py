@@ -159,7 +159,7 @@ class ClaimCheck:
             Of the model, with the corpus.
         """
         __tracebackhide__ = True
-        from qkvcheck.adversary import judge_every_context
+        from qkvcheck.search import judge_every_context
 
         samples.hooked  # noqa: B018 (a file of activations says here that it holds no model)
         assert not isinstance(samples, Submission)

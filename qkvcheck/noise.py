@@ -17,7 +17,7 @@ from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, cells
 from qkvcheck.errors import ClaimError, QkvcheckError
 from qkvcheck.models import HookedModel
-from qkvcheck.search_measures import SetMeasure
+from qkvcheck.search import SetMeasure
 
 NOT_ONE_NUMBER = ("B4", "B6", "B9", "P5+")
 """Claims that are no single number of the corpus; their statistics stand in others, or count."""

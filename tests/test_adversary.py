@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qkvcheck import adversary
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims.claim import cells, load_claims
@@ -16,9 +15,10 @@ from qkvcheck.cli import main
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.contexts.sampling import draw_contexts
 from qkvcheck.models.loading import untrained_twin
-from qkvcheck.search_report import rate_lines
+from qkvcheck.search import adversary
+from qkvcheck.search.outcome import rate_lines
+from qkvcheck.search.strategies import context_of, context_set
 from qkvcheck.statistics.bounds import violation_rate
-from qkvcheck.strategies import context_of, context_set
 
 from .conftest import ROOT
 

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.models.loading import embedded_directory, from_model
+from qkvcheck.search.strategies import context_set, context_sets, contexts
 from qkvcheck.statistics.similarity import row_similarities, summarise_group
-from qkvcheck.strategies import context_set, context_sets, contexts
 
 SEARCH = settings(max_examples=15, deadline=None, database=None, derandomize=True)
 LAYERS = (0, 1, 2)

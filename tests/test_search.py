@@ -14,10 +14,10 @@ from qkvcheck.cli import main
 from qkvcheck.contexts.context import Context
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
-from qkvcheck.search import search
-from qkvcheck.search_measures import ContextMeasure, measure_of
-from qkvcheck.search_report import outcome_lines, write_found
-from qkvcheck.strategies import context_set, context_sets, contexts
+from qkvcheck.search.engine import search
+from qkvcheck.search.measures import ContextMeasure, measure_of
+from qkvcheck.search.outcome import outcome_lines, write_found
+from qkvcheck.search.strategies import context_set, context_sets, contexts
 
 from .conftest import ROOT
 

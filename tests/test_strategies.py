@@ -12,15 +12,7 @@ from transformers import AutoTokenizer, GPT2TokenizerFast
 from qkvcheck.errors import ContextError
 from qkvcheck.models.loading import embedded_directory
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder
-from qkvcheck.strategies import (
-    WORDINGS,
-    context_of,
-    context_sets,
-    contexts,
-    encoder_of,
-    pick,
-    register_profile,
-)
+from qkvcheck.search.strategies import WORDINGS, context_of, context_sets, contexts, encoder_of, pick, register_profile
 
 QUIET = settings(max_examples=300, deadline=None, database=None, derandomize=True)
 GPT2_TOKENIZER = os.environ.get("QKV_GPT2_TOKENIZER")

@@ -59,8 +59,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from qkvcheck import adversary
-    from qkvcheck.search_report import outcome_document, outcome_lines, rate_lines, write_found
+    from qkvcheck.search import adversary, outcome_document, outcome_lines, rate_lines, write_found
 
     for name, least in (("budget", 1), ("rate", 1)):
         given = getattr(options, name)
@@ -152,9 +151,9 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
 
 def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: Cell, head: str) -> int:
     """Measure again what a file holds; exit status 1 if its first entry misses the claim's threshold."""
-    from qkvcheck.adversary import replay
     from qkvcheck.claims import meets
     from qkvcheck.contexts import Context, encode_corpus, read_corpus
+    from qkvcheck.search import replay
 
     own = samples.contexts
     found = encode_corpus(read_corpus(options.replay), samples.hooked.encoder, target=own.target_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.contexts import Context, ContextSet
-from qkvcheck.search import SHORT, Measured, Outcome
+from qkvcheck.search.engine import SHORT, Measured, Outcome
 from qkvcheck.statistics import ViolationRate
 
 

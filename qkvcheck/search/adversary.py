@@ -17,11 +17,11 @@ from qkvcheck.claims import INCONCLUSIVE, REFUTED, UNTRAINED, Cell, Claim, Contr
 from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
 from qkvcheck.models import untrained_twin
-from qkvcheck.search import SHORT, Measured, Outcome, search
-from qkvcheck.search_measures import ContextMeasure, measure_of
-from qkvcheck.search_report import outcome_document
+from qkvcheck.search.engine import SHORT, Measured, Outcome, search
+from qkvcheck.search.measures import ContextMeasure, measure_of
+from qkvcheck.search.outcome import outcome_document
+from qkvcheck.search.strategies import SENTENCES, context_sets, contexts
 from qkvcheck.statistics import ViolationRate, violation_rate
-from qkvcheck.strategies import SENTENCES, context_sets, contexts
 
 BEFORE = (2, 12)
 """Tokens left of the target. With one, the token before the target stands first, where GPT-2's attention sinks."""
@@ -75,7 +75,7 @@ def attack(
     budget, rng_seed, announce
         As `qkvcheck.search.search` takes them.
     words, before
-        As `qkvcheck.strategies.contexts` takes them.
+        As `qkvcheck.search.contexts` takes them.
 
     Raises
     ------
