@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qkvcheck.contexts import Context, ContextSet, audit, encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
-    from qkvcheck.results import Results, load_results
+    from qkvcheck.record import Results, load_results
     from qkvcheck.statistics import GroupSummary, Moments, accumulate, summarise_groups, summarise_moments
 
 _HOMES = {

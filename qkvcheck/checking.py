@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from qkvcheck.baseline import Finding, compare
 from qkvcheck.capture import Samples, Submission
 from qkvcheck.claims import (
     FAMILY,
@@ -30,6 +29,7 @@ from qkvcheck.claims import (
     sample_of,
 )
 from qkvcheck.errors import NotCapturedError
+from qkvcheck.record import Finding, compare
 from qkvcheck.session import Session
 from qkvcheck.statistics import Sample
 

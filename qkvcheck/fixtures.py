@@ -11,12 +11,12 @@ from qkvcheck.outcomes import conclude
 from qkvcheck.stash import SESSION_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.baseline import Finding
     from qkvcheck.capture import Activations, Samples, Submission
     from qkvcheck.checking import ClaimCheck
     from qkvcheck.claims import Cell, Claim, Controls
     from qkvcheck.contexts import ContextSet
     from qkvcheck.models import HookedModel
+    from qkvcheck.record import Finding
 
 
 def layers_of(items: Iterable[pytest.Item]) -> set[int]:

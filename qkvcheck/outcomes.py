@@ -11,7 +11,7 @@ import pytest
 from qkvcheck.stash import PART_KEY, RUN_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.baseline import Finding
+    from qkvcheck.record import Finding
 
 
 PROPERTY = "qkvcheck"
@@ -107,7 +107,7 @@ def finding_on(report: Any) -> Finding | None:
     texts = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
     if getattr(report, "when", None) != "call" or not texts:
         return None
-    from qkvcheck.baseline import finding_from_dict
+    from qkvcheck.record import finding_from_dict
 
     return finding_from_dict(json.loads(str(texts[-1])))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
     DECIDES,
@@ -17,6 +16,7 @@ from qkvcheck.claims import (
     SUPPORTED,
     UNTRAINED,
 )
+from qkvcheck.record import Finding
 from qkvcheck.report import decision
 from qkvcheck.story import group_text
 

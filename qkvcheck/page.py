@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
     DECIDES,
@@ -34,8 +33,8 @@ from qkvcheck.overview import (
     learned_sentence,
     standings,
 )
+from qkvcheck.record import Finding, Results
 from qkvcheck.report import by_claim, decision, tally
-from qkvcheck.results import Results
 from qkvcheck.statistic_words import scale_words
 from qkvcheck.story import control_text, estimate_text, group_text, label, number_text, threshold_text
 from qkvcheck.wording import LEADS, claim_sentences, poles_sentence

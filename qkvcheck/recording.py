@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.baseline import ADD_COMMAND, Finding, stale_keys, write_baseline
 from qkvcheck.claims import NOT_JUDGED
 from qkvcheck.errors import QkvcheckError
+from qkvcheck.record import ADD_COMMAND, Finding, Results, stale_keys, write_baseline, write_results
 from qkvcheck.report import Line
-from qkvcheck.results import Results, write_results
 
 if TYPE_CHECKING:
     from qkvcheck.session import Session

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
     BESIDE,
@@ -20,6 +19,7 @@ from qkvcheck.claims import (
     REFUTED,
     SUPPORTED,
 )
+from qkvcheck.record import Finding
 from qkvcheck.story import control_text, estimate_text, label, number_text, settled_text, threshold_text
 
 GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")

@@ -19,10 +19,10 @@ from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
-    from qkvcheck.baseline import Baseline
     from qkvcheck.capture import Samples, Submission
     from qkvcheck.claims import Controls
     from qkvcheck.models import HookedModel
+    from qkvcheck.record import Baseline
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -195,7 +195,7 @@ class Session:
         ClaimError
             If the file can't be read; or, where it was asked for, if it is missing or not comparable.
         """
-        from qkvcheck.baseline import difference
+        from qkvcheck.record import difference
 
         path, asked = self.baseline_path(run), self.settings.baseline is not None and self.settings.update is None
         if path is None:
@@ -214,7 +214,7 @@ class Session:
         return None, f"{path.name} is not comparable ({reason})"
 
     def _read(self, path: Path) -> Baseline:
-        from qkvcheck.baseline import read_baseline
+        from qkvcheck.record import read_baseline
 
         if path not in self._recorded:
             self._recorded[path] = read_baseline(path)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qkvcheck.baseline import Finding
-from qkvcheck.change import change_rows
 from qkvcheck.claims import INCONCLUSIVE, NOT_JUDGED, REFUTED, STAND_IN, ControlResult, Verdict
+from qkvcheck.record import Finding, change_rows
 
 SIGNS = {"above": ">", "at_least": ">=", "at_most": "<="}
 

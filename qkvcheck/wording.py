@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
     DECIDES,
@@ -18,6 +17,7 @@ from qkvcheck.claims import (
     ControlResult,
     Verdict,
 )
+from qkvcheck.record import Finding
 from qkvcheck.statistic_words import statistic_words
 from qkvcheck.statistics import CERTIFIED, SMILE
 from qkvcheck.story import group_text, number_text, settled_text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims.verdict import Verdict
-from qkvcheck.results import Results
+from qkvcheck.record.baseline import Finding
+from qkvcheck.record.results import Results
 
 
 def make_verdict(key="P3a-L06-QQ", **fields) -> Verdict:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from qkvcheck.baseline import Finding, compare, difference, finding_from_dict, read_baseline, write_baseline
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.results import results_document, write_results
+from qkvcheck.record.baseline import Finding, compare, difference, finding_from_dict, read_baseline, write_baseline
+from qkvcheck.record.results import results_document, write_results
 
 RUN = {
     "model": {"spec": "m", "slug": "m", "fingerprint": "f1", "stand_in": False},

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from qkvcheck.baseline import read_baseline, write_noise
 from qkvcheck.cli import main
 from qkvcheck.models.architectures import Layout
+from qkvcheck.record.baseline import read_baseline, write_noise
 
 from .conftest import ROOT
 
@@ -265,8 +265,8 @@ def test_only_the_controller_writes(project, monkeypatch):
             plain(path, text)
 
         documents.replace_text = told
-        import qkvcheck.baseline
-        qkvcheck.baseline.replace_text = told
+        import qkvcheck.record.baseline
+        qkvcheck.record.baseline.replace_text = told
         """)
     assert project.runpytest_subprocess("-n2", "--qkv-update=all", "--qkv-json", "r.json").ret == 0
     writers = (project.path / "writers.txt").read_text().splitlines()

@@ -135,7 +135,7 @@ def test_page_can_be_read(tmp_path, width, dark):
 def test_markup_in_names_and_contexts_is_not_run(tmp_path):
     from dataclasses import replace
 
-    from qkvcheck.results import Results
+    from qkvcheck.record.results import Results
 
     evil = "<script>window.pressed = 1</script><img src=x onerror='window.pressed = 1'><b>bold</b>"
     results = synthetic(texts=[evil + " gave her", *EVIL, *(f"s{number} gave her" for number in range(19))])

@@ -12,8 +12,8 @@ from qkvcheck.capture.activations import load_activations
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.submission import read_submission
 from qkvcheck.cli import main
-from qkvcheck.drift import drifts, provenance_lines, ulp_distances, verdict_line
 from qkvcheck.models.loading import load_model
+from qkvcheck.record.drift import drifts, provenance_lines, ulp_distances, verdict_line
 
 
 def steps(one: float, other: float) -> int:

@@ -16,12 +16,12 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from qkvcheck.baseline import Finding
 from qkvcheck.capture.submission import describe_submission, read_submission
 from qkvcheck.claims.verdict import ControlResult
 from qkvcheck.cli import main
 from qkvcheck.page import interval_bar, page
-from qkvcheck.results import Results, load_results, write_results
+from qkvcheck.record.baseline import Finding
+from qkvcheck.record.results import Results, load_results, write_results
 from qkvcheck.story import label
 
 from .conftest import ROOT

@@ -12,8 +12,8 @@ from qkvcheck import cli
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.submission import read_submission
-from qkvcheck.drift import drifts, first_moved
 from qkvcheck.errors import CaptureError, NotCapturedError
+from qkvcheck.record.drift import drifts, first_moved
 
 pytestmark = pytest.mark.usefixtures("loaded")
 

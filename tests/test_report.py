@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims.verdict import ControlResult, Verdict
+from qkvcheck.record.baseline import Finding
 from qkvcheck.report import colour_of, quiet_line, summary_lines
 from qkvcheck.story import control_text, explain_lines, failure_text, label
 

@@ -8,10 +8,10 @@ from dataclasses import fields
 
 import pytest
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.results import read_results, write_results
+from qkvcheck.record.baseline import Finding
+from qkvcheck.record.results import read_results, write_results
 
 from .conftest import ROOT
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims.verdict import ControlResult
 from qkvcheck.overview import (
     ALSO_RANDOM,
@@ -19,6 +18,7 @@ from qkvcheck.overview import (
     learned_sentence,
     standings,
 )
+from qkvcheck.record.baseline import Finding
 from qkvcheck.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
 from qkvcheck.statistics.sample import STATISTICS
 from qkvcheck.statistics.similarity import MEASURES

@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.capture import read_submission
-    from qkvcheck.drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
+    from qkvcheck.record import drift_lines, drifts, first_moved, provenance_lines, verdict_line
 
     if not options.tolerance >= 0:
         raise SettingsError(f"--tolerance {options.tolerance:g} makes no sense; give 0 or more.")

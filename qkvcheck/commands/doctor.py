@@ -51,11 +51,10 @@ def run(options: argparse.Namespace) -> int:
 def _noise(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from qkvcheck.baseline import read_baseline, write_noise
     from qkvcheck.capture import Plan, Samples
     from qkvcheck.claims import load_claims
     from qkvcheck.doctor import machine
-    from qkvcheck.noise import measure_noise, noise_document, noise_lines
+    from qkvcheck.record import measure_noise, noise_document, noise_lines, read_baseline, write_noise
     from qkvcheck.settings import parse_layers
 
     check_writable("--baseline", options.baseline)

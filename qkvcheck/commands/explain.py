@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.claims import SAYS
-    from qkvcheck.results import read_results
+    from qkvcheck.record import read_results
     from qkvcheck.story import explain_lines, label
 
     run, findings = read_results(options.results)

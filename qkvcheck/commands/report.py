@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from qkvcheck.page import write_page
-    from qkvcheck.results import load_results
+    from qkvcheck.record import load_results
 
     check_writable("--out", options.out)
     if options.figures and len(options.results) > 1:

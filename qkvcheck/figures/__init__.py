@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qkvcheck.baseline import Finding
 from qkvcheck.claims import DECIDES
 from qkvcheck.figures.contexts import context_figures
 from qkvcheck.figures.dimensions import cosine_and_pearson, dimension_matrix, histograms, offsets
 from qkvcheck.figures.layers import profiles
 from qkvcheck.figures.picture import Figure
+from qkvcheck.record import Finding
 
 __all__ = ["Figure", "figures_of"]
 

@@ -81,7 +81,7 @@ def change_of(
     verdict : Verdict
         Of this run.
     noise : mapping
-        As `qkvcheck.noise.noise_document` returns it, or empty.
+        As `qkvcheck.record.noise_document` returns it, or empty.
     then, now : mapping of str to str
         Versions of libraries.
     """

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.baseline import Finding, finding_from_dict
 from qkvcheck.claims import Verdict
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
+from qkvcheck.record.baseline import Finding, finding_from_dict
 
 SCHEMA = "qkvcheck/results/1"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.change import Change, change_of, change_text
 from qkvcheck.claims import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, verdict_from_dict
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import replace_text
+from qkvcheck.record.change import Change, change_of, change_text
 
 SCHEMA = "qkvcheck/baseline/2"
 READ = ("qkvcheck/baseline/1", SCHEMA)
@@ -35,7 +35,7 @@ class Baseline:
     versions : mapping of str to str
         Of the libraries then.
     noise : mapping
-        What `qkvcheck.noise.noise_document` returns; empty if no noise floor was measured.
+        What `qkvcheck.record.noise_document` returns; empty if no noise floor was measured.
     required : bool
         Whether a verdict that is not on record fails: the file was named.
     """
@@ -139,7 +139,7 @@ def _other(baseline: Baseline, now: Mapping[str, Any]) -> str | None:
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
     """Put a verdict beside what is on record of it.
 
-    A change is another verdict, or the same with an estimate moved beyond what noise explains (`qkvcheck.change`). A
+    A change is another verdict, or the same with an estimate moved beyond what noise explains (`qkvcheck.record.change`). A
     verdict that is not on record is one only where the file was named.
 
     Parameters
