@@ -25,7 +25,7 @@ def conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: boo
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
     from qkvcheck.claims import DECIDES, INCONCLUSIVE, NOT_JUDGED, REFUTED
-    from qkvcheck.story import failure_text, properties_of
+    from qkvcheck.report import failure_text, properties_of
 
     # One string: xdist and junit carry nothing else safely.
     item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))

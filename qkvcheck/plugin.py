@@ -145,7 +145,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             ours.prepare(layers_of(session.items), announce=announce)
         settings = ours.settings
         if settings.report is not None:
-            from qkvcheck.page import missing_libraries
+            from qkvcheck.report import missing_libraries
 
             why = missing_libraries()
             if why is not None:

@@ -25,7 +25,7 @@ def write_files(session: Session, run: dict[str, Any], findings: Sequence[Findin
             write_results(session.settings.json, run, findings)
             notes.append(Line(f"Results written to {session.settings.json}"))
         if session.settings.report is not None:
-            from qkvcheck.page import write_page
+            from qkvcheck.report import write_page
 
             write_page(session.settings.report, [Results(run, tuple(sorted(findings, key=lambda f: f.verdict.key)))])
             notes.append(Line(f"Report written to {session.settings.report}"))

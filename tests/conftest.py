@@ -61,11 +61,12 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.special
     import scipy.stats
 
-    from qkvcheck import checking, plugin, recording, report, session
+    from qkvcheck import checking, plugin, recording, session
     from qkvcheck.capture import submission as referee
     from qkvcheck.claims import controls, judging
     from qkvcheck.claims import layers as beyond
     from qkvcheck.record import results
+    from qkvcheck.report import terminal as report
     from qkvcheck.search import adversary
 
     ours = (adversary, beyond, checking, controls, judging, plugin, recording, referee, report, results, session)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from qkvcheck.page import page
+from qkvcheck.report.page import page
 
 from .made_up import synthetic
 from .test_page import EVIL

@@ -19,10 +19,10 @@ import pytest
 from qkvcheck.capture.submission import describe_submission, read_submission
 from qkvcheck.claims.verdict import ControlResult
 from qkvcheck.cli import main
-from qkvcheck.page import interval_bar, page
 from qkvcheck.record.baseline import Finding
 from qkvcheck.record.results import Results, load_results, write_results
-from qkvcheck.story import label
+from qkvcheck.report.page import interval_bar, page
+from qkvcheck.report.texts import label
 
 from .conftest import ROOT
 from .made_up import make_verdict, synthetic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.record.baseline import Finding
-from qkvcheck.report import colour_of, quiet_line, summary_lines
-from qkvcheck.story import control_text, explain_lines, failure_text, label
+from qkvcheck.report.terminal import colour_of, quiet_line, summary_lines
+from qkvcheck.report.texts import control_text, explain_lines, failure_text, label
 
 RUN = {
     "model": {

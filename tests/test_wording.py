@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from qkvcheck.claims.verdict import ControlResult
-from qkvcheck.overview import (
+from qkvcheck.record.baseline import Finding
+from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
     NOT_BETTER,
@@ -18,11 +19,10 @@ from qkvcheck.overview import (
     learned_sentence,
     standings,
 )
-from qkvcheck.record.baseline import Finding
-from qkvcheck.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
+from qkvcheck.report.sentences import LEADS, claim_sentences, poles_sentence
+from qkvcheck.report.statistic_words import STATISTIC_SCALES, STATISTIC_WORDS, scale_words, statistic_words
 from qkvcheck.statistics.sample import STATISTICS
 from qkvcheck.statistics.similarity import MEASURES
-from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
 
 from .made_up import make_verdict
 

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.claims import SAYS
     from qkvcheck.record import read_results
-    from qkvcheck.story import explain_lines, label
+    from qkvcheck.report import explain_lines, label
 
     run, findings = read_results(options.results)
     by_key = {finding.verdict.key: finding for finding in findings}

@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from pathlib import Path
 
-    from qkvcheck.page import write_page
     from qkvcheck.record import load_results
+    from qkvcheck.report import write_page
 
     check_writable("--out", options.out)
     if options.figures and len(options.results) > 1:
@@ -39,8 +39,7 @@ def run(options: argparse.Namespace) -> int:
     write_page(options.out, results)
     print(f"{options.out}: {Path(options.out).stat().st_size / 1e6:.1f} MB")
     if options.figures:
-        from qkvcheck.drawing import standalone
-        from qkvcheck.figures import figures_of
+        from qkvcheck.report import figures_of, standalone
 
         folder = Path(options.figures)
         folder.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,7 @@ def _other(baseline: Baseline, now: Mapping[str, Any]) -> str | None:
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
     """Put a verdict beside what is on record of it.
 
-    A change is another verdict, or the same with an estimate moved beyond what noise explains (`qkvcheck.record.change`). A
+    A change is another verdict, or the same with an estimate moved beyond what noise explains (`change`). A
     verdict that is not on record is one only where the file was named.
 
     Parameters

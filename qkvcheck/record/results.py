@@ -52,7 +52,7 @@ class Results:
         return pandas.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        from qkvcheck.story import html_table
+        from qkvcheck.report import html_table
 
         return html_table(self.findings)
 

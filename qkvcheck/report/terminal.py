@@ -20,7 +20,7 @@ from qkvcheck.claims import (
     SUPPORTED,
 )
 from qkvcheck.record import Finding
-from qkvcheck.story import control_text, estimate_text, label, number_text, settled_text, threshold_text
+from qkvcheck.report.texts import control_text, estimate_text, label, number_text, settled_text, threshold_text
 
 GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")
 CONTROLS = ("different-words", "untrained")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qkvcheck.report.figures.picture import PAIRS, Figure, carrying
+
 from qkvcheck.claims import Verdict
-from qkvcheck.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
-from qkvcheck.figures.picture import PAIRS, Figure, carrying
-from qkvcheck.story import group_text
+from qkvcheck.report.figures.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
+from qkvcheck.report.texts import group_text
 
 
 def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:

@@ -17,8 +17,8 @@ from qkvcheck.claims import (
     UNTRAINED,
 )
 from qkvcheck.record import Finding
-from qkvcheck.report import decision
-from qkvcheck.story import group_text
+from qkvcheck.report.terminal import decision
+from qkvcheck.report.texts import group_text
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
 ALSO_RANDOM = "met with random weights as well, so it is no sign of training"

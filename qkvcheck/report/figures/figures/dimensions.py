@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from qkvcheck.report.figures.picture import BLOCKS, PAIRS, Figure, carrying
 
 from qkvcheck.claims import DIFFERENT_WORDS, NON_TARGET, Verdict
 from qkvcheck.claims import UNTRAINED as UNTRAINED_NAME
-from qkvcheck.drawing import BEFORE, CHANCE, DIVERGING, FILL, INK, TARGET, UNTRAINED, WORDS, panels, svg_of
-from qkvcheck.figures.picture import BLOCKS, PAIRS, Figure, carrying
-from qkvcheck.story import group_text
+from qkvcheck.report.figures.drawing import (
+    BEFORE,
+    CHANCE,
+    DIVERGING,
+    FILL,
+    INK,
+    TARGET,
+    UNTRAINED,
+    WORDS,
+    panels,
+    svg_of,
+)
+from qkvcheck.report.texts import group_text
 
 BESIDE = (
     (NON_TARGET, "token before it", BEFORE),

@@ -24,7 +24,8 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import SettingsError
 from qkvcheck.files import replace_text
-from qkvcheck.overview import (
+from qkvcheck.record import Finding, Results
+from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
     NOT_BETTER,
@@ -33,11 +34,10 @@ from qkvcheck.overview import (
     learned_sentence,
     standings,
 )
-from qkvcheck.record import Finding, Results
-from qkvcheck.report import by_claim, decision, tally
-from qkvcheck.statistic_words import scale_words
-from qkvcheck.story import control_text, estimate_text, group_text, label, number_text, threshold_text
-from qkvcheck.wording import LEADS, claim_sentences, poles_sentence
+from qkvcheck.report.sentences import LEADS, claim_sentences, poles_sentence
+from qkvcheck.report.statistic_words import scale_words
+from qkvcheck.report.terminal import by_claim, decision, tally
+from qkvcheck.report.texts import control_text, estimate_text, group_text, label, number_text, threshold_text
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60
@@ -82,7 +82,7 @@ def page(results: Sequence[Results]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("qkvcheck", "templates"),
+        loader=PackageLoader("qkvcheck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -97,7 +97,7 @@ def page(results: Sequence[Results]) -> str:
 def _run(results: Results) -> dict[str, Any]:
     from markupsafe import Markup
 
-    from qkvcheck.figures import figures_of
+    from qkvcheck.report.figures import figures_of
 
     run, findings = results.run, results.findings
     figures = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qkvcheck.report.figures.contexts import context_figures
+from qkvcheck.report.figures.dimensions import cosine_and_pearson, dimension_matrix, histograms, offsets
+from qkvcheck.report.figures.layers import profiles
+from qkvcheck.report.figures.picture import Figure
+
 from qkvcheck.claims import DECIDES
-from qkvcheck.figures.contexts import context_figures
-from qkvcheck.figures.dimensions import cosine_and_pearson, dimension_matrix, histograms, offsets
-from qkvcheck.figures.layers import profiles
-from qkvcheck.figures.picture import Figure
 from qkvcheck.record import Finding
 
 __all__ = ["Figure", "figures_of"]

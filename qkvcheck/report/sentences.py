@@ -18,9 +18,9 @@ from qkvcheck.claims import (
     Verdict,
 )
 from qkvcheck.record import Finding
-from qkvcheck.statistic_words import statistic_words
+from qkvcheck.report.statistic_words import statistic_words
+from qkvcheck.report.texts import group_text, number_text, settled_text
 from qkvcheck.statistics import CERTIFIED, SMILE
-from qkvcheck.story import group_text, number_text, settled_text
 
 LEADS = {SUPPORTED: "Supported", REFUTED: "Refuted", INCONCLUSIVE: "Inconclusive", NOT_JUDGED: "Not judged"}
 DIFFERENCES = ("block_difference", "variance_difference", "token_minus_context")
