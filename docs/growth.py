@@ -54,11 +54,11 @@ def seconds(run: Callable[[], Any], *, rounds: int = 7) -> float:
 
 def kernels(n: int, width: int) -> dict[str, float]:
     """Time all kernels and peers at one size."""
-    from qkvcheck import bench, peers
+    from qkvcheck.commands import contests, peers
     from qkvcheck.statistics import PAIR_GROUPS, summarise_groups, unit_columns
 
-    x = bench.activations_like(n, width, rng=np.random.default_rng(0))
-    blocks, groups = bench.equal_blocks(width), [(g[0], g[1]) for g in PAIR_GROUPS]
+    x = contests.activations_like(n, width, rng=np.random.default_rng(0))
+    blocks, groups = contests.equal_blocks(width), [(g[0], g[1]) for g in PAIR_GROUPS]
     ways: dict[str, Callable[[], Any]] = {
         name: partial(summarise_groups, x, blocks, groups, kernel=name) for name in ("numba", "torch")
     }
@@ -71,10 +71,9 @@ def kernels(n: int, width: int) -> dict[str, float]:
 
 def measure() -> dict[str, Any]:
     """Time everything; say what is being timed."""
-    from qkvcheck import peers
     from qkvcheck.capture import capture
+    from qkvcheck.commands import machine, peers
     from qkvcheck.contexts import encode_corpus, read_corpus
-    from qkvcheck.doctor import machine
     from qkvcheck.models import load_model
 
     found: dict[str, Any] = {"machine": machine(), "width": {}, "contexts": {}, "layers": {}}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qkvcheck import peers
 from qkvcheck.capture import capture
+from qkvcheck.commands import peers
 from qkvcheck.models import HookedModel, embedded_directory, load_model
 
 TOLERANCE = 1e-5

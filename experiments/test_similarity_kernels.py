@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from qkvcheck import bench, peers
+from qkvcheck.commands import contests, peers
 from qkvcheck.models import HookedModel
 from qkvcheck.statistics import MEASURES, PAIR_GROUPS, summarise_groups
 
@@ -57,10 +57,10 @@ def test_kernels_agree_on_the_model(kernel, measure, samples, qkv_model):
 def test_peers_count_the_same_pairs(peer):
     """What is timed against us does the same work: at most a few pairs beside an edge differ, by float32 rounding."""
     needs(peers.missing(peer))
-    x = bench.activations_like(54, 96, rng=np.random.default_rng(1))
-    blocks, groups = bench.equal_blocks(96), [(g[0], g[1]) for g in PAIR_GROUPS]
+    x = contests.activations_like(54, 96, rng=np.random.default_rng(1))
+    blocks, groups = contests.equal_blocks(96), [(g[0], g[1]) for g in PAIR_GROUPS]
     ours = summarise_groups(x, blocks, groups, kernel="reference")
-    assert bench.same_counts(ours, PEERS[peer](x, blocks, groups, bins=100), tolerance=2e-3) is None
+    assert contests.same_counts(ours, PEERS[peer](x, blocks, groups, bins=100), tolerance=2e-3) is None
 
 
 @pytest.mark.benchmark
@@ -71,9 +71,9 @@ def test_kernel_speed(kernel, n, width, benchmark):
     if kernel == "numba":
         needs("numba")
     benchmark.group = f"six groups, {n} x {width}"
-    x = bench.activations_like(n, width, rng=np.random.default_rng(0))
+    x = contests.activations_like(n, width, rng=np.random.default_rng(0))
     benchmark.pedantic(
-        summarise_groups, (x, bench.equal_blocks(width), PAIR_GROUPS), {"kernel": kernel}, rounds=7, warmup_rounds=1
+        summarise_groups, (x, contests.equal_blocks(width), PAIR_GROUPS), {"kernel": kernel}, rounds=7, warmup_rounds=1
     )
 
 
@@ -86,6 +86,6 @@ def test_peer_speed(peer, n, width, benchmark):
     if peer == "lecture" and width > LARGEST_FOR_INDEX_MASKS:
         pytest.skip(f"index masks of {width * width // 2:,} pairs take several GB")
     benchmark.group = f"six groups, {n} x {width}"
-    x = bench.activations_like(n, width, rng=np.random.default_rng(0))
+    x = contests.activations_like(n, width, rng=np.random.default_rng(0))
     groups = [(g[0], g[1]) for g in PAIR_GROUPS]
-    benchmark.pedantic(PEERS[peer], (x, bench.equal_blocks(width), groups), {"bins": 100}, rounds=7, warmup_rounds=1)
+    benchmark.pedantic(PEERS[peer], (x, contests.equal_blocks(width), groups), {"bins": 100}, rounds=7, warmup_rounds=1)

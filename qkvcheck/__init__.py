@@ -1,12 +1,20 @@
 """qkvcheck: claims about a transformer's queries, keys and values, as pytest experiments.
 
+A first look, on an array of your own (one row a context)::
+
+    import numpy as np
+    import qkvcheck
+
+    groups = qkvcheck.summarise_groups(np.random.default_rng(0).normal(size=(54, 8)), {"Q": slice(0, 8)}, ["QQ"])
+
 Names are imported when they are first used, so that a pytest with this plugin starts without torch.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Activations, load_activations
@@ -16,32 +24,6 @@ if TYPE_CHECKING:
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
     from qkvcheck.record import Results, load_results
     from qkvcheck.statistics import GroupSummary, Moments, accumulate, summarise_groups, summarise_moments
-
-_HOMES = {
-    "Activations": "activations",
-    "Claim": "claims",
-    "Context": "contexts",
-    "ContextSet": "contexts",
-    "GroupSummary": "similarity",
-    "HookedModel": "models",
-    "Moments": "moments",
-    "QkvcheckError": "errors",
-    "Results": "results",
-    "Verdict": "verdicts",
-    "accumulate": "moments",
-    "audit": "contexts",
-    "encode_corpus": "corpora",
-    "from_model": "models",
-    "judge": "judging",
-    "load_activations": "activations",
-    "load_claims": "claims",
-    "load_model": "models",
-    "load_results": "results",
-    "read_corpus": "corpora",
-    "summarise_groups": "similarity",
-    "summarise_moments": "moments",
-    "untrained_twin": "models",
-}
 
 __all__ = [
     "Activations",
@@ -69,12 +51,15 @@ __all__ = [
     "untrained_twin",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "capture": ["Activations", "load_activations"],
+        "claims": ["Claim", "Verdict", "judge", "load_claims"],
+        "contexts": ["Context", "ContextSet", "audit", "encode_corpus", "read_corpus"],
+        "errors": ["QkvcheckError"],
+        "models": ["HookedModel", "from_model", "load_model", "untrained_twin"],
+        "record": ["Results", "load_results"],
+        "statistics": ["GroupSummary", "Moments", "accumulate", "summarise_groups", "summarise_moments"],
+    },
+)

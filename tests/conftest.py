@@ -61,10 +61,13 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.special
     import scipy.stats
 
-    from qkvcheck import checking, plugin, recording, session
     from qkvcheck.capture import submission as referee
     from qkvcheck.claims import controls, judging
     from qkvcheck.claims import layers as beyond
+    from qkvcheck.plugin import claim_check as checking
+    from qkvcheck.plugin import hooks as plugin
+    from qkvcheck.plugin import run_files as recording
+    from qkvcheck.plugin import session
     from qkvcheck.record import results
     from qkvcheck.report import terminal as report
     from qkvcheck.search import adversary

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qkvcheck import bench, peers
-from qkvcheck.bench import Contest, Ratio
 from qkvcheck.cli import main
+from qkvcheck.commands import contests as bench
+from qkvcheck.commands import peers
+from qkvcheck.commands.contests import Contest, Ratio
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups

@@ -1,208 +1,128 @@
-"""What may import what: the direction of the design, and a start-up without torch."""
+"""What may import what: rooms and their doors, the direction between rooms, one library a room, a light start-up."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import qkvcheck
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 PACKAGE = ROOT / "qkvcheck"
 
-# module: what it may import from qkvcheck, at the top or inside functions.
-ALLOWED = {
-    "__init__": {
-        "activations", "claims", "contexts", "corpora", "errors", "judging", "models", "moments", "results",
-        "similarity", "verdicts",
-    },
-    "errors": set(),
-    "settings": {"errors"},
-    "contexts": {"errors"},
-    "corpora": {"contexts", "errors"},
-    "vocabulary": {"contexts", "errors"},
-    "sampling": {"contexts", "corpora", "errors", "vocabulary"},
-    "strategies": {"contexts", "corpora", "encoders", "errors", "vocabulary"},
-    "architectures": {"errors"},
-    "weights": {"errors"},
-    "download": set(),
-    "hub": {"errors", "weights"},
-    "encoders": {"errors"},
-    "models": {"architectures", "encoders", "errors", "hub", "weights"},
-    "activations": {"errors"},
-    "capture": {"activations", "architectures", "contexts", "errors", "forwards", "models"},
-    "forwards": set(),
-    "samples": {"activations", "capture", "contexts", "corpora", "errors", "models", "sampling"},
-    "kernels": {"kernels"},
-    "kernels.binning": set(),
-    "kernels.gram": set(),
-    "kernels.micro_kernel": set(),
-    "kernels.numba_": {"kernels"},
-    "kernels.reference": {"kernels"},
-    "kernels.tiles": {"kernels"},
-    "kernels.torch_": {"kernels"},
-    "similarity": {"kernels", "errors"},
-    "statistics": {"kernels", "similarity", "errors"},
-    "polarisation": {"kernels", "similarity", "errors"},
-    "moments": {"errors", "jackknife", "kernels", "similarity"},
-    "offset": {"similarity", "errors"},
-    "attribution": set(),
-    "pictures": {"offset", "similarity"},
-    "jackknife": {"errors"},
-    "bounds": {"errors"},
-    "measurement": {"attribution", "errors", "jackknife", "offset", "polarisation", "similarity", "statistics"},
-    "references": {"measurement", "offset"},
-    "profile": {"jackknife", "measurement"},
-    "claims": {"errors"},
-    "measured": {"claims", "jackknife", "measurement", "similarity"},
-    "verdicts": {"claims"},
-    "comparing": {"bounds", "claims", "jackknife", "measured", "measurement", "references", "verdicts"},
-    "judging": {
-        "bounds", "claims", "comparing", "errors", "jackknife", "measured", "measurement", "offset", "pictures",
-        "polarisation", "references", "similarity", "statistics", "verdicts",
-    },
-    "untrained": {"activations", "documents", "measurement", "models", "samples"},
-    "control_words": set(),
-    "controls": {"capture", "contexts", "control_words", "errors", "models", "samples", "sampling", "untrained"},
-    "beyond": {
-        "claims", "comparing", "jackknife", "judging", "measured", "measurement", "profile", "untrained", "verdicts",
-    },
-    "referee": {"activations", "contexts", "errors"},
-    "drift": {"activations", "errors"},
-    "documents": set(),
-    "baseline": {"change", "documents", "errors", "verdicts"},
-    "change": {"jackknife", "verdicts"},
-    "results": {"baseline", "documents", "errors", "story", "verdicts"},
-    "statistic_words": {"verdicts"},
-    "wording": {"baseline", "claims", "polarisation", "statistic_words", "story", "verdicts"},
-    "overview": {"baseline", "claims", "report", "story", "verdicts"},
-    "drawing": set(),
-    "figures": {"baseline", "claims", "figures"},
-    "figures.picture": {"verdicts"},
-    "figures.dimensions": {"drawing", "figures", "story", "verdicts"},
-    "figures.contexts": {"drawing", "figures", "verdicts"},
-    "figures.layers": {"drawing", "figures", "story", "verdicts"},
-    "page": {
-        "baseline", "claims", "control_words", "documents", "errors", "figures", "overview", "report", "results",
-        "statistic_words", "story", "verdicts", "wording",
-    },
-    "story": {"baseline", "change", "verdicts"},
-    "report": {"baseline", "claims", "story", "verdicts"},
-    "progress": set(),
-    "recording": {"page", "baseline", "errors", "report", "results", "session", "verdicts"},
-    "session": {
-        "baseline", "capture", "claims", "contexts", "controls", "corpora", "errors", "models", "referee", "samples",
-        "settings",
-    },
-    "search": {"claims", "contexts", "errors"},
-    "search_measures": {
-        "claims", "contexts", "errors", "measured", "measurement", "models", "samples", "similarity", "untrained",
-    },
-    "search_report": {"bounds", "contexts", "search"},
-    "adversary": {
-        "bounds", "claims", "contexts", "errors", "models", "samples", "sampling", "search", "search_measures",
-        "search_report", "strategies", "verdicts",
-    },
-    "noise": {"claims", "errors", "models", "samples", "search_measures"},
-    "peers": {"contexts", "kernels", "models"},
-    "bench": {
-        "capture", "claims", "contexts", "corpora", "documents", "errors", "judging", "measurement", "models", "peers",
-        "similarity",
-    },
-    "doctor": {"encoders", "errors", "hub", "models", "similarity", "weights"},
-    "cli": {"commands", "errors"},
-    "commands": {"contexts", "corpora", "errors", "models"},
-    "commands.bench": {"bench", "commands", "doctor", "errors"},
-    "commands.compare": {"capture", "commands", "drift", "errors", "referee"},
-    "commands.doctor": {
-        "baseline", "claims", "commands", "corpora", "doctor", "models", "noise", "samples", "settings",
-    },
-    "commands.explain": {"control_words", "errors", "results", "story"},
-    "commands.record": {"capture", "commands", "errors", "settings"},
-    "commands.report": {"commands", "drawing", "errors", "figures", "page", "results"},
-    "commands.search": {
-        "adversary", "claims", "commands", "contexts", "corpora", "errors", "models", "samples", "search_report",
-        "settings",
-    },
-    "checking": {
-        "adversary", "baseline", "beyond", "claims", "comparing", "controls", "errors", "judging", "measurement",
-        "referee", "samples", "session", "untrained", "verdicts",
-    },
-    "stash": {"report", "session"},
-    "outcomes": {"baseline", "claims", "errors", "stash", "story", "verdicts"},
-    "fixtures": {
-        "activations", "baseline", "checking", "claims", "contexts", "controls", "models", "outcomes", "progress",
-        "referee", "samples", "session", "stash",
-    },
-    "plugin": {
-        "claims", "errors", "fixtures", "outcomes", "page", "progress", "recording", "report", "session", "settings",
-        "stash",
-    },
-}  # fmt: skip
-ONLY_IN = {
-    "pytest": {"fixtures", "outcomes", "plugin", "stash"},
-    "hypothesis": {"search", "strategies"},
-    "torch": {"architectures", "capture", "doctor", "kernels.torch_", "models", "noise", "peers"},
-    "numba": {"kernels.micro_kernel", "kernels.numba_"},
-    "transformers": {"bench", "encoders", "models", "weights"},
-    "sklearn": {"peers"},
-    "matplotlib": {"drawing"},
-    "jinja2": {"page"},
-    "pandas": {"results"},
-    "nnsight": {"peers"},
-    "transformer_lens": {"peers"},
-    "huggingface_hub": {"doctor", "download", "hub"},
+# Rules: a room takes from the doors of the floors below its own; the two doors for people never from each other.
+FLOORS = (
+    {"errors", "files", "groups"},
+    {"settings"},
+    {"contexts", "models", "statistics"},
+    {"capture"},
+    {"claims"},
+    {"record", "search"},
+    {"report"},
+    {"plugin", "commands"},
+    {"cli", "strategies", "__init__"},
+)
+ONE_ROOM = {
+    "pytest": {"plugin"},
+    "hypothesis": {"search"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
+    "pandas": {"record"},
+    "transformers": {"models"},
+    "huggingface_hub": {"models"},
+    "numba": {"statistics"},
+    "torch": {"models", "capture", "statistics", "record"},
+    "sklearn": set(),
+    "nnsight": set(),
+    "transformer_lens": set(),
 }
+ANY_LIBRARY = "commands"
 
 
-def module_name(path: Path) -> str:
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    return name.removesuffix(".__init__") if name != "__init__" else name
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports_of(source: str) -> set[str]:
+def imports_of(source: str, package: str = "") -> set[str]:
     """Return every imported module's full name, at any depth of the code."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} if node.module != "qkvcheck" else {f"qkvcheck.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                module = ".".join(filter(None, [*package.split(".")[: -node.level + 1 or None], module]))
+            found |= {module} if module != "qkvcheck" else {f"qkvcheck.{alias.name}" for alias in node.names}
     return found
 
 
-MODULES = {module_name(path): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+def faults(room: str, imported: set[str], *, inside: bool = True) -> Iterator[str]:
+    """Yield what a module of a room must not import."""
+    floor = next(place for place, rooms in enumerate(FLOORS) if room in rooms)
+    for name in sorted(imported):
+        library, _, rest = name.partition(".")
+        other, _, within = rest.partition(".")
+        if library != "qkvcheck":
+            if library in ONE_ROOM and room != ANY_LIBRARY and room not in ONE_ROOM[library]:
+                yield f"{name}: {library} belongs to {', '.join(sorted(ONE_ROOM[library])) or ANY_LIBRARY}"
+        elif other != room or not inside:
+            if within and (room, other) != ("cli", "commands"):
+                yield f"{name}: the inside of {other}; take it through the door"
+            elif inside and not any(other in rooms for rooms in FLOORS[:floor]):
+                yield f"{name}: {other} is not below {room}"
 
 
-def test_every_module_is_listed():
-    assert set(MODULES) == set(ALLOWED)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py*") if path.suffix in (".py", ".pyi"))
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_direction(module):
-    inner = {name.split("qkvcheck.", 1)[1] for name in imports_of(MODULES[module]) if name.startswith("qkvcheck.")}
-    allowed = ALLOWED[module]
-    assert {name for name in inner if name not in allowed and name.split(".")[0] not in allowed} == set()
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_take_from_below_and_through_doors(path):
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    assert list(faults(room_of(path), imports_of(path.read_text("utf-8"), package))) == []
 
 
-@pytest.mark.parametrize("library", sorted(ONLY_IN))
-def test_libraries_stay_where_they_belong(library):
-    users = {
-        module for module, source in MODULES.items() if any(n.split(".")[0] == library for n in imports_of(source))
-    }
-    assert users <= ONLY_IN[library]
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.name)
+def test_experiments_take_from_doors(path):
+    imported = {name for name in imports_of(path.read_text("utf-8")) if name.startswith("qkvcheck.")}
+    assert list(faults("cli", imported, inside=False)) == []
 
 
-def test_import_reader_sees_imports_inside_functions():
-    source = (
-        "def f():\n    from qkvcheck.models.loading.loading import x\n    import torch.nn\nfrom qkvcheck import report"
-    )
-    assert imports_of(source) == {"qkvcheck.models", "torch.nn", "qkvcheck.report"}
+@pytest.mark.parametrize(
+    ("room", "source", "found"),
+    [
+        ("capture", "from qkvcheck.claims import judge", "claims is not below capture"),
+        ("capture", "def f():\n    from qkvcheck.models.loading import load_model", "the inside of models"),
+        ("plugin", "from qkvcheck.commands import contests", "commands is not below plugin"),
+        ("claims", "import torch.nn", "torch belongs to"),
+        ("statistics", "from qkvcheck import capture", "capture is not below statistics"),
+    ],
+)
+def test_the_rules_can_fail(room, source, found):
+    assert [found in fault for fault in faults(room, imports_of(source))] == [True]
+
+
+def test_no_room_is_crowded():
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 20
+    for room in (path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__"):
+        if "data" not in room.parts:
+            assert len([path for path in room.iterdir() if path.is_file()]) <= 15, room
+
+
+@pytest.mark.parametrize("stub", sorted(PACKAGE.rglob("__init__.pyi")), ids=lambda path: path.parent.name)
+def test_doors_name_what_they_hold(stub):
+    """Each name of a door can be had through it, is listed once, and is called like no module of the room."""
+    tree = ast.parse(stub.read_text("utf-8"))
+    listed = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    door = __import__(f"qkvcheck.{stub.parent.name}", fromlist=["*"])
+    assert sorted(listed) == sorted(door.__all__) == sorted(ast.literal_eval(tree.body[-1].value))  # type: ignore[attr-defined]
+    assert not {path.stem for path in stub.parent.glob("*.py")} & set(listed)
+    assert all(hasattr(door, name) for name in listed)
 
 
 HEAVY = ("torch", "transformers", "scipy", "numpy", "hypothesis")
@@ -216,7 +136,8 @@ def heavy_after_import(module: str) -> set[str]:
 
 
 def test_plugin_and_package_pull_nothing_heavy():
-    assert heavy_after_import("qkvcheck, qkvcheck.plugin") == set()
+    rooms = [f"qkvcheck.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")]
+    assert heavy_after_import(", ".join(["qkvcheck", "qkvcheck.plugin.hooks", *rooms])) == set()
 
 
 def test_the_check_above_can_fail():
@@ -239,11 +160,9 @@ def test_a_plain_pytest_run_pulls_nothing_heavy(pytester):
 
 
 def test_public_names():
-    assert qkvcheck.__all__ == sorted(qkvcheck.__all__)
-    assert set(qkvcheck._HOMES) == set(qkvcheck.__all__)
+    assert qkvcheck.__all__ == sorted(qkvcheck.__all__) == dir(qkvcheck)
     for name in qkvcheck.__all__:
         assert getattr(qkvcheck, name).__name__ == name
         assert not name.lower().startswith("test")
-    assert set(qkvcheck.__all__) <= set(dir(qkvcheck))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="nothing"):
         _ = qkvcheck.nothing

@@ -13,7 +13,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from qkvcheck import doctor
+from qkvcheck.commands import machine as doctor
 from qkvcheck.errors import ModelError
 from qkvcheck.models import loading as models
 from qkvcheck.models.hub import Cached

@@ -21,7 +21,7 @@ def test_wheel_carries_data_and_plugin(wheel):
     data = {f"qkvcheck/data/{path.relative_to(ROOT / 'qkvcheck' / 'data').as_posix()}"
             for path in (ROOT / "qkvcheck" / "data").rglob("*") if path.is_file()}  # fmt: skip
     assert data <= names
-    assert {"qkvcheck/plugin.py", "qkvcheck/py.typed", "qkvcheck/data/embedded/model.safetensors"} <= names
+    assert {"qkvcheck/plugin/hooks.py", "qkvcheck/py.typed", "qkvcheck/data/embedded/model.safetensors"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"qkvcheck"}
     (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
     assert "[pytest11]\nqkvcheck = qkvcheck.plugin" in wheel.read(entry_points).decode()
@@ -37,7 +37,7 @@ def test_readme_gives_the_commands_that_ci_runs():
 
 
 def test_readme_tells_every_option():
-    from qkvcheck.plugin import TRUST
+    from qkvcheck.plugin.hooks import TRUST
     from qkvcheck.settings import OPTIONS
 
     table = (ROOT / "docs" / "configuration.md").read_text("utf-8")

@@ -7,13 +7,13 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands import check_writable
+from qkvcheck.commands.options import check_writable
 from qkvcheck.errors import SettingsError
 
 
 def add(commands: Any) -> None:
     """Add the command and its options."""
-    bench = commands.add_parser(
+    parser = commands.add_parser(
         "bench",
         help="how many times faster the kernels and the capture are than what people would use instead",
         description="Time our kernels and our capture against their peers, both sides in turn in one run, and print "
@@ -22,49 +22,51 @@ def add(commands: Any) -> None:
         "times the committed one.",
         epilog="example: qkvcheck bench --check --only histogram",
     )
-    bench.add_argument("--check", action="store_true", help="fail where a committed ratio was lost")
-    bench.add_argument("--only", metavar="TEXT", help="contests whose names hold this text")
-    bench.add_argument("--rounds", type=int, default=7, help="at least 7 for --check; default: 7")
-    bench.add_argument("--factor", type=float, default=0.7, help="of a committed ratio that must be left; default: 0.7")
-    bench.add_argument("--ratios", metavar="FILE", help="committed ratios; default: those that come with qkvcheck")
-    bench.add_argument("--record", metavar="FILE", help="write what was measured, to be committed")
-    bench.add_argument("--json", action="store_true", help="print the ratios as JSON")
-    bench.set_defaults(run=run)
+    parser.add_argument("--check", action="store_true", help="fail where a committed ratio was lost")
+    parser.add_argument("--only", metavar="TEXT", help="contests whose names hold this text")
+    parser.add_argument("--rounds", type=int, default=7, help="at least 7 for --check; default: 7")
+    parser.add_argument(
+        "--factor", type=float, default=0.7, help="of a committed ratio that must be left; default: 0.7"
+    )
+    parser.add_argument("--ratios", metavar="FILE", help="committed ratios; default: those that come with qkvcheck")
+    parser.add_argument("--record", metavar="FILE", help="write what was measured, to be committed")
+    parser.add_argument("--json", action="store_true", help="print the ratios as JSON")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from pathlib import Path
 
-    from qkvcheck import bench
-    from qkvcheck.doctor import machine
+    from qkvcheck.commands import contests
+    from qkvcheck.commands.machine import machine
 
-    least = bench.ROUNDS if options.check else 1
+    least = contests.ROUNDS if options.check else 1
     if options.rounds < least:
         raise SettingsError(f"--rounds {options.rounds} is too few; at least {least} are needed here.")
     if not 0 < options.factor <= 1:
         raise SettingsError(f"--factor {options.factor:g} must be above 0 and at most 1.")
     check_writable("--record", options.record)
-    committed = bench.read_ratios(Path(options.ratios) if options.ratios else bench.committed_path())
+    committed = contests.read_ratios(Path(options.ratios) if options.ratios else contests.committed_path())
     found, left_out = [], []
-    for contest in bench.chosen(options.only):
-        lacking = bench.missing(contest)
+    for contest in contests.chosen(options.only):
+        lacking = contests.missing(contest)
         if lacking is not None:
             left_out.append(f"{contest.name} was not measured: {lacking} is not installed.")
             continue
         print(f"{contest.name} ...", file=sys.stderr, flush=True)
-        found.append(bench.measure(contest, rounds=options.rounds))
+        found.append(contests.measure(contest, rounds=options.rounds))
     here = machine()
     if options.json:
-        print(json.dumps({**bench.document_of(found, here), "not_measured": left_out}, indent=1, sort_keys=True))
+        print(json.dumps({**contests.document_of(found, here), "not_measured": left_out}, indent=1, sort_keys=True))
     else:
-        print("\n".join([", ".join(here.values()), *bench.lines_of(found, committed, options.factor), *left_out]))
+        print("\n".join([", ".join(here.values()), *contests.lines_of(found, committed, options.factor), *left_out]))
     if options.record:
-        bench.write_ratios(Path(options.record), found, here)
+        contests.write_ratios(Path(options.record), found, here)
         print(f"Ratios written to {options.record}", file=sys.stderr)
     if not options.check:
         return 0
-    fallen = bench.lost(found, committed, factor=options.factor)
+    fallen = contests.lost(found, committed, factor=options.factor)
     for entry in fallen:
         print(
             f"LOST: {entry.name} is {entry.ratio:.2f} times faster; committed is {entry.committed:.2f}, and "

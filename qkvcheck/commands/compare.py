@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands import add_model_options, load
+from qkvcheck.commands.options import add_model_options, load
 from qkvcheck.errors import CaptureError, SettingsError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands import add_model_options, check_writable, load
+from qkvcheck.commands.options import add_model_options, check_writable, load
 
 
 def add(commands: Any) -> None:
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     if options.noise:
         return _noise(options)
-    from qkvcheck.doctor import as_document, examine
+    from qkvcheck.commands.machine import as_document, examine
 
     checks = examine()
     if options.json:
@@ -53,7 +53,7 @@ def _noise(options: argparse.Namespace) -> int:
 
     from qkvcheck.capture import Plan, Samples
     from qkvcheck.claims import load_claims
-    from qkvcheck.doctor import machine
+    from qkvcheck.commands.machine import machine
     from qkvcheck.record import measure_noise, noise_document, noise_lines, read_baseline, write_noise
     from qkvcheck.settings import parse_layers
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.commands import add_model_options, check_writable, load
+from qkvcheck.commands.options import add_model_options, check_writable, load
 from qkvcheck.errors import SettingsError
 
 

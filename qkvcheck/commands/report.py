@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from qkvcheck.commands import check_writable
+from qkvcheck.commands.options import check_writable
 from qkvcheck.errors import SettingsError
 
 

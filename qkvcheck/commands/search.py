@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands import add_model_options, check_writable, load
+from qkvcheck.commands.options import add_model_options, check_writable, load
 from qkvcheck.errors import ClaimError, SettingsError
 
 if TYPE_CHECKING:

@@ -181,7 +181,7 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
     path : str or Path
         The file; it is replaced as a whole.
     run : mapping
-        As `qkvcheck.session.describe_run` returns it.
+        As `qkvcheck.plugin.describe_run` returns it.
     verdicts : iterable of Verdict
         Those of this run. NOT JUDGED is not recorded.
     mode : {"new", "all"}

@@ -78,7 +78,7 @@ def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dic
     Parameters
     ----------
     run : mapping
-        As `qkvcheck.session.describe_run` returns it.
+        As `qkvcheck.plugin.describe_run` returns it.
     findings : iterable of Finding
         In any order; they are sorted by key.
     """

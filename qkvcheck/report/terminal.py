@@ -62,7 +62,7 @@ def summary_lines(
     Parameters
     ----------
     run : mapping
-        As `qkvcheck.session.describe_run` returns it.
+        As `qkvcheck.plugin.describe_run` returns it.
     findings : sequence of Finding
         Of the run, in any order.
     every_cell : bool

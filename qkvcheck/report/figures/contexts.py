@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from qkvcheck.report.figures.picture import BLOCKS, Figure, carrying
 
 from qkvcheck.claims import Verdict
 from qkvcheck.report.figures.drawing import CHANCE, DIVERGING, TARGET, WORDS, panels, short, svg_of
+from qkvcheck.report.figures.picture import BLOCKS, Figure, carrying
 
 WORST = 10
 """Contexts of the corpus that are listed as the worst."""

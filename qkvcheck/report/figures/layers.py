@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qkvcheck.report.figures.picture import PAIRS, Figure, carrying
-
 from qkvcheck.claims import Verdict
 from qkvcheck.report.figures.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
+from qkvcheck.report.figures.picture import PAIRS, Figure, carrying
 from qkvcheck.report.texts import group_text
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qkvcheck.claims import DECIDES
+from qkvcheck.record import Finding
 from qkvcheck.report.figures.contexts import context_figures
 from qkvcheck.report.figures.dimensions import cosine_and_pearson, dimension_matrix, histograms, offsets
 from qkvcheck.report.figures.layers import profiles
 from qkvcheck.report.figures.picture import Figure
-
-from qkvcheck.claims import DECIDES
-from qkvcheck.record import Finding
 
 __all__ = ["Figure", "figures_of"]
 

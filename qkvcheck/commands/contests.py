@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck import peers
 from qkvcheck.capture import capture
 from qkvcheck.claims import Claim, cells, judge
+from qkvcheck.commands import peers
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document

@@ -11,7 +11,7 @@ from qkvcheck.record import ADD_COMMAND, Finding, Results, stale_keys, write_bas
 from qkvcheck.report import Line
 
 if TYPE_CHECKING:
-    from qkvcheck.session import Session
+    from qkvcheck.plugin.session import Session
 
 SHOWN = 5
 """Names of cells that are listed before the rest is counted."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.stash import PART_KEY, RUN_KEY
+from qkvcheck.plugin.stash import PART_KEY, RUN_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.record import Finding

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from qkvcheck.plugin.session import Session
     from qkvcheck.report import Line
-    from qkvcheck.session import Session
 
 SESSION_KEY: pytest.StashKey[Session] = pytest.StashKey()
 """On the config: the settings of the run, and what was loaded for them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from qkvcheck.report.figures.picture import BLOCKS, PAIRS, Figure, carrying
 
 from qkvcheck.claims import DIFFERENT_WORDS, NON_TARGET, Verdict
 from qkvcheck.claims import UNTRAINED as UNTRAINED_NAME
@@ -21,6 +20,7 @@ from qkvcheck.report.figures.drawing import (
     panels,
     svg_of,
 )
+from qkvcheck.report.figures.picture import BLOCKS, PAIRS, Figure, carrying
 from qkvcheck.report.texts import group_text
 
 BESIDE = (

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.outcomes import conclude
-from qkvcheck.stash import SESSION_KEY
+from qkvcheck.plugin.outcomes import conclude
+from qkvcheck.plugin.stash import SESSION_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Activations, Samples, Submission
-    from qkvcheck.checking import ClaimCheck
     from qkvcheck.claims import Cell, Claim, Controls
     from qkvcheck.contexts import ContextSet
     from qkvcheck.models import HookedModel
+    from qkvcheck.plugin.claim_check import ClaimCheck
     from qkvcheck.record import Finding
 
 
@@ -68,7 +68,7 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
         return samples
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
 
-    from qkvcheck.progress import announcing
+    from qkvcheck.plugin.progress import announcing
 
     def announce(text: str) -> None:
         reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
@@ -85,7 +85,7 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
 def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission, contexts: ContextSet) -> dict[str, Any]:
     """What a result says of this run: model, corpus, versions, settings."""
     from qkvcheck.capture import Submission
-    from qkvcheck.session import describe_referee, describe_run
+    from qkvcheck.plugin.session import describe_referee, describe_run
 
     session = pytestconfig.stash[SESSION_KEY]
     if isinstance(qkv_model, Submission):
@@ -102,7 +102,7 @@ def qkv_cell() -> tuple[Claim, Cell]:
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run: dict[str, Any]) -> ClaimCheck:
     """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
-    from qkvcheck.checking import ClaimCheck
+    from qkvcheck.plugin.claim_check import ClaimCheck
 
     session = request.config.stash[SESSION_KEY]
     recording, strict = session.settings.update is not None, session.settings.strict

@@ -29,8 +29,8 @@ from qkvcheck.claims import (
     sample_of,
 )
 from qkvcheck.errors import NotCapturedError
+from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, compare
-from qkvcheck.session import Session
 from qkvcheck.statistics import Sample
 
 
@@ -46,7 +46,7 @@ class ClaimCheck:
     session : Session
         The run's.
     run : mapping
-        As `qkvcheck.session.describe_run` returns it.
+        As `qkvcheck.plugin.describe_run` returns it.
     usual_controls : callable
         Returns the run's controls, for a check that names none.
     conclude : callable

@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.fixtures import layers_of
-from qkvcheck.outcomes import finding_on, gather
-from qkvcheck.stash import NOTES_KEY, PART_KEY, SESSION_KEY
+from qkvcheck.plugin.fixtures import layers_of
+from qkvcheck.plugin.outcomes import finding_on, gather
+from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.claims import Cell
+    from qkvcheck.plugin.session import Session
     from qkvcheck.report import Line
-    from qkvcheck.session import Session
     from qkvcheck.settings import Option
 
 MARKER = (
     "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
     "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
-FIXTURES = "qkvcheck.fixtures"
+FIXTURES = "qkvcheck.plugin.fixtures"
 TRUST = "--qkv-trust-remote-code"
-pytest_plugins = (FIXTURES, "qkvcheck.outcomes")
 
 
 # Configuration ------------------------------------------------------------------------------------
@@ -66,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _make_session(config: pytest.Config) -> Session:
     from qkvcheck.claims import load_claims
-    from qkvcheck.session import Session
+    from qkvcheck.plugin.session import Session
     from qkvcheck.settings import from_root, resolve_settings
 
     def command_line(option: Option) -> str | None:
@@ -137,7 +136,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if config.option.collectonly or hasattr(config, "workerinput") or not _needs_model(session):
         return
     from qkvcheck.errors import QkvcheckError
-    from qkvcheck.progress import announcing
+    from qkvcheck.plugin.progress import announcing
 
     ours = config.stash[SESSION_KEY]
     try:
@@ -204,7 +203,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gathered = gather(reporter)
     if gathered is None:
         return
-    from qkvcheck.recording import record_notes, write_files
+    from qkvcheck.plugin.run_files import record_notes, write_files
 
     ours = session.config.stash[SESSION_KEY]
     notes = write_files(ours, *gathered)
