@@ -55,7 +55,8 @@ def seconds(run: Callable[[], Any], *, rounds: int = 7) -> float:
 def kernels(n: int, width: int) -> dict[str, float]:
     """Time all kernels and peers at one size."""
     from qkvcheck.commands import contests, peers
-    from qkvcheck.statistics import PAIR_GROUPS, summarise_groups, unit_columns
+    from qkvcheck.groups import PAIR_GROUPS
+    from qkvcheck.statistics import summarise_groups, unit_columns
 
     x = contests.activations_like(n, width, rng=np.random.default_rng(0))
     blocks, groups = contests.equal_blocks(width), [(g[0], g[1]) for g in PAIR_GROUPS]

@@ -6,30 +6,30 @@ import pytest
 
 
 @pytest.mark.claim(id="P3a")
-def test_cosines_between_dimensions_have_two_poles(claim, samples, controls):
+def test_cosines_between_dimensions_have_two_poles(claim):
     """Var(cos) above 4/9, which no unimodal law reaches."""
-    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+    claim.check()
 
 
 @pytest.mark.claim(id="P3b")
-def test_poles_lean_to_the_positive_side(claim, samples, controls):
+def test_poles_lean_to_the_positive_side(claim):
     """mean(cos) / mean|cos| above 0, with both poles present."""
-    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+    claim.check()
 
 
 @pytest.mark.claim(id="P3c")
-def test_similarities_between_contexts_have_two_poles(claim, samples, controls):
+def test_similarities_between_contexts_have_two_poles(claim):
     """The literal reading: two poles among the similarities of the contexts."""
-    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+    claim.check()
 
 
 @pytest.mark.claim(id="P4")
-def test_magnitudes_are_strong(claim, samples, controls):
+def test_magnitudes_are_strong(claim):
     """mean|cos| above 0.6."""
-    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+    claim.check()
 
 
 @pytest.mark.claim(id="P8")
-def test_correlation_converges_as_cosine_does(claim, samples, controls):
+def test_correlation_converges_as_cosine_does(claim):
     """Var(Pearson) above 4/9: the same poles after every dimension is centred."""
-    claim.check(samples.target, controls=controls.of(lambda s: s.target))
+    claim.check()

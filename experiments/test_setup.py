@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qkvcheck.claims import DECIDES, SUPPORTED, cells, judge, load_claims, sample_of
+from qkvcheck.capture import sample_of
+from qkvcheck.claims import Decision, Role, cells, judge_sample, load_claims
 from qkvcheck.statistics import split_group, unit_columns
 
-CLAIMS = Path(__file__).with_name("claims.toml")
+CLAIMS = [Path(__file__).with_name(name) for name in ("claims.toml", "beyond.toml")]
 MEASURED_ON_THE_TARGET = ("P3a", "P3b", "P4", "P5", "P8")
 TOKENS_IN_THE_LONGEST = 8
 CONTEXTS = 54
@@ -49,7 +50,7 @@ def test_padded_contexts_hold_the_target(claim, contexts, samples, qkv_model):
 @pytest.mark.claim(id="P2")
 def test_normalised_product_is_a_cosine_matrix(claim, samples):
     """Every cosine lies in [-1, 1]; dividing by the norm of the whole matrix instead gives no cosines."""
-    tolerance = claim.claim.settings["tolerance"]
+    tolerance = claim.claim.tolerance
     x, y = split_group(samples.target.at(claim.cell.layer), claim.cell.group, samples.target.blocks)
     first = unit_columns(x)
     second = first if y is None else unit_columns(y)
@@ -77,7 +78,7 @@ def test_normalised_product_is_a_cosine_matrix(claim, samples):
 @pytest.mark.claim(id="P9")
 def test_larger_models(claim, qkv_model, samples):
     """What the paper says of the target, in a model with more parameters than GPT-2 small."""
-    least = claim.claim.settings["parameters_of_gpt2_small"]
+    least = claim.claim.own["parameters_of_gpt2_small"]
     if qkv_model.parameters <= least:
         claim.not_judged(
             f"{qkv_model.spec} has {qkv_model.parameters:,} parameters, GPT-2 small {least:,}; name a larger model "
@@ -85,13 +86,13 @@ def test_larger_models(claim, qkv_model, samples):
         )
     layer = claim.cell.layer
     sample = sample_of(samples.target, layer=layer)
-    on_file = load_claims(CLAIMS).claims
+    on_file = load_claims(*CLAIMS).claims
     claim.require(
         {
-            cell.key: judge(on_file[identity], cell, sample).verdict == SUPPORTED
+            cell.key: judge_sample(on_file[identity], cell, sample).verdict == Decision.SUPPORTED
             for identity in MEASURED_ON_THE_TARGET
             for cell in cells(on_file[identity], layers=[layer])
-            if cell.role == DECIDES
+            if cell.role == Role.DECIDES
         },
         n=len(samples.contexts),
         parameters=qkv_model.parameters,

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from qkvcheck.commands import contests, peers
+from qkvcheck.groups import MEASURES, PAIR_GROUPS
 from qkvcheck.models import HookedModel
-from qkvcheck.statistics import MEASURES, PAIR_GROUPS, summarise_groups
+from qkvcheck.statistics import summarise_groups
 
 FAST_KERNELS = ("torch", "numba")
 PEERS = {

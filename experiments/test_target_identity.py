@@ -6,15 +6,12 @@ import pytest
 
 
 @pytest.mark.claim(id="P6")
-def test_token_overwhelms_the_context(claim, samples, controls):
+def test_token_overwhelms_the_context(claim):
     """The token explains more of the variance than its left context does."""
-    claim.check(samples.words(), controls=controls.of(lambda s: s.words()))
+    claim.check()
 
 
 @pytest.mark.claim(id="P6n")
-def test_target_differs_from_the_preceding_token(claim, contexts, samples, controls):
+def test_target_differs_from_the_preceding_token(claim):
     """Var(cos) at the target is at least 0.05 above that at the token before it, positions matched."""
-    matched = samples.matched
-    if contexts.target != " her":
-        claim.not_judged(f"the balanced corpus holds ' her', and the target is {contexts.target!r}")
-    claim.check(matched, controls=controls.of(lambda s: s.matched))
+    claim.check()

@@ -15,6 +15,9 @@ Each message is one line: what was given, what is allowed, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class QkvcheckError(Exception):
     """Root of all errors that a user can cause and mend."""
@@ -48,3 +51,15 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error of another library, or its name if it says nothing."""
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known name, to end a message with; empty where none is near.
+
+    Examples
+    --------
+    >>> nearest("primay", ["primary", "groups"])
+    " Did you mean 'primary'?"
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,18 +1,21 @@
-from .activations import Activations, load_activations
+from .activations import Activations, Captured, load_activations, sample_of
 from .hooks import PRECEDING, capture, check_layers
 from .samples import Plan, Samples, Variant
-from .submission import Submission, describe_submission, read_submission
+from .source import Source
+from .submission import FileSource, read_submission
 
 __all__ = [
     "PRECEDING",
     "Activations",
+    "Captured",
+    "FileSource",
     "Plan",
     "Samples",
-    "Submission",
+    "Source",
     "Variant",
     "capture",
     "check_layers",
-    "describe_submission",
     "load_activations",
     "read_submission",
+    "sample_of",
 ]

@@ -13,6 +13,7 @@ from platform import python_version
 import numpy as np
 
 from qkvcheck.errors import CaptureError
+from qkvcheck.statistics import Sample
 
 SCHEMA = "qkvcheck/activations/1"
 
@@ -51,6 +52,7 @@ class Activations:
     provenance: Mapping[str, str] = field(default_factory=dict)
     clusters: tuple[str, ...] | None = None
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    _samples: dict[tuple[object, ...], Sample] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, layer: int) -> np.ndarray:
         """Return the values of one layer (zero-based), without the layer axis.
@@ -71,6 +73,10 @@ class Activations:
     def block(self, layer: int, name: str) -> np.ndarray:
         """Return Q, K or V of one layer: `at` cut to the block's part of the width."""
         return self.at(layer)[..., self.blocks[name]]
+
+    def __repr__(self) -> str:
+        shape = " x ".join(f"{size} {name}" for name, size in zip(self.axes, self.values.shape, strict=True))
+        return f"Activations({shape}; layers {', '.join(map(str, self.layers))})"
 
     def recorded(self, *, texts: Sequence[str], **described: object) -> Activations:
         """Return the same with what a reader of the file will want to know: where, from what, with which versions.
@@ -106,6 +112,30 @@ class Activations:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+Captured = Activations | tuple[Activations, ...]
+"""What a statistic takes: one capture, or several of them."""
+
+
+def sample_of(captured: Captured, *, layer: int) -> Sample:
+    """Return what a statistic takes, from one or more captures at a layer.
+
+    The same captures give the same sample, so that the cells of a claim share what was computed of it; it is kept with
+    the first of them.
+    """
+    parts = captured if isinstance(captured, tuple) else (captured,)
+    kept, key = parts[0]._samples, (layer, *parts[1:])
+    if key not in kept:
+        clusters = tuple(part.clusters for part in parts if part.clusters is not None)
+        kept[key] = Sample(
+            arrays=tuple(part.at(layer) for part in parts),
+            blocks=parts[0].blocks,
+            clusters=clusters if len(clusters) == len(parts) else None,
+            cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
+            subsets=parts[0].subsets,
+        )
+    return kept[key]
 
 
 def load_activations(path: str | Path) -> Activations:

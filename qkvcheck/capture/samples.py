@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.capture.activations import Activations
+from qkvcheck.capture.activations import Activations, Captured
 from qkvcheck.capture.hooks import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
 from qkvcheck.contexts import (
     Context,
@@ -21,7 +21,11 @@ from qkvcheck.contexts import (
     read_corpus,
 )
 from qkvcheck.errors import NotCapturedError
+from qkvcheck.groups import Capture
 from qkvcheck.models import HookedModel
+
+BALANCED_TARGET = " her"
+"""What every context of the balanced corpus holds."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ class Variant:
         What is done to a set of contexts before it is captured.
     position : str
         ``"target"``, or ``"preceding"`` for the token before it.
-    refused : mapping of str to str
-        Measurements that make no sense under it, and why.
+    refused : mapping of Capture to str
+        Captures that make no sense under it, and why.
     """
 
     change: Callable[[ContextSet], ContextSet] | None = None
     position: str = TARGET
-    refused: Mapping[str, str] | None = None
+    refused: Mapping[Capture, str] | None = None
 
 
 class Samples:
@@ -94,6 +98,7 @@ class Samples:
         self.contexts = contexts
         self.plan = plan
         self._variant = variant or Variant()
+        self._asked_target = contexts.target  # a control may put another word in its place
         self._grids: dict[str, Activations] = {}
         self._alone: dict[tuple[tuple[int, ...], int], Activations] = {}
 
@@ -102,17 +107,55 @@ class Samples:
         """Zero-based layers that are captured."""
         return self.plan.layers
 
-    def beside(self, hooked: HookedModel) -> Samples:
+    @property
+    def name(self) -> str:
+        """Where they come from, for messages."""
+        return str(self.hooked.spec)
+
+    def captured(self, capture: Capture | str) -> Captured:
+        """Return a capture by its name; the same object each time.
+
+        Raises
+        ------
+        NotCapturedError
+            If it makes no sense under the control's variant.
+        """
+        made: dict[Capture, Callable[[], Captured]] = {
+            Capture.TARGET: lambda: self.target,
+            Capture.WORDS: self.words,
+            Capture.WORDS_AND_WEIGHTS: lambda: self.words_and_weights,
+            Capture.GENERIC_REMOVED: lambda: self.generic_removed,
+            Capture.FRESH: lambda: self._fresh_and_target,
+            Capture.MATCHED: lambda: self.matched,
+            Capture.EVERY_LAYER: lambda: self.profile,
+        }
+        return made[Capture(capture)]()
+
+    def of_model(self, hooked: HookedModel) -> Samples:
         """Return the same samples of another model."""
-        return Samples(hooked, self.contexts, self.plan, variant=self._variant)
+        return self._like(hooked=hooked)
 
     def under(self, variant: Variant, *, contexts: ContextSet | None = None) -> Samples:
         """Return the samples of the same model under a control's variant."""
-        return Samples(self.hooked, contexts or self.contexts, self.plan, variant=variant)
+        return self._like(variant=variant, contexts=contexts)
 
     def at_layers(self, layers: Sequence[int]) -> Samples:
         """Return the same samples at other layers."""
-        return Samples(self.hooked, self.contexts, replace(self.plan, layers=tuple(layers)), variant=self._variant)
+        return self._like(plan=replace(self.plan, layers=tuple(layers)))
+
+    def _like(
+        self,
+        *,
+        hooked: HookedModel | None = None,
+        contexts: ContextSet | None = None,
+        plan: Plan | None = None,
+        variant: Variant | None = None,
+    ) -> Samples:
+        other = Samples(
+            hooked or self.hooked, contexts or self.contexts, plan or self.plan, variant=variant or self._variant
+        )
+        other._asked_target = self._asked_target
+        return other
 
     def alone(self, context: Context) -> Activations:
         """The target of one further context: (1, layer, width)."""  # noqa: D401
@@ -130,7 +173,7 @@ class Samples:
     @cached_property
     def target(self) -> Activations:
         """The target of every context: (context, layer, width)."""
-        self._refuse("target")
+        self._refuse(Capture.TARGET)
         return self._capture(self.contexts, self._variant.position)
 
     @cached_property
@@ -141,7 +184,7 @@ class Samples:
     @cached_property
     def fresh(self) -> Activations:
         """The target in contexts that nobody picked: (context, layer, width)."""
-        self._refuse("fresh")
+        self._refuse(Capture.FRESH)
         drawn = draw_contexts(
             self.hooked.encoder,
             count=self.plan.fresh_count,
@@ -153,15 +196,23 @@ class Samples:
         return self._capture(drawn, self._variant.position)
 
     @cached_property
+    def _fresh_and_target(self) -> tuple[Activations, Activations]:
+        return self.fresh, self.target
+
+    @cached_property
     def matched(self) -> tuple[Activations, Activations]:
         """Target and preceding token of the balanced corpus, each position equally often in both."""
-        self._refuse("matched")
-        return self._matched(encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=" her"))
+        self._refuse(Capture.MATCHED)
+        if self._asked_target != BALANCED_TARGET:
+            raise NotCapturedError(
+                f"the balanced corpus holds {BALANCED_TARGET!r}, and the target is {self._asked_target!r}"
+            )
+        return self._matched(encode_corpus(read_corpus("balanced"), self.hooked.encoder, target=BALANCED_TARGET))
 
     @cached_property
     def matched_within(self) -> tuple[Activations, Activations]:
         """Target and preceding token of these contexts, each position equally often in both."""
-        self._refuse("matched")
+        self._refuse(Capture.MATCHED)
         return self._matched(self.contexts)
 
     def _matched(self, contexts: ContextSet) -> tuple[Activations, Activations]:
@@ -183,7 +234,7 @@ class Samples:
         subset : {"", "pronouns", "others"}
             Which word list; empty for both.
         """
-        self._refuse("words")
+        self._refuse(Capture.WORDS)
         if subset not in self._grids:
             grid = self._word_grid
             keep = grid.subsets[subset] if subset else tuple(range(grid.values.shape[2]))
@@ -198,7 +249,7 @@ class Samples:
 
         One mean over words and contexts is taken off every row: what is left of the offset is the token's own.
         """
-        self._refuse("words")
+        self._refuse(Capture.WORDS)
         values = self.words().values.astype(np.float64)
         generic = values[:, :, 1:].mean(axis=(0, 2))
         target = self.target
@@ -245,7 +296,7 @@ class Samples:
     def _forwards(self) -> dict[str, Any]:
         return {"batch_size": self.plan.batch_size, "exact_layout": self.plan.exact_layout}
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: Capture) -> None:
         reason = (self._variant.refused or {}).get(what)
         if reason is not None:
             raise NotCapturedError(reason)

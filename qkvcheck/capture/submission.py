@@ -1,4 +1,4 @@
-"""Referee: activations that another tool captured, read from a file and judged as if they were our own.
+"""Submission: activations that another tool captured, read from a file and judged as if they were our own.
 
 The file is safetensors or npz and holds::
 
@@ -19,33 +19,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
 
 import numpy as np
 
-from qkvcheck.capture.activations import SCHEMA, Activations, load_activations
+from qkvcheck.capture.activations import SCHEMA, Activations, Captured, load_activations
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError
-
-# What experiments ask of samples, contexts or a model, and a file does not hold.
-_NOT_HELD = {
-    "everywhere": "every position",
-    "fresh": "contexts that nobody picked",
-    "matched": "the balanced corpus",
-    "generic_removed": "other words in the target's place",
-    "words_and_weights": "other words in the target's place",
-    "profile": "every layer",
-    "contexts": "the sentences' tokens",
-    "encoder": "a tokenizer",
-    "model": "the model",
-    "hooked": "the model",
-    "parameters": "the model",
-}
+from qkvcheck.groups import Capture
 
 
 @dataclass(frozen=True, eq=False)
-class Submission:
-    """What a file of activations holds.
+class FileSource:
+    """What a file of activations holds; a `qkvcheck.capture.source.Source`.
 
     Attributes
     ----------
@@ -72,30 +57,35 @@ class Submission:
         """Zero-based layers that it holds."""
         return self.target.layers
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name not in _NOT_HELD:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._refuse(_NOT_HELD[name])
+    def captured(self, capture: Capture | str) -> Captured:
+        """Return the target's rows; a file holds nothing else of a claim's captures.
 
-    def words(self, subset: str = "") -> NoReturn:
-        """Refuse: this needs other words in the target's place."""
-        self._refuse(f"other words in the target's place{f' ({subset})' if subset else ''}")
+        Raises
+        ------
+        NotCapturedError
+            If another capture is asked for.
+        """
+        if Capture(capture) != Capture.TARGET:
+            raise self.lacks(NOT_HELD[Capture(capture)])
+        return self.target
 
-    def at_layers(self, layers: Any) -> Submission:
-        """Return itself: a file holds the layers it holds."""
-        del layers
-        return self
-
-    def of(self, choose: Any) -> Mapping[str, Activations]:
-        """Return the controls that the file holds: the token before the target, if it does."""
-        del choose
-        return {} if self.preceding is None else {"non-target": self.preceding}
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise NotCapturedError(f"{self.name} holds the target's rows only, not {what}")
+    def lacks(self, what: str) -> NotCapturedError:
+        """Return the error that says what the file does not hold."""
+        return NotCapturedError(f"{self.name} holds the target's rows only, not {what}")
 
 
-def read_submission(path: str | Path) -> Submission:
+NOT_HELD: Mapping[Capture, str] = {
+    Capture.WORDS: "other words in the target's place",
+    Capture.WORDS_AND_WEIGHTS: "other words in the target's place",
+    Capture.GENERIC_REMOVED: "other words in the target's place",
+    Capture.FRESH: "contexts that nobody picked",
+    Capture.MATCHED: "the balanced corpus",
+    Capture.EVERY_LAYER: "every layer",
+}
+"""What a capture needs that a file of activations does not hold."""
+
+
+def read_submission(path: str | Path) -> FileSource:
     """Read activations that another tool captured; see the module for the schema.
 
     Raises
@@ -140,43 +130,10 @@ def read_submission(path: str | Path) -> Submission:
             f"{str(path)!r}: preceding is {preceding.shape} and target {target.shape}; both need the same shape."
         )
     beside = None if preceding is None else activations(preceding)
-    return Submission(activations(target), beside, texts, path.name, sha256)
+    return FileSource(activations(target), beside, texts, path.name, sha256)
 
 
-def describe_submission(submission: Submission) -> dict[str, Any]:
-    """Return what a result has to say of judged activations, in the form of a run on a model."""
-    target, texts = submission.target, submission.texts
-    return {
-        "model": {
-            "spec": submission.name,
-            "slug": submission.name,
-            "source": "activations captured elsewhere",
-            "fingerprint": submission.sha256,
-            "family": "unknown",
-            "layers": len(target.layers),
-            "parameters": 0,
-            "stand_in": False,
-            "untrained": False,
-        },
-        "corpus": {
-            "name": submission.name,
-            "sha256": hashlib.sha256("\n".join(texts or ()).encode()).hexdigest(),
-            "lecture": False,
-            "target": "unknown",
-            "texts": list(texts or ()),
-            "target_indexes": [],
-            "contexts": len(target.values),
-            "distinct_prefixes": len(target.values),
-            "first_words": len({text.split(" ")[0] for text in texts}) if texts else 0,
-            "positions": {},
-            "lengths": {},
-            "unseen_tokens": 0,
-            "padded_shape": [len(target.values), target.values.shape[-1]],
-        },
-    }
-
-
-def _own(path: Path, sha256: str) -> Submission:
+def _own(path: Path, sha256: str) -> FileSource:
     """Take what `Activations.save` wrote."""
     captured = load_activations(path)
     if captured.axes != ("context", "layer", "width"):
@@ -185,7 +142,7 @@ def _own(path: Path, sha256: str) -> Submission:
     texts = None if told is None else tuple(told)
     clusters, kind = _clusters(texts)
     provenance = {**captured.provenance, "clusters": kind}
-    return Submission(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
+    return FileSource(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

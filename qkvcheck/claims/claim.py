@@ -1,33 +1,63 @@
-"""Claims: sentences about a model that can be wrong, the numbers that decide them, and where they are measured."""
+"""Claim: a sentence about a model that can be wrong, the number that decides it, and where it is measured."""
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from qkvcheck.errors import ClaimError
+from qkvcheck.errors import ClaimError, nearest
+from qkvcheck.groups import Capture, Comparison, StrEnum
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-SCHEMA = "qkvcheck/claims/1"
-DIRECTIONS = ("above", "at_least", "at_most", "exact")
 MARGIN = 0.05
-BOUNDS = ("above", "at_least", "at_most")
-BESIDE_ANY = ("different-words", "untrained", "within-column")
-MINIMUM_DISTINCT = 20
-DECIDES, BESIDE, FAMILY = "decides", "beside", "family"
+MIN_DISTINCT = 20
 DEFAULT_LAYER = 6
-MARKER_KEYWORDS = (
-    "id", "layer", "group", "measure", "statistic", "above", "at_least", "at_most", "margin",
-    "controls", "statement",
-)  # fmt: skip
+EXPLORATORY = "exploratory"
+"""Label of a claim that was made or edited after numbers had been seen."""
+
+
+class Direction(StrEnum):
+    """How an estimate has to stand to the threshold."""
+
+    ABOVE = "above"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    EXACT = "exact"
+    """There is no threshold: every condition has to hold."""
+
+
+BOUNDS = (Direction.ABOVE, Direction.AT_LEAST, Direction.AT_MOST)
+
+
+class Kind(StrEnum):
+    """How a claim is judged, and with it what evidence its verdict carries."""
+
+    INTERVAL = "interval"
+    """The interval of a number beside the threshold."""
+    COUNT = "count"
+    """Single contexts, counted against the threshold; of statistics that count."""
+    EXACT = "exact"
+    """Conditions that hold or don't."""
+    EVERY_LAYER = "every_layer"
+    """The number at every layer of the model, with intervals that hold for all at once."""
+    AGAINST_UNTRAINED = "against_untrained"
+    """The difference from untrained networks."""
+    SEARCH = "search"
+    """A search for a context that breaks the claim."""
+
+
+DECLARED_KINDS = (Kind.INTERVAL, Kind.EVERY_LAYER, Kind.AGAINST_UNTRAINED, Kind.SEARCH)
+"""Those that a claims file may name; the others follow from the direction and the statistic."""
+
+
+class Role(StrEnum):
+    """What a cell is to its claim."""
+
+    DECIDES = "decides"
+    """A primary cell at the claim's layer."""
+    OTHER_LAYER = "beside"
+    """A primary cell at another layer: it is shown."""
+    FAMILY = "family"
+    """Any other cell: shown with intervals that hold for all of them at once; it can't flip the claim."""
 
 
 @dataclass(frozen=True)
@@ -39,46 +69,106 @@ class Claim:
     id : str
         Such as ``"P3a"``.
     statement, source : str
-        The claim in words, and where the paper says so.
+        The claim in words, and where it comes from.
     statistic : str
-        A name in `STATISTICS`, or of an exact check.
-    direction : {"above", "at_least", "at_most", "exact"}
+        The name of a registered statistic, or of an exact check.
+    direction : Direction
         How the estimate has to stand to `threshold`.
     threshold : float or None
         None for an exact claim.
+    kind : Kind
+        How it is judged.
+    capture : Capture or None
+        What it is measured on; None for what its statistic is captured on.
     axis : {"dimensions", "contexts"}
         What is compared.
     groups, measures : tuple of str
         Its cells are all combinations.
-    primary : tuple of (group, measure)
+    primary : tuple of Comparison
         The cells that decide; the others are shown.
     controls : tuple of str
-        What is measured beside it.
+        What is measured with it.
     margin : float
         How far a control has to stay away for the claim to be specific against it, in units of the statistic.
     label : str
         ``"exploratory"`` for a claim that was made or edited after numbers had been seen.
+    not_independent_of : tuple of str
+        Claims that measure nearly the same quantity.
+    pole_share, equally_common_below : float or None
+        Least share of pairs beyond -0.5 and beyond 0.5 for two poles; the estimate below which both are said to be
+        equally common.
+    rate : float
+        Of a counting statistic: the share of contexts that may miss the threshold.
+    budget, seed : int
+        Of a search: how many examples are drawn, and from which seed.
+    corpus : str or None
+        The corpus it is measured on, where that is not the run's.
+    tolerance : float or None
+        Of an exact claim, for what holds up to rounding.
+    order : int or None
+        Its place in the claims files; None for one that a marker makes.
     file_sha256 : str or None
         Hash of the claims file.
-    settings : mapping
-        Whatever else the claims file says of it.
+    own : mapping
+        The project's own keys, which its claims file declares as ``own_keys``.
+
+    Examples
+    --------
+    >>> claim = Claim("mine", "rows are alike", "row_mean", Direction.ABOVE, 0.9, groups=("Q",), axis="contexts")
+    >>> claim.meets(0.95), claim.side(0.85, 0.95)
+    (True, None)
     """
 
     id: str
     statement: str
     statistic: str
-    direction: str
+    direction: Direction
     threshold: float | None
     source: str = ""
+    kind: Kind = Kind.INTERVAL
+    capture: Capture | None = None
     axis: str = "dimensions"
     groups: tuple[str, ...] = ()
     measures: tuple[str, ...] = ("cosine",)
-    primary: tuple[tuple[str, str], ...] = ()
+    primary: tuple[Comparison, ...] = ()
     controls: tuple[str, ...] = ()
     margin: float = MARGIN
     label: str = ""
+    not_independent_of: tuple[str, ...] = ()
+    pole_share: float | None = None
+    equally_common_below: float | None = None
+    rate: float = 0.05
+    budget: int = 100
+    seed: int = 0
+    corpus: str | None = None
+    tolerance: float | None = None
+    order: int | None = None
     file_sha256: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every group with every measure."""
+        return tuple(Comparison(group, measure) for measure in self.measures for group in self.groups)
+
+    def meets(self, estimate: float) -> bool:
+        """Tell whether a number clears the threshold.
+
+        Raises
+        ------
+        ClaimError
+            If the claim is exact.
+        """
+        if self.threshold is None:
+            raise ClaimError(f"claim {self.id} is exact: it has conditions, not a threshold.")
+        if self.direction == Direction.AT_MOST:
+            return estimate <= self.threshold
+        return estimate > self.threshold if self.direction == Direction.ABOVE else estimate >= self.threshold
+
+    def side(self, low: float, high: float) -> bool | None:
+        """Tell whether a whole interval clears the threshold (true), misses it (false), or neither (None)."""
+        ends = {self.meets(low), self.meets(high)}
+        return ends.pop() if len(ends) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -92,10 +182,9 @@ class Cell:
     layer : int
         Zero-based.
     group, measure : str
-        A pair group or block, and what is compared in it.
-    role : {"decides", "beside", "family"}
-        A primary cell at the claim's layer decides; the same cell at another layer stands beside it; the
-        others are a family that is shown and can't flip the claim.
+        A pair group or projection, and what is compared in it.
+    role : Role
+        Whether it decides.
     key : str
         Such as ``P3a-L06-QQ``.
     """
@@ -104,83 +193,13 @@ class Cell:
     layer: int
     group: str
     measure: str
-    role: str
+    role: Role
     key: str
 
-
-@dataclass(frozen=True)
-class ClaimsFile:
-    """A claims file: the claims by id, what they share, and the hash of the file."""
-
-    claims: Mapping[str, Claim]
-    settings: Mapping[str, Any]
-    sha256: str
-
     @property
-    def layer(self) -> int:
-        """The layer that decides (zero-based)."""
-        return int(self.settings.get("layer", DEFAULT_LAYER))
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The layers measured unless a run asks for others: the one that decides, and the one beside it."""
-        return tuple(sorted({self.layer, int(self.settings.get("layer_beside", self.layer))}))
-
-    @property
-    def minimum_distinct(self) -> int:
-        """With fewer distinct contexts a claim is not judged."""
-        return int(self.settings.get("minimum_distinct_contexts", MINIMUM_DISTINCT))
-
-
-def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
-    """Read a claims file, and further ones that add claims to it.
-
-    Raises
-    ------
-    ClaimError
-        If a file is missing or malformed, or a claim stands in two of them.
-    """
-    claims, settings, sha256 = _read(path)
-    for other in more:
-        for identity, claim in _read(other)[0].items():
-            if identity in claims:
-                raise ClaimError(f"claims file {str(other)!r}: claim {identity} is on file already; rename it.")
-            claims[identity] = claim
-    return ClaimsFile(claims, settings, sha256)
-
-
-def _read(path: str | Path) -> tuple[dict[str, Claim], dict[str, Any], str]:
-    try:
-        raw = Path(path).read_bytes()
-        data = tomllib.loads(raw.decode("utf-8"))
-    except OSError as error:
-        raise ClaimError(f"claims file {str(path)!r} can't be read ({error.strerror}); check qkv_claims.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ClaimError(f"claims file {str(path)!r} is not TOML ({error}); mend it.") from None
-    if data.get("schema") != SCHEMA:
-        raise ClaimError(f"claims file {str(path)!r} has schema {data.get('schema')!r}; needed is {SCHEMA!r}.")
-    sha256 = hashlib.sha256(raw).hexdigest()
-    claims = [_claim({**entry, "file_sha256": sha256}, path) for entry in data.pop("claim", [])]
-    return {claim.id: claim for claim in claims}, data, sha256
-
-
-def _claim(entry: dict[str, Any], path: str | Path) -> Claim:
-    known = {name for name in Claim.__dataclass_fields__ if name != "settings"}
-    fields = {name: value for name, value in entry.items() if name in known}
-    try:
-        for name in ("groups", "measures", "controls"):
-            fields[name] = tuple(fields.get(name, Claim.__dataclass_fields__[name].default))
-        fields["primary"] = tuple((group, measure) for group, measure in fields.get("primary", ()))
-        fields.setdefault("threshold", None)
-        rest = {name: value for name, value in entry.items() if name not in known}
-        claim = Claim(**fields, settings=rest)
-    except (TypeError, ValueError) as error:
-        raise ClaimError(f"claims file {str(path)!r}, claim {entry.get('id')!r} is malformed ({error}).") from None
-    if claim.direction not in DIRECTIONS:
-        raise ClaimError(f"claim {claim.id}: direction {claim.direction!r} is not one of {', '.join(DIRECTIONS)}.")
-    if (claim.threshold is None) != (claim.direction == "exact"):
-        raise ClaimError(f"claim {claim.id}: a threshold goes with every direction but 'exact'.")
-    return claim
+    def comparison(self) -> Comparison:
+        """Group and measure."""
+        return Comparison(self.group, self.measure)
 
 
 def cell_key(claim: Claim, *, layer: int, group: str, measure: str) -> str:
@@ -200,105 +219,36 @@ def cells(claim: Claim, *, layers: Sequence[int], deciding: int | None = None) -
         Zero-based layers to measure.
     deciding : int, optional
         The layer that decides; if it is not among `layers`, each of them does.
+
+    Examples
+    --------
+    >>> primary = (Comparison("Q", "cosine"),)
+    >>> claim = Claim("mine", "alike", "row_mean", Direction.ABOVE, 0.9, groups=("Q",), primary=primary)
+    >>> [(cell.key, str(cell.role)) for cell in cells(claim, layers=[5, 6], deciding=6)]
+    [('mine-L05-Q', 'beside'), ('mine-L06-Q', 'decides')]
     """
     found = []
     for layer in layers:
         at_deciding_layer = deciding not in layers or layer == deciding
-        for measure in claim.measures:
-            for group in claim.groups:
-                primary = DECIDES if at_deciding_layer else BESIDE
-                role = primary if (group, measure) in claim.primary else FAMILY
-                key = cell_key(claim, layer=layer, group=group, measure=measure)
-                found.append(Cell(claim.id, layer, group, measure, role, key))
+        for comparison in claim.comparisons:
+            primary = Role.DECIDES if at_deciding_layer else Role.OTHER_LAYER
+            role = primary if comparison in claim.primary else Role.FAMILY
+            key = cell_key(claim, layer=layer, group=comparison.group, measure=comparison.measure)
+            found.append(Cell(claim.id, layer, comparison.group, comparison.measure, role, key))
     return found
 
 
-def claim_of_marker(keywords: Mapping[str, Any], file: ClaimsFile | None) -> Claim:
-    """Return the claim that a marker names, or the one that it makes itself.
-
-    Parameters
-    ----------
-    keywords : mapping
-        Of ``@pytest.mark.claim``: `MARKER_KEYWORDS`.
-    file : ClaimsFile or None
-        Where a marker without a statistic finds its claim.
-
-    Raises
-    ------
-    ClaimError
-        If a keyword is unknown or missing, or the claim is not on file.
-    """
-    unknown = sorted(set(keywords) - set(MARKER_KEYWORDS))
-    if unknown:
-        raise ClaimError(f"the claim marker can't have {unknown[0]!r}; allowed: {', '.join(MARKER_KEYWORDS)}.")
-    identity = keywords.get("id")
-    if not isinstance(identity, str) or not identity:
-        raise ClaimError(f'the claim marker has id {identity!r}; it must be a text such as id="P3a".')
-    layer = keywords.get("layer")
-    if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool) or layer < 0):
-        raise ClaimError(f"claim {identity}: layer {layer!r} must be a whole number from 0 (zero-based).")
-    if "statistic" in keywords:
-        return _claim_made_here(identity, keywords)
-    if file is None or identity not in file.claims:
-        known = ", ".join(file.claims) if file else "none, for no claims file is set with qkv_claims"
+def check_decided(claim: Claim, *, where: str) -> None:
+    """Raise `ClaimError` unless some cell decides a claim: one that none decides would pass whatever is measured."""
+    named = [f"{group} {measure}" for group, measure in claim.comparisons]
+    if not claim.primary:
         raise ClaimError(
-            f"claim {identity!r} is not on file (there: {known}); add it there, or give the marker a statistic, a "
-            "group and above= or at_least=."
+            f"{where}: no cell decides claim {claim.id}; name one or more as primary, of: {', '.join(named) or 'none'}."
         )
-    claim = file.claims[identity]
-    for name, allowed in (("group", claim.groups), ("measure", claim.measures)):
-        if name in keywords and keywords[name] not in allowed:
-            raise ClaimError(f"claim {identity}: {name} {keywords[name]!r} is not one of {', '.join(allowed)}.")
-    return claim
-
-
-def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
-    bounds = [name for name in BOUNDS if name in keywords]
-    if len(bounds) != 1 or "group" not in keywords:
-        raise ClaimError(
-            f"claim {identity}: a marker with a statistic needs a group and one of above=, at_least= and at_most=; "
-            f"given: {', '.join(sorted(keywords))}."
-        )
-    group, measure = keywords["group"], keywords.get("measure", "cosine")
-    threshold = float(keywords[bounds[0]])
-    sign = {"above": ">", "at_least": ">=", "at_most": "<="}[bounds[0]]
-    return Claim(
-        id=identity,
-        statement=keywords.get("statement", f"{keywords['statistic']} of {group} ({measure}) {sign} {threshold:g}"),
-        statistic=keywords["statistic"],
-        direction=bounds[0],
-        threshold=threshold,
-        axis="dimensions" if len(group) == 2 else "contexts",
-        groups=(group,),
-        measures=(measure,),
-        primary=((group, measure),),
-        controls=tuple(keywords.get("controls", BESIDE_ANY)),
-        margin=float(keywords.get("margin", MARGIN)),
-    )
-
-
-def cells_of_marker(
-    claim: Claim, keywords: Mapping[str, Any], *, layers: Sequence[int], deciding: int | None
-) -> list[Cell]:
-    """Return the cells of a claim that a marker's coordinates leave."""
-    asked = (keywords["layer"],) if "layer" in keywords else tuple(layers)
-    return [
-        cell
-        for cell in cells(claim, layers=asked, deciding=deciding)
-        if keywords.get("group", cell.group) == cell.group and keywords.get("measure", cell.measure) == cell.measure
-    ]
-
-
-def meets(claim: Claim, estimate: float) -> bool:
-    """Tell whether a number clears the claim's threshold."""
-    if claim.threshold is None:
-        raise ClaimError(f"claim {claim.id} is exact: it has conditions, not a threshold.")
-    if claim.direction == "at_most":
-        return estimate <= claim.threshold
-    return estimate > claim.threshold if claim.direction == "above" else estimate >= claim.threshold
-
-
-def stands(claim: Claim, low: float, high: float) -> bool | None:
-    """Tell whether a whole interval clears the claim's threshold (true), misses it (false), or neither (None)."""
-    ends = {meets(claim, low), meets(claim, high)}
-    return ends.pop() if len(ends) == 1 else None
+    for comparison in claim.primary:
+        text = " ".join(comparison)
+        if text not in named:
+            raise ClaimError(
+                f"{where}: claim {claim.id} names {text!r} as primary, which is none of its cells "
+                f"({', '.join(named)}).{nearest(text, named)}"
+            )

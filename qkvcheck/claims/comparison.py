@@ -1,4 +1,4 @@
-"""Comparing: a control's number beside a claim's, and how specific the claim is against it.
+"""Comparison: a control's number and a claim's, and how specific the claim is against it.
 
 Controls on the same contexts are compared under the same deletions (paired). Untrained networks are compared
 as seeds: a further one would lie within their prediction interval. A single untrained network only tells
@@ -12,41 +12,41 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from qkvcheck.claims.claim import Claim, meets
-from qkvcheck.claims.measured import distinct_of, evidence_of, joint_of, measured_places, obstacle_to, replicates_of
+from qkvcheck.claims.claim import Claim, Direction
+from qkvcheck.claims.controls.registry import (
+    DIFFERENT_WORDS,
+    OTHER_TOKEN,
+    UNTRAINED,
+    ReferenceControl,
+    drawn_controls,
+)
 from qkvcheck.claims.verdict import (
     ALSO_UNTRAINED,
     ANY_TOKEN,
-    DIFFERENT_WORDS,
-    NON_TARGET,
     NOT_TRAINING,
-    OTHER_TOKEN,
-    SUPPORTED,
     UNRESOLVED,
-    UNTRAINED,
+    ControlKind,
     ControlResult,
+    Decision,
     Verdict,
 )
+from qkvcheck.groups import Comparison
 from qkvcheck.statistics import (
-    LEAST_SEEDS,
     LEVEL,
-    Estimate,
-    Place,
+    MIN_SEEDS,
+    Measurement,
     Replicates,
     Rows,
     Sample,
-    Statistic,
+    Specificity,
     compare_with_seeds,
+    distribution_of,
     jackknife_estimate,
-    plug_in,
-    reference,
-    replicate,
+    measure,
     specificity,
-    statistic_named,
 )
 
-PICTURED = (NON_TARGET, DIFFERENT_WORDS, UNTRAINED)
-"""Controls whose histograms stand beside a claim's."""
+AGAINST = (Specificity.EQUIVALENT, Specificity.REVERSED, Specificity.NOT_SPECIFIC)
 
 
 class Seeds(Protocol):
@@ -60,81 +60,75 @@ class Seeds(Protocol):
         """Return what `compute` (named `what`) finds in each seed's sample, or in the `first` few; plain data."""
 
 
+Compared = Sample | Seeds | str
+"""What stands for a control: the same measurement under it, or why there is none."""
+
+
 def compare(
-    claim: Claim,
-    sample: Sample,
-    verdict: Verdict,
-    name: str,
-    control: Sample | Seeds | str,
-    *,
-    minimum_distinct: int,
+    claim: Claim, own: Measurement, verdict: Verdict, name: str, control: Sample | Seeds | str, *, min_distinct: int
 ) -> ControlResult:
-    """Put a control's number beside a claim's.
+    """Compare a control's number with a claim's.
 
     Parameters
     ----------
-    claim, sample, verdict : Claim, Sample, Verdict
-        The claim, what was captured for it, and what was found.
+    claim, own, verdict : Claim, Measurement, Verdict
+        The claim, what was measured for it, and what was found.
     name : str
         The control's name.
     control : Sample, Seeds or str
         The same measurement where the claim should not hold, or why there is none.
-    minimum_distinct : int
+    min_distinct : int
         With fewer distinct contexts the control is not measured.
     """
-    statistic = statistic_named(claim.statistic, claim=claim.id)
-    place = (verdict.group, verdict.measure)
     if isinstance(control, str):
         return ControlResult(name, None, None, None, reason=control)
-    if name == OTHER_TOKEN and not statistic.one_target:
+    if name == OTHER_TOKEN and not own.statistic.one_target:
         return ControlResult(name, None, None, None, reason="all words are treated alike, whichever is the target")
     if not isinstance(control, Sample):
-        return _against_seeds(claim, statistic, distinct_of(sample), verdict, name, control, minimum_distinct)
-    beside = distinct_of(control)
-    obstacle = obstacle_to(claim, statistic, control, beside, place, minimum_distinct)
+        return _against_seeds(claim, own, verdict, name, control, min_distinct)
+    other = measure(own.statistic, control, own.comparison, together=own.together)
+    obstacle = other.obstacle(axis=claim.axis, min_distinct=min_distinct)
     if obstacle is not None:
         return ControlResult(name, None, None, None, reason=obstacle)
-    if statistic.counts:
-        found = plug_in(statistic, beside, [place])[place]
-        return ControlResult(name, found, _minus(verdict.plug_in, found), meets(claim, found))
-    own, other = _paired(claim, sample, control, place)
-    difference = jackknife_estimate(own - other, widening=statistic.widening)
-    alone = jackknife_estimate(other, scale=statistic.scale, widening=statistic.widening)
-    named = name != UNTRAINED  # one network says nothing about training
+    if own.statistic.counts:
+        found = other.plug_in
+        return ControlResult(name, found, _minus(verdict.plug_in, found), claim.meets(found))
+    return _paired(claim, own, other, name)
+
+
+def _paired(claim: Claim, own: Measurement, other: Measurement, name: str) -> ControlResult:
+    first, second = own.paired_with(other)
+    widening = own.statistic.widening
+    difference = jackknife_estimate(first - second, widening=widening)
+    alone = jackknife_estimate(second, scale=own.statistic.scale, widening=widening)
+    passes = claim.meets(alone.value) and _both_poles(claim, other.rows, own.comparison)
+    if name == UNTRAINED:  # one network says nothing about training
+        return ControlResult(
+            name,
+            alone.value,
+            difference.value,
+            passes,
+            reason=f"one untrained network; specificity needs {MIN_SEEDS}",
+            kind=ControlKind.SEEDS,
+            seeds=1,
+            passing=int(passes),
+        )
     return ControlResult(
         name,
         alone.value,
         difference.value,
-        _passes(claim, beside, place, alone),
-        low=difference.low if named else None,
-        high=difference.high if named else None,
-        specificity=_specificity(claim, difference.low, difference.high) if named else None,
-        reason=None if named else "one untrained network; specificity needs 19",
-        seeds=None if named else 1,
-        passing=None if named else int(_passes(claim, beside, place, alone)),
-        kind="paired" if named else "seeds",
+        passes,
+        low=difference.low,
+        high=difference.high,
+        specificity=_specificity(claim, difference.low, difference.high),
     )
 
 
-def _paired(claim: Claim, sample: Sample, control: Sample, place: Place) -> tuple[Replicates, Replicates]:
-    one, other = joint_of(sample, control)
-    clusters = tuple(sorted({*one.clusters, *other.clusters}))
-    first, second = (
-        replicates_of(claim.statistic, rows, measured_places(claim, place), clusters)[place] for rows in (one, other)
-    )
-    return first, second
-
-
-def _passes(claim: Claim, rows: Rows, place: Place, found: Estimate) -> bool:
-    return bool(meets(claim, found.value)) and _both_poles(claim, rows, place)
-
-
-def _both_poles(claim: Claim, rows: Rows, place: Place) -> bool:
-    share = claim.settings.get("pole_share")
-    if share is None:
+def _both_poles(claim: Claim, rows: Rows, comparison: Comparison) -> bool:
+    if claim.pole_share is None:
         return True
-    evidence = evidence_of(rows, place)
-    return bool(min(evidence["share_low"], evidence["share_high"]) >= share)
+    shape = distribution_of(rows, comparison)
+    return min(shape.share_low, shape.share_high) >= claim.pole_share
 
 
 def _minus(one: float | None, other: float) -> float | None:
@@ -142,53 +136,57 @@ def _minus(one: float | None, other: float) -> float | None:
 
 
 def _against_seeds(
-    claim: Claim,
-    statistic: Statistic,
-    rows: Rows,
-    verdict: Verdict,
-    name: str,
-    seeds: Seeds,
-    minimum: int,
+    claim: Claim, own: Measurement, verdict: Verdict, name: str, seeds: Seeds, min_distinct: int
 ) -> ControlResult:
     """Compare with untrained networks, one a seed: plug-in with plug-in, on the same contexts."""
-    place = (verdict.group, verdict.measure)
-    places = measured_places(claim, place)
+    every, clusters = own.together, own.rows.clusters
 
     def numbers_of(sample: Sample) -> list[list[Any]]:
-        found = distinct_of(sample)
-        obstacles = [obstacle_to(claim, statistic, sample, found, p, minimum) for p in places]
-        clear = [p for p, obstacle in zip(places, obstacles, strict=True) if obstacle is None]
-        values = plug_in(statistic, found, clear)
+        found = [measure(own.statistic, sample, c, together=every) for c in every]
+        obstacles = [one.obstacle(axis=claim.axis, min_distinct=min_distinct) for one in found]
+        clear = [one.comparison for one, obstacle in zip(found, obstacles, strict=True) if obstacle is None]
+        values = found[0].plug_ins(clear)
         return [
-            [values[p], bool(meets(claim, values[p])) and _both_poles(claim, found, p)] if p in values else [None, why]
-            for p, why in zip(places, obstacles, strict=True)
+            [values[c], claim.meets(values[c]) and _both_poles(claim, sample.rows, c)] if c in values else [None, why]
+            for c, why in zip(every, obstacles, strict=True)
         ]
 
     def without_each(sample: Sample) -> list[list[float]]:
-        left_out = replicate(statistic, distinct_of(sample), places, clusters=rows.clusters)
-        return [[float(value) for value in left_out[p].without] for p in places]
+        left_out = own.statistic.replicate(sample.rows, every, clusters)
+        return [[float(value) for value in left_out[c].without] for c in every]
 
-    settings = (claim.direction, claim.threshold, claim.settings.get("pole_share"), minimum)
-    where = f"{claim.statistic} {settings} {places}"
-    at = places.index(place)
+    settings = (str(claim.direction), claim.threshold, claim.pole_share, min_distinct)
+    where = f"{own.statistic.identity} {settings} {[tuple(c) for c in every]}"
+    at = every.index(own.comparison)
     numbers = [found[at] for found in seeds.measure(f"numbers {where}", numbers_of)]
+    kind = ControlKind.SEEDS
     if not numbers:
-        return ControlResult(name, None, None, None, reason="no untrained seed was asked for", kind="seeds", seeds=0)
+        return ControlResult(name, None, None, None, reason="no untrained seed was asked for", kind=kind, seeds=0)
     obstacles = [reason for value, reason in numbers if value is None]
     if obstacles:
-        return ControlResult(name, None, None, None, reason=obstacles[0], kind="seeds", seeds=seeds.count)
+        return ControlResult(name, None, None, None, reason=obstacles[0], kind=kind, seeds=seeds.count)
     found = [float(value) for value, _ in numbers]
     passing = sum(bool(passes) for _, passes in numbers)
-    common: dict[str, Any] = {"kind": "seeds", "seeds": len(found), "passing": passing}
+    common: dict[str, Any] = {"kind": kind, "seeds": len(found), "passing": passing}
     plain = float(verdict.plug_in if verdict.plug_in is not None else np.nan)
     mean, most = float(np.mean(found)), 2 * passing > len(found)
-    if len(found) < LEAST_SEEDS or statistic.counts:
-        reason = None if statistic.counts else f"{len(found)} untrained seed(s); specificity needs {LEAST_SEEDS}"
+    if len(found) < MIN_SEEDS or own.statistic.counts:
+        reason = None if own.statistic.counts else f"{len(found)} untrained seed(s); specificity needs {MIN_SEEDS}"
         return ControlResult(name, mean, plain - mean, most, reason=reason, **common)
-    one_seed = seeds.measure(f"without each {where} {rows.clusters}", without_each, first=1)[0][at]
-    own = replicates_of(claim.statistic, rows, places, tuple(rows.clusters))[place]
-    paired = jackknife_estimate(own - Replicates(found[0], np.array(one_seed)), widening=statistic.widening)
-    sign = -1.0 if claim.direction == "at_most" else 1.0
+    one_seed = seeds.measure(f"without each {where} {clusters}", without_each, first=1)[0][at]
+    low, high, p_value = _seed_interval(claim, own, plain, found, one_seed)
+    named = _specificity(claim, low, high)
+    return ControlResult(name, mean, plain - mean, most, low, high, named, p_value=p_value, **common)
+
+
+def _seed_interval(
+    claim: Claim, own: Measurement, plain: float, found: Sequence[float], one_seed: Sequence[float]
+) -> tuple[float, float, float]:
+    """Return the interval in which one more seed would leave the difference, and how rare the number would be."""
+    paired = jackknife_estimate(
+        own.replicates - Replicates(found[0], np.array(one_seed)), widening=own.statistic.widening
+    )
+    sign = -1.0 if claim.direction == Direction.AT_MOST else 1.0
     compared = compare_with_seeds(
         sign * plain,
         [sign * value for value in found],
@@ -197,64 +195,63 @@ def _against_seeds(
         level=LEVEL,
     )
     low, high = sorted((sign * compared.low, sign * compared.high))
-    named = _specificity(claim, low, high)
-    return ControlResult(name, mean, plain - mean, most, low, high, named, p_value=compared.p_value, **common)
+    return low, high, compared.p_value
 
 
-def _specificity(claim: Claim, low: float, high: float) -> str:
+def _specificity(claim: Claim, low: float, high: float) -> Specificity:
     """Name where the interval of a difference stands; what is to be low is specific where the control is higher."""
-    if claim.direction == "at_most":
+    if claim.direction == Direction.AT_MOST:
         low, high = -high, -low
     return specificity(low, high, margin=claim.margin)
 
 
-def histograms_beside(controls: Mapping[str, Sample | Seeds | str], place: Place) -> dict[str, list[int]]:
-    """Return the histograms of the controls that are pictured beside a claim's; of untrained seeds, the first one's.
+def control_histograms(controls: Mapping[str, Compared], comparison: Comparison) -> dict[str, list[int]]:
+    """Return the histograms of the controls that are drawn with a claim's; of untrained seeds, the first one's.
 
     Parameters
     ----------
     controls : mapping of str to Sample, Seeds or str
-        As `qkvcheck.claims.judge` takes them.
-    place : (group, measure)
+        As `judge_sample` takes them.
+    comparison : Comparison
         Where.
     """
 
     def counts(sample: Sample) -> list[int]:
-        return list(evidence_of(distinct_of(sample), place)["histogram"])
+        return list(distribution_of(sample.rows, comparison).histogram)
 
     found = {}
-    for name in PICTURED:
+    for name in (control.name for control in drawn_controls()):
         control = controls.get(name)
         if isinstance(control, Sample):
             found[name] = counts(control)
         elif control is not None and not isinstance(control, str) and control.count:
-            found[name] = control.measure(f"histogram {place}", counts, first=1)[0]
+            found[name] = control.measure(f"histogram {tuple(comparison)}", counts, first=1)[0]
     return found
 
 
-def compare_reference(claim: Claim, rows: Rows, verdict: Verdict, name: str) -> ControlResult:
-    """Put a reference line beside a claim's number."""
-    statistic = statistic_named(claim.statistic, claim=claim.id)
-    value, how = reference(name, claim.statistic, statistic, rows, (verdict.group, verdict.measure))
-    return ControlResult(name, value, _minus(verdict.plug_in, value), meets(claim, value), reason=how, kind="reference")
+def compare_reference(claim: Claim, own: Measurement, verdict: Verdict, control: ReferenceControl) -> ControlResult:
+    """Compare a reference line with a claim's number."""
+    value, how = control.line(own)
+    difference = _minus(verdict.plug_in, value)
+    kind = ControlKind.REFERENCE
+    return ControlResult(control.name, value, difference, claim.meets(value), reason=how, kind=kind)
 
 
 def qualifiers_of(verdict: Verdict, results: Sequence[ControlResult]) -> tuple[str, ...]:
     """Return what the controls leave of a claim that is supported."""
-    if verdict.verdict != SUPPORTED:
+    if verdict.verdict != Decision.SUPPORTED:
         return ()
     by_name = {result.name: result for result in results}
     notes = []
     untrained = by_name.get(UNTRAINED)
-    against = ("equivalent", "reversed", "not specific")
     if untrained is not None and untrained.passes:
         notes.append(ALSO_UNTRAINED)
-    elif untrained is not None and untrained.specificity in against:
+    elif untrained is not None and untrained.specificity in AGAINST:
         notes.append(NOT_TRAINING)
     other = by_name.get(OTHER_TOKEN)
-    if other is not None and other.specificity in against:
+    if other is not None and other.specificity in AGAINST:
         notes.append(ANY_TOKEN)
     open_ones = (DIFFERENT_WORDS,) if ALSO_UNTRAINED in notes else (UNTRAINED, DIFFERENT_WORDS)
-    if any(by_name[name].specificity == "unresolved" for name in open_ones if name in by_name):
+    if any(by_name[name].specificity == Specificity.UNRESOLVED for name in open_ones if name in by_name):
         notes.append(UNRESOLVED)
     return tuple(notes)

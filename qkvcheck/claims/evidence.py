@@ -1,96 +1,285 @@
-"""Pictures: the numbers behind a verdict's pictures, small enough to travel with it as plain data."""
+"""Evidence: what a verdict rests on, typed; in the result file each part has its own name, and what is absent none."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
-
-from qkvcheck.statistics import offset_loadings, row_similarities, unit_columns
-
-CELLS = 48
-"""Cells along each side of a downsampled dimension matrix."""
-POINTS = 2048
-"""Most points of a scatter plot."""
+from qkvcheck.statistics import Attribution, Distribution, OffsetParts, ViolationRate
 
 
-def context_matrix(rows: np.ndarray, *, measure: str) -> dict[str, Any]:
-    """Return the similarities of all contexts with each other.
+@dataclass(frozen=True)
+class KeptReplicates:
+    """A statistic on all rows, and without each cluster in turn."""
 
-    Parameters
+    whole: float
+    without: Sequence[float]
+
+
+@dataclass(frozen=True)
+class ContextMatrix:
+    """The similarities of all contexts with each other: of `n` contexts what stands above the diagonal, row by row."""
+
+    n: int
+    above: Sequence[float]
+
+
+@dataclass(frozen=True)
+class DimensionMatrix:
+    """The cosines between dimensions as a coarse picture: `rows` x `columns` cells, row by row."""
+
+    rows: int
+    columns: int
+    cells: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Two contexts' numbers, dimension by dimension: at most 2048 of the dimensions, evenly spread.
+
+    Attributes
     ----------
-    rows : ndarray
-        (context, dimension).
-    measure : {"cosine", "pearson"}
-        Of the rows.
-
-    Returns
-    -------
-    dict
-        ``n`` and ``above``: what stands above the diagonal, row by row, four digits each.
+    contexts : sequence of int
+        Their two numbers, from 0.
+    similarity : float
+        Of the two.
+    x, y : sequence of float
+        Four significant digits.
     """
-    similar = row_similarities(rows, measure=measure)
-    above = similar[np.triu_indices(len(similar), k=1)]
-    return {"n": len(similar), "above": [round(float(value), 4) for value in above]}
+
+    contexts: Sequence[int]
+    similarity: float
+    x: Sequence[float]
+    y: Sequence[float]
 
 
-def scatter(rows: np.ndarray, *, measure: str) -> dict[str, Any]:
-    """Return two contexts' numbers, dimension by dimension: the pair whose similarity is nearest to the median.
+@dataclass(frozen=True)
+class SeedRange:
+    """Mean and range of a number over untrained networks."""
 
-    Parameters
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ProfilePoint:
+    """A number at one layer, with bounds that hold for all layers at once.
+
+    Attributes
     ----------
-    rows : ndarray
-        (context, dimension), two contexts at least.
-    measure : {"cosine", "pearson"}
-        Of the rows.
-
-    Returns
-    -------
-    dict
-        ``contexts``: their two numbers from 0; ``similarity``; ``x``, ``y``: four significant digits, at most 2048 of
-        the dimensions, evenly spread.
+    layer : int
+        Zero-based.
+    estimate, low, high : float or None
+        None where nothing is judged.
+    n_distinct : int
+        Distinct contexts there.
+    reason : str or None
+        Why nothing is judged.
+    mean_square : float or None
+        The mean squared cosine there.
+    untrained, untrained_mean_square : SeedRange or None
+        The same numbers in untrained networks.
     """
-    similar = row_similarities(rows, measure=measure)
-    first, second = np.triu_indices(len(similar), k=1)
-    values = similar[first, second]
-    chosen = int(np.argmin(np.abs(values - np.median(values))))
-    one, other = int(first[chosen]), int(second[chosen])
-    kept = np.unique(np.linspace(0, rows.shape[1] - 1, min(POINTS, rows.shape[1])).astype(int))
-    x, y = ([float(f"{value:.4g}") for value in rows[row][kept]] for row in (one, other))
-    return {"contexts": [one, other], "similarity": round(float(values[chosen]), 4), "x": x, "y": y}
+
+    layer: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    n_distinct: int
+    reason: str | None = None
+    mean_square: float | None = None
+    untrained: SeedRange | None = None
+    untrained_mean_square: SeedRange | None = None
 
 
-def dimension_matrix(x: np.ndarray, y: np.ndarray | None = None) -> dict[str, Any]:
-    """Return the cosines between dimensions as a coarse picture, without ever forming the matrix.
+@dataclass(frozen=True)
+class FoundExample:
+    """A context, or a set of them, with its number."""
 
-    In each block the dimensions are ordered by their offset (the cosine with the all-ones vector), so that those that
-    point the same way stand together. A cell is the mean cosine of its pairs: the product of the mean unit columns,
-    with the diagonal's ones taken out.
+    value: float
+    text: str | None = None
+    target_index: int | None = None
+    texts: Sequence[str] | None = None
 
-    Parameters
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """What a search found.
+
+    Attributes
     ----------
-    x, y : ndarray
-        (context, dimension); without `y` the pairs are within `x`.
-
-    Returns
-    -------
-    dict
-        ``rows``, ``columns``: how many cells; ``cells``: row by row, three digits each.
+    claim, cell : str
+        What was attacked.
+    seed : int or str
+        Of the draws.
+    budget, tried : int
+        Examples that were to be drawn, and different ones that were measured.
+    corpus, bar : float
+        The corpus' own worst number, and what an example had to be worse than.
+    worst, found, nearest_passing : FoundExample or None
+        The worst, the one that was shrunk, and the nearest that is no worse than the bar.
     """
-    first, sizes = _means(x)
-    second, others = (first, sizes) if y is None else _means(y)
-    cells = first @ second.T
-    if y is None:
-        ones = _means(x, squared=True)[0].sum(axis=1)  # of columns of length zero there are none
-        own = np.diag(cells) * sizes**2 - ones * sizes
-        pairs = np.maximum(sizes * (sizes - 1), 1)
-        np.fill_diagonal(cells, own / pairs)
-    flat = [round(float(value), 3) for value in np.clip(cells, -1.0, 1.0).ravel()]
-    return {"rows": len(sizes), "columns": len(others), "cells": flat}
+
+    claim: str
+    cell: str
+    seed: int | str
+    budget: int
+    tried: int
+    corpus: float
+    bar: float
+    worst: FoundExample | None
+    found: FoundExample | None
+    nearest_passing: FoundExample | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        examples = {name: plain(getattr(self, name)) for name in ("worst", "found", "nearest_passing")}
+        return {**asdict(self), **examples}
 
 
-def _means(x: np.ndarray, *, squared: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean unit column (or its square) of each cell along one side, and how many dimensions each holds."""
-    ordered = unit_columns(x)[:, np.argsort(offset_loadings(x), kind="stable")]
-    parts = np.array_split(ordered**2 if squared else ordered, min(CELLS, x.shape[1]), axis=1)
-    return np.stack([part.mean(axis=1) for part in parts]), np.array([part.shape[1] for part in parts])
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on; a part that its kind of claim does not have is None.
+
+    Attributes
+    ----------
+    distribution : Distribution or None
+        The histogram of the similarities between dimensions.
+    standard_error, effective_contexts : float or None
+        Of the interval; Kish's effective number of contexts.
+    replicates : KeptReplicates or None
+        What was jackknifed.
+    row_quantiles : mapping of str to float, or None
+        Of the similarities between contexts.
+    offset : OffsetParts or None
+        What the mean squared cosine is made of.
+    context_matrix, dimension_matrix, scatter : or None
+        The numbers behind pictures.
+    histograms : mapping of str to list of int, or None
+        Those of controls, by their names.
+    violations : ViolationRate or None
+        Contexts that miss the threshold, with bounds of their rate.
+    allowed_rate : float or None
+        How many may.
+    means : sequence of float, or None
+        Of each of these contexts the mean similarity to the corpus.
+    profile : sequence of ProfilePoint, or None
+        The number layer by layer.
+    least_at_layer : int or None
+        Where it is lowest.
+    number : float or None
+        The model's own number, where the estimate is a difference from untrained networks.
+    search : SearchRecord or None
+        What a search found.
+    conditions : mapping of str to bool, or None
+        Those of an exact claim.
+    attribution : Attribution or None
+        Where the target's energy comes from.
+    further : mapping of str to plain data
+        What the test added.
+
+    Examples
+    --------
+    >>> evidence = Evidence(standard_error=0.1, further={"pairs": 3})
+    >>> evidence.to_dict()
+    {'standard_error': 0.1, 'pairs': 3}
+    >>> evidence_from_dict(evidence.to_dict()) == evidence
+    True
+    """
+
+    distribution: Distribution | None = None
+    standard_error: float | None = None
+    effective_contexts: float | None = None
+    replicates: KeptReplicates | None = None
+    row_quantiles: Mapping[str, float] | None = None
+    offset: OffsetParts | None = None
+    context_matrix: ContextMatrix | None = None
+    dimension_matrix: DimensionMatrix | None = None
+    scatter: Scatter | None = None
+    histograms: Mapping[str, Sequence[int]] | None = None
+    violations: ViolationRate | None = None
+    allowed_rate: float | None = None
+    means: Sequence[float] | None = None
+    profile: Sequence[ProfilePoint] | None = None
+    least_at_layer: int | None = None
+    number: float | None = None
+    search: SearchRecord | None = None
+    conditions: Mapping[str, bool] | None = None
+    attribution: Attribution | None = None
+    further: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: a part that is None is left out."""
+        found: dict[str, Any] = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if value is None:
+                continue
+            if part.name in ("distribution", "further"):
+                found |= dict(value) if part.name == "further" else plain(value)
+            else:
+                found[part.name] = plain(value)
+        if self.offset is not None:
+            found["offset"]["share"] = self.offset.share
+        return found
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses as dictionaries, at any depth; what is optional and absent is left out where it was added."""
+    if isinstance(value, ProfilePoint):
+        kept = asdict(value)
+        return {name: kept[name] for name in kept if kept[name] is not None or name in _ALWAYS}
+    if isinstance(value, SearchRecord):
+        return value.to_dict()
+    if isinstance(value, FoundExample):
+        return {name: part for name, part in asdict(value).items() if part is not None}
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+_ALWAYS = ("layer", "estimate", "low", "high", "n_distinct", "reason")
+
+
+def evidence_from_dict(data: Mapping[str, Any]) -> Evidence:
+    """Rebuild evidence from what `Evidence.to_dict` returned, after a trip through JSON."""
+    rest = dict(data)
+    found: dict[str, Any] = {}
+    if "histogram" in rest:
+        names = [part.name for part in fields(Distribution)]
+        found["distribution"] = Distribution(**{name: rest.pop(name) for name in names})
+    if "offset" in rest:
+        found["offset"] = OffsetParts(**{k: v for k, v in rest.pop("offset").items() if k != "share"})
+    made: dict[str, Any] = {
+        "replicates": KeptReplicates,
+        "context_matrix": ContextMatrix,
+        "dimension_matrix": DimensionMatrix,
+        "scatter": Scatter,
+        "violations": ViolationRate,
+        "attribution": Attribution,
+    }
+    found |= {name: make(**rest.pop(name)) for name, make in made.items() if name in rest}
+    if "profile" in rest:
+        found["profile"] = [_point(point) for point in rest.pop("profile")]
+    if "search" in rest:
+        found["search"] = _search(rest.pop("search"))
+    known = {part.name for part in fields(Evidence)} - {"further"}
+    found |= {name: rest.pop(name) for name in list(rest) if name in known}
+    return Evidence(**found, further=rest)
+
+
+def _point(data: Mapping[str, Any]) -> ProfilePoint:
+    ranges = {name: SeedRange(**data[name]) for name in ("untrained", "untrained_mean_square") if name in data}
+    return ProfilePoint(**{**data, **ranges})
+
+
+def _search(data: Mapping[str, Any]) -> SearchRecord:
+    examples = {
+        name: None if data[name] is None else FoundExample(**data[name])
+        for name in ("worst", "found", "nearest_passing")
+    }
+    return SearchRecord(**{**data, **examples})

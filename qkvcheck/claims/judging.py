@@ -1,52 +1,69 @@
-"""Judging: an interval beside a threshold, and the controls beside the interval."""
+"""Judging: an interval compared with a threshold, and controls compared with the interval."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from qkvcheck.claims.claim import FAMILY, MINIMUM_DISTINCT, Cell, Claim, meets, stands
-from qkvcheck.claims.comparison import Seeds, compare, compare_reference, histograms_beside, qualifiers_of
-from qkvcheck.claims.evidence import context_matrix, dimension_matrix, scatter
-from qkvcheck.claims.measured import critical_of, distinct_of, evidence_of, measured_places, obstacle_to, replicates_of
-from qkvcheck.claims.verdict import BY_SIDE, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, make_verdict
-from qkvcheck.errors import ClaimError
+from qkvcheck.capture import Captured, sample_of
+from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Kind, Role
+from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, qualifiers_of
+from qkvcheck.claims.controls.registry import controls_by_name, reference_named
+from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
+from qkvcheck.claims.evidence import Evidence, KeptReplicates
+from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict
+from qkvcheck.errors import ClaimError, nearest
+from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics import (
     LEVEL,
-    MEASURES,
-    REFERENCES,
-    Place,
-    Rows,
+    Measurement,
     Sample,
-    Statistic,
     contexts_needed,
     decompose,
     effective_contexts,
     grade,
-    jackknife_estimate,
+    measure,
     observations,
-    parts_of,
     row_quantiles,
     row_similarities,
-    split_group,
     statistic_named,
     violation_rate,
 )
 
 
-def judge(
+@dataclass(frozen=True)
+class JudgeOptions:
+    """What does not depend on the claim.
+
+    Attributes
+    ----------
+    qualifier : tuple of str
+        Put on every verdict, such as ``"stand-in"``.
+    min_distinct : int
+        With fewer distinct contexts a claim is NOT JUDGED.
+    pictures : bool
+        Whether the evidence holds the numbers behind the report's pictures.
+    """
+
+    qualifier: tuple[str, ...] = ()
+    min_distinct: int = MIN_DISTINCT
+    pictures: bool = True
+
+
+PLAIN = JudgeOptions()
+
+
+def judge_sample(
     claim: Claim,
     cell: Cell,
     sample: Sample,
     *,
     family: Sequence[Cell] = (),
-    controls: Mapping[str, Sample | Seeds | str] | None = None,
-    qualifier: Sequence[str] = (),
-    minimum_distinct: int = MINIMUM_DISTINCT,
-    pictures: bool = True,
+    controls: Mapping[str, Compared] | None = None,
+    options: JudgeOptions = PLAIN,
 ) -> Verdict:
     """Judge a claim in one cell: SUPPORTED if the whole interval clears the threshold, REFUTED if all of it misses.
 
@@ -60,12 +77,8 @@ def judge(
         Where the cell decides nothing, it and the others like it at its layer: their intervals hold all at once.
     controls : mapping of str to Sample, Seeds or str
         The same for each control, or why it could not be measured; those that the claim names are compared.
-    qualifier : sequence of str
-        Such as ``"stand-in"``.
-    minimum_distinct : int
-        With fewer distinct contexts than this the claim is NOT JUDGED.
-    pictures : bool
-        Whether the evidence holds the numbers behind the report's pictures.
+    options : JudgeOptions
+        What does not depend on the claim.
 
     Raises
     ------
@@ -73,142 +86,191 @@ def judge(
         If the statistic is unknown, or an array holds NaN or infinite values.
     """
     statistic = statistic_named(claim.statistic, claim=claim.id)
-    rows = distinct_of(sample)
-    place = (cell.group, cell.measure)
-    obstacle = obstacle_to(claim, statistic, sample, rows, place, minimum_distinct)
+    measured = measure(statistic, sample, cell.comparison, together=claim.comparisons)
+    rows = measured.rows
     common = {"n": rows.n, "n_distinct": rows.n_distinct, "cluster_kind": sample.cluster_kind}
+    obstacle = measured.obstacle(axis=claim.axis, min_distinct=options.min_distinct)
     if obstacle is not None:
-        return make_verdict(claim, cell, NOT_JUDGED, qualifier=tuple(qualifier), reason=obstacle, **common)
-    if statistic.counts:
-        decided = _count_violations(claim, rows, place)
-    else:
-        decided = _decide(claim, statistic, sample, cell, _places(cell, family))
-    evidence = {**_evidence(claim, rows, place), **decided.pop("evidence", {})}
-    if pictures:
-        evidence.update(_pictures(claim, sample, place, controls or {}))
-    verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided)
-    verdict = _with_poles(claim, verdict, evidence)
+        decision = Decision.NOT_JUDGED
+        return make_verdict(claim, cell, decision, qualifier=options.qualifier, reason=obstacle, **common)
+    decide = _count_violations if statistic.counts else _decide
+    decided, evidence = decide(claim, measured, cell, _comparisons(cell, family))
+    evidence = _with_evidence(evidence, claim, measured)
+    if options.pictures:
+        evidence = _with_pictures(evidence, claim, measured, controls or {})
+    verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided, evidence=evidence)
+    verdict = _with_poles(claim, verdict)
     results = [
-        compare(claim, sample, verdict, name, controls[name], minimum_distinct=minimum_distinct)
+        compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct)
         for name in claim.controls
         if controls is not None and name in controls
     ]
-    results += [compare_reference(claim, rows, verdict, name) for name in claim.controls if name in REFERENCES]
-    offset = _offset(claim, rows, place)
+    lines = [line for name in claim.controls if (line := reference_named(name)) is not None]
+    results += [compare_reference(claim, measured, verdict, line) for line in lines]
     return replace(
         verdict,
         controls=tuple(results),
-        qualifier=(*qualifier, *verdict.qualifier, *qualifiers_of(verdict, results)),
-        evidence={**evidence, **offset},
-        offset_share=offset["offset"]["share"] if offset else None,
+        qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results)),
+        offset_share=None if evidence.offset is None else evidence.offset.share,
     )
 
 
-def _places(cell: Cell, family: Sequence[Cell]) -> tuple[Place, ...]:
-    return tuple(sorted({(c.group, c.measure) for c in (cell, *family)}))
+def _comparisons(cell: Cell, family: Sequence[Cell]) -> tuple[Comparison, ...]:
+    return tuple(sorted({one.comparison for one in (cell, *family)}))
 
 
 def _decide(
-    claim: Claim, statistic: Statistic, sample: Sample, cell: Cell, places: tuple[Place, ...]
-) -> dict[str, Any]:
-    """Put the interval of the statistic beside the threshold."""
-    rows = distinct_of(sample)
-    own_place = (cell.group, cell.measure)
-    every = replicates_of(claim.statistic, rows, measured_places(claim, own_place), tuple(rows.clusters))
-    own = every[own_place]
+    claim: Claim, measured: Measurement, cell: Cell, family: tuple[Comparison, ...]
+) -> tuple[dict[str, Any], Evidence]:
+    """Compare the interval of the statistic with the threshold."""
+    own, statistic, rows = measured.replicates, measured.statistic, measured.rows
     if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
         raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
-    together = cell.role == FAMILY and len(places) > 1
-    critical = critical_of(claim, rows, places) if together else None
-    estimate = jackknife_estimate(own, scale=statistic.scale, critical=critical, widening=statistic.widening)
+    simultaneous = cell.role == Role.FAMILY and len(family) > 1
+    estimate = measured.estimate(critical=measured.critical(family) if simultaneous else None)
     assert claim.threshold is not None  # exact claims are judged by their conditions
-    verdict = BY_SIDE[stands(claim, estimate.low, estimate.high)]
+    decision = BY_SIDE[claim.side(estimate.low, estimate.high)]
     needed = (
         contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.scale)
-        if verdict == INCONCLUSIVE
+        if decision == Decision.INCONCLUSIVE
         else None
     )
     graded = claim.statistic == "variance" and claim.axis == "dimensions"
+    evidence = Evidence(
+        standard_error=estimate.standard_error,
+        effective_contexts=effective_contexts(rows.labels[0]),
+        replicates=KeptReplicates(float(own.whole), [float(value) for value in own.without]),
+    )
     return {
-        "verdict": verdict,
+        "verdict": decision,
         "estimate": estimate.value,
         "plug_in": estimate.plug_in,
         "low": estimate.low,
         "high": estimate.high,
         "level": LEVEL,
-        "simultaneous": together,
+        "simultaneous": simultaneous,
         "n_needed": needed,
         "clusters": estimate.clusters,
         "grade": grade(estimate.low) if graded else None,
-        "evidence": {
-            "standard_error": estimate.standard_error,
-            "effective_contexts": effective_contexts(rows.labels[0]),
-            "replicates": {"whole": float(own.whole), "without": [float(value) for value in own.without]},
-        },
-    }
+    }, evidence
 
 
-def _count_violations(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
+def _count_violations(
+    claim: Claim, measured: Measurement, _cell: Cell, _family: tuple[Comparison, ...]
+) -> tuple[dict[str, Any], Evidence]:
     """Count the contexts that miss the threshold, and bound their rate exactly."""
-    fresh, reference_rows = (part[0] for part in parts_of(rows.arrays, place, rows))
-    means = row_similarities(fresh, reference_rows, measure=place[1]).mean(axis=1)
-    rate = violation_rate(int(sum(not meets(claim, float(mean)) for mean in means)), len(means))
-    allowed = float(claim.settings.get("rate", 0.05))
-    verdict = SUPPORTED if rate.high < allowed else REFUTED if rate.low >= allowed else INCONCLUSIVE
+    fresh, reference_rows = (part[0] for part in measured.parts)
+    means = row_similarities(fresh, reference_rows, measure=measured.comparison.measure).mean(axis=1)
+    rate = violation_rate(int(sum(not claim.meets(float(mean)) for mean in means)), len(means))
+    supported, refuted = rate.high < claim.rate, rate.low >= claim.rate
+    decision = Decision.SUPPORTED if supported else Decision.REFUTED if refuted else Decision.INCONCLUSIVE
     text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {rate.confidence:.0%} confidence "
     text += f"at least {rate.low:.1%}" if rate.violations else f"fewer than {rate.high:.1%}"
     return {
-        "verdict": verdict,
+        "verdict": decision,
+        "kind": Kind.COUNT,
         "estimate": float(means.min()),
         "plug_in": float(means.min()),
         "reason": f"{text} of such contexts do",
-        "evidence": {"violations": asdict(rate), "allowed_rate": allowed, "means": [float(m) for m in means]},
-    }
+    }, Evidence(violations=rate, allowed_rate=claim.rate, means=[float(mean) for mean in means])
 
 
-def _with_poles(claim: Claim, verdict: Verdict, evidence: Mapping[str, Any]) -> Verdict:
+def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:
     """Refute what needs two poles where one is missing; the shares are shown either way."""
-    share = claim.settings.get("pole_share")
-    if share is None:
+    shape = verdict.evidence.distribution
+    if claim.pole_share is None or shape is None:
         return verdict
-    low, high = evidence["share_low"], evidence["share_high"]
-    text = f"{low:.1%} of pairs below -0.5, {high:.1%} above 0.5"
-    if min(low, high) < share:
-        return replace(verdict, verdict=REFUTED, n_needed=None, reason=f"not both poles present: {text}")
-    if abs(verdict.estimate or 0.0) < claim.settings.get("equally_common_below", 0.0):
+    text = f"{shape.share_low:.1%} of pairs below -0.5, {shape.share_high:.1%} above 0.5"
+    if min(shape.share_low, shape.share_high) < claim.pole_share:
+        return replace(verdict, verdict=Decision.REFUTED, n_needed=None, reason=f"not both poles present: {text}")
+    if abs(verdict.estimate or 0.0) < (claim.equally_common_below or 0.0):
         text = f"about equally common: {text}"
     return replace(verdict, reason=text)
 
 
-def _evidence(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
-    if claim.axis == "contexts" and len(rows.arrays) == 1 and place[1] in MEASURES:
-        return {
-            "row_quantiles": row_quantiles(observations(parts_of(rows.arrays, place, rows)[0][0]), measure=place[1])
-        }
-    return dict(evidence_of(rows, place)) if claim.axis == "dimensions" and len(rows.arrays) == 1 else {}
+def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> Evidence:
+    """Add what shows the numbers behind the statistic: of contexts their quantiles, of dimensions the histogram."""
+    if len(measured.rows.arrays) != 1:
+        return evidence
+    x, y = measured.parts[0]
+    how = measured.comparison.measure
+    if claim.axis == "contexts":
+        return (
+            replace(evidence, row_quantiles=row_quantiles(observations(x), measure=how))
+            if how in MEASURES
+            else evidence
+        )
+    offset = decompose(x, y) if how == "cosine" else None
+    return replace(evidence, distribution=measured.distribution, offset=offset)
 
 
-def _pictures(
-    claim: Claim, sample: Sample, place: Place, controls: Mapping[str, Sample | Seeds | str]
-) -> dict[str, Any]:
-    """Return the numbers behind the pictures of a claim: over dimensions its matrix and the controls' histograms."""
-    if len(sample.arrays) != 1 or sample.arrays[0].ndim != 2 or place[1] not in MEASURES:
-        return {}
-    group, measure = place
-    x, y = split_group(sample.arrays[0], group, sample.blocks)
+def _with_pictures(
+    evidence: Evidence, claim: Claim, measured: Measurement, controls: Mapping[str, Compared]
+) -> Evidence:
+    """Add the numbers behind the pictures of a claim: over dimensions its matrix and the controls' histograms."""
+    sample, (group, how) = measured.sample, measured.comparison
+    if len(sample.arrays) != 1 or sample.arrays[0].ndim != 2 or how not in MEASURES:
+        return evidence
+    x, y = sample.part(group)
     if claim.statistic == "row_mean":
-        drawn = {"context_matrix": context_matrix(x, measure=measure)}
-        return {**drawn, "scatter": scatter(x, measure=measure)} if measure == claim.measures[0] else drawn
+        points = scatter(x, measure=how) if how == claim.measures[0] else None
+        return replace(evidence, context_matrix=context_matrix(x, measure=how), scatter=points)
     if claim.statistic != "variance":
-        return {}
-    found: dict[str, Any] = {"dimension_matrix": dimension_matrix(x, y)} if measure == "cosine" else {}
-    found["histograms"] = histograms_beside(controls, place)
-    return found
+        return evidence
+    coarse = dimension_matrix(x, y) if how == "cosine" else None
+    return replace(evidence, dimension_matrix=coarse, histograms=control_histograms(controls, measured.comparison))
 
 
-def _offset(claim: Claim, rows: Rows, place: Place) -> dict[str, Any]:
-    """Return how much of the mean squared cosine is mean offset."""
-    if claim.axis != "dimensions" or len(rows.arrays) != 1 or place[1] != "cosine":
-        return {}
-    found = decompose(*parts_of(rows.arrays, place, rows)[0])
-    return {"offset": {**asdict(found), "share": found.share}}
+def captured_for(claim: Claim) -> Capture:
+    """Return what a claim is measured on: what it names, else what its statistic is captured on.
+
+    Raises
+    ------
+    ClaimError
+        If its statistic is unknown.
+    """
+    if claim.kind == Kind.EVERY_LAYER:
+        return Capture.EVERY_LAYER
+    return claim.capture or statistic_named(claim.statistic, claim=claim.id).captured_on
+
+
+def is_one_number(claim: Claim) -> bool:
+    """Tell whether a claim is one number of a set of contexts, with an interval.
+
+    Raises
+    ------
+    ClaimError
+        If its statistic is unknown.
+    """
+    return claim.kind == Kind.INTERVAL and not statistic_named(claim.statistic, claim=claim.id).counts
+
+
+def number_of(captured: Captured, claim: Claim, cell: Cell, *, min_distinct: int = 2) -> float:
+    """Return a claim's plug-in number on captured activations.
+
+    Raises
+    ------
+    ClaimError
+        If it can't be measured there; the message says why.
+    """
+    statistic = statistic_named(claim.statistic, claim=claim.id)
+    measured = measure(statistic, sample_of(captured, layer=cell.layer), cell.comparison)
+    obstacle = measured.obstacle(axis=claim.axis, min_distinct=min_distinct)
+    if obstacle is not None:
+        raise ClaimError(f"claim {claim.id} can't be judged on these contexts: {obstacle}.")
+    return measured.plug_in
+
+
+def check_known(claim: Claim) -> None:
+    """Raise `ClaimError` unless a claim's statistic and controls are registered.
+
+    A control that nobody knows would be left out in silence, and could take nothing away.
+    """
+    if claim.kind != Kind.EXACT:
+        statistic_named(claim.statistic, claim=claim.id)
+    known = controls_by_name()
+    for name in claim.controls:
+        if name not in known:
+            raise ClaimError(
+                f"claim {claim.id}: control {name!r} is not known; allowed: {', '.join(known)}.{nearest(name, known)}"
+            )

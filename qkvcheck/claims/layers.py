@@ -1,29 +1,19 @@
-"""Beyond: verdicts that the paper's claims don't need: over all layers at once, and against untrained seeds."""
+"""Layers: verdicts over all layers at once, and against untrained networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from qkvcheck.claims.claim import MINIMUM_DISTINCT, Cell, Claim, stands
-from qkvcheck.claims.comparison import Seeds
-from qkvcheck.claims.judging import judge
-from qkvcheck.claims.measured import distinct_of
-from qkvcheck.claims.untrained import Captured, Untrained, sample_of
-from qkvcheck.claims.verdict import (
-    BY_SIDE,
-    INCONCLUSIVE,
-    NOT_JUDGED,
-    REFUTED,
-    SUPPORTED,
-    Verdict,
-    make_verdict,
-    not_judged,
-)
-from qkvcheck.statistics import LEVEL, STATISTICS, Sample, distinct, plug_in, profile_layers, statistic_named
-
-MEAN_SQUARE = STATISTICS["mean_square"]
-"""Shown beside the variance at each layer."""
+from qkvcheck.capture import Captured, sample_of
+from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
+from qkvcheck.claims.comparison import Compared
+from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
+from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample
+from qkvcheck.claims.untrained import Untrained
+from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict, not_judged
+from qkvcheck.groups import Comparison
+from qkvcheck.statistics import LEVEL, Sample, profile_layers, statistic_named
 
 
 def judge_layers(
@@ -32,13 +22,12 @@ def judge_layers(
     captured: Captured,
     *,
     untrained: Untrained | None = None,
-    qualifier: Sequence[str] = (),
-    minimum_distinct: int = MINIMUM_DISTINCT,
+    options: JudgeOptions = PLAIN,
 ) -> Verdict:
     """Judge a claim at every captured layer, with intervals that hold for all of them at once.
 
     SUPPORTED if every judged layer's interval clears the threshold, REFUTED if one layer's misses it. The estimate
-    shown is that of the layer with the least one.
+    shown is that of the layer with the lowest one.
 
     Parameters
     ----------
@@ -48,65 +37,75 @@ def judge_layers(
         (context, layer, width).
     untrained : Untrained, optional
         Untrained twins, for the mean and range of their plug-in numbers at each layer.
-    qualifier : sequence of str
-        Such as ``"stand-in"``.
-    minimum_distinct : int
-        Layers with fewer distinct contexts are left out.
+    options : JudgeOptions
+        Layers with fewer distinct contexts than it says are left out.
     """
     layers = captured[0].layers if isinstance(captured, tuple) else captured.layers
-    samples = [(layer, sample_of(captured, layer=layer)) for layer in layers]
-    place = (cell.group, cell.measure)
-    points = profile_layers(samples, place, statistic=claim.statistic, minimum_distinct=minimum_distinct)
+    samples = {layer: sample_of(captured, layer=layer) for layer in layers}
+    statistic, comparison = statistic_named(claim.statistic, claim=claim.id), cell.comparison
+    points = profile_layers(list(samples.items()), comparison, statistic=statistic, min_distinct=options.min_distinct)
     judged = [point for point in points if point.estimate is not None]
     if not judged:
-        return not_judged(claim, cell, points[0].reason or "no layer can be judged", qualifier=qualifier)
-    sides = {p.layer: stands(claim, p.low, p.high) for p in judged if p.low is not None and p.high is not None}
+        reason = points[0].reason or "no layer can be judged"
+        return not_judged(claim, cell, reason, qualifier=options.qualifier)
+    sides = {p.layer: claim.side(p.low, p.high) for p in judged if p.low is not None and p.high is not None}
     where = {side: [str(layer) for layer, found in sides.items() if found is side] for side in (True, False, None)}
-    verdict = REFUTED if where[False] else INCONCLUSIVE if where[None] else SUPPORTED
+    decision = BY_SIDE[False if where[False] else None if where[None] else True]
     texts = [f"{word} {', '.join(where[side])}" for side, word in
              ((True, "holds at layers"), (False, "misses at"), (None, "open at")) if where[side]]  # fmt: skip
     left_out = [f"layer {p.layer} not judged: {p.reason}" for p in points if p.estimate is None]
-    least = min(judged, key=lambda p: p.estimate if p.estimate is not None else 0.0)
-    profile = [
-        {**asdict(point), "mean_square": plug_in(MEAN_SQUARE, distinct_of(sample), [place])[place]}
-        if point.estimate is not None
-        else asdict(point)
-        for point, (_, sample) in zip(points, samples, strict=True)
-    ]
-    if untrained is not None:
-        statistic = statistic_named(claim.statistic, claim=claim.id)
-
-        def numbers(sample: Sample) -> list[float]:
-            rows = distinct(sample)
-            return [plug_in(each, rows, [place])[place] for each in (statistic, MEAN_SQUARE)]
-
-        for entry in (entry for entry in profile if entry["estimate"] is not None):
-            seeds = untrained.at(entry["layer"], captured).measure(f"profile {claim.statistic} {place}", numbers)
-            entry["untrained"] = _spread([own for own, _ in seeds])
-            entry["untrained_mean_square"] = _spread([square for _, square in seeds])
+    lowest = min(judged, key=lambda p: p.estimate if p.estimate is not None else 0.0)
+    profile = []
+    for point in points:
+        shown = ProfilePoint(point.layer, point.estimate, point.low, point.high, point.n_distinct, point.reason)
+        if point.estimate is not None:
+            shown = _with_square(shown, samples[point.layer], comparison)
+            if untrained is not None:
+                shown = _with_seeds(shown, claim, comparison, untrained, captured)
+        profile.append(shown)
     return make_verdict(
         claim,
         cell,
-        verdict,
-        estimate=least.estimate,
-        low=least.low,
-        high=least.high,
+        decision,
+        estimate=lowest.estimate,
+        low=lowest.low,
+        high=lowest.high,
         level=LEVEL,
         simultaneous=True,
-        n=len(samples[0][1].arrays[0]),
-        n_distinct=least.n_distinct,
-        qualifier=tuple(qualifier),
+        n=len(samples[layers[0]].arrays[0]),
+        n_distinct=lowest.n_distinct,
+        qualifier=options.qualifier,
         reason="; ".join([*texts, *left_out]),
-        evidence={"profile": profile, "least_at_layer": least.layer},
+        evidence=Evidence(profile=profile, least_at_layer=lowest.layer),
     )
 
 
-def _spread(seeds: Sequence[float]) -> dict[str, float]:
-    return {"mean": sum(seeds) / len(seeds), "low": min(seeds), "high": max(seeds)}
+def _plug_in(name: str, sample: Sample, comparison: Comparison) -> float:
+    return statistic_named(name).values(sample.rows.arrays, sample.rows, [comparison])[0]
+
+
+def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) -> ProfilePoint:
+    """Add the mean squared cosine, which is drawn with the variance."""
+    return replace(point, mean_square=_plug_in("mean_square", sample, comparison))
+
+
+def _with_seeds(
+    point: ProfilePoint, claim: Claim, comparison: Comparison, untrained: Untrained, captured: Captured
+) -> ProfilePoint:
+    def numbers(sample: Sample) -> list[float]:
+        return [_plug_in(name, sample, comparison) for name in (claim.statistic, "mean_square")]
+
+    what = f"profile {claim.statistic} {tuple(comparison)}"
+    own, squares = zip(*untrained.at(point.layer, captured).measure(what, numbers), strict=True)
+    return replace(point, untrained=_range(own), untrained_mean_square=_range(squares))
+
+
+def _range(seeds: Sequence[float]) -> SeedRange:
+    return SeedRange(sum(seeds) / len(seeds), min(seeds), max(seeds))
 
 
 def judge_against_untrained(
-    claim: Claim, cell: Cell, sample: Sample, untrained: Sample | Seeds | str, *, qualifier: Sequence[str] = ()
+    claim: Claim, cell: Cell, sample: Sample, untrained: Mapping[str, Compared], *, options: JudgeOptions = PLAIN
 ) -> Verdict:
     """Judge a claim about the difference from untrained networks.
 
@@ -117,27 +116,25 @@ def judge_against_untrained(
     ----------
     claim, cell, sample : Claim, Cell, Sample
         What is claimed, where, and what was captured.
-    untrained : Sample, Seeds or str
-        The untrained control, or why there is none.
-    qualifier : sequence of str
-        Such as ``"stand-in"``.
+    untrained : mapping of str to Seeds, Sample or str
+        The untrained control by its name, or why there is none.
+    options : JudgeOptions
+        What does not depend on the claim.
     """
-    plain = judge(
-        replace(claim, controls=("untrained",)),
+    plain = judge_sample(
+        replace(claim, controls=tuple(untrained)),
         cell,
         sample,
-        controls={"untrained": untrained},
-        qualifier=qualifier,
-        pictures=False,
+        controls=untrained,
+        options=replace(options, pictures=False),
     )
     found = plain.controls[0] if plain.controls else None
-    if plain.verdict == NOT_JUDGED or found is None or found.low is None or found.high is None:
+    if plain.verdict == Decision.NOT_JUDGED or found is None or found.low is None or found.high is None:
         why = plain.reason if found is None else found.reason
-        return not_judged(claim, cell, why or "no untrained seeds", qualifier=qualifier)
-    verdict = BY_SIDE[stands(claim, found.low, found.high)]
+        return not_judged(claim, cell, why or "no untrained seeds", qualifier=options.qualifier)
     return replace(
         plain,
-        verdict=verdict,
+        verdict=BY_SIDE[claim.side(found.low, found.high)],
         estimate=found.difference,
         plug_in=found.difference,
         low=found.low,
@@ -145,7 +142,7 @@ def judge_against_untrained(
         n_needed=None,
         grade=None,
         controls=(replace(found, passes=None, passing=None),),  # the criterion is of the difference
-        qualifier=tuple(note for note in plain.qualifier if note in (*qualifier, "exploratory")),
+        qualifier=tuple(note for note in plain.qualifier if note in (*options.qualifier, EXPLORATORY)),
         # The estimate is no longer the one that was jackknifed.
-        evidence={**{k: v for k, v in plain.evidence.items() if k != "replicates"}, "number": plain.plug_in},
+        evidence=replace(plain.evidence, replicates=None, number=plain.plug_in),
     )

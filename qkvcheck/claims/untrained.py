@@ -16,13 +16,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.capture import Activations, Samples
+from qkvcheck.capture import Captured, Samples, sample_of
 from qkvcheck.files import write_document
+from qkvcheck.groups import Capture
 from qkvcheck.models import untrained_twin
 from qkvcheck.statistics import Sample
-
-Captured = Activations | tuple[Activations, ...]
-"""What a statistic takes: one capture, or several of them."""
 
 LARGE = 10_000_000
 """Up to so many parameters 19 seeds are the default; above it one."""
@@ -31,19 +29,6 @@ LARGE = 10_000_000
 def default_seeds(parameters: int) -> int:
     """Return how many untrained seeds a model of that size gets unless a run asks for another number."""
     return 19 if parameters <= LARGE else 1
-
-
-def sample_of(captured: Captured, *, layer: int) -> Sample:
-    """Return what a statistic takes, from one or more captures at a layer."""
-    parts = captured if isinstance(captured, tuple) else (captured,)
-    clusters = tuple(part.clusters for part in parts if part.clusters is not None)
-    return Sample(
-        arrays=tuple(part.at(layer) for part in parts),
-        blocks=parts[0].blocks,
-        clusters=clusters if len(clusters) == len(parts) else None,
-        cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
-        subsets=parts[0].subsets,
-    )
 
 
 class Twins:
@@ -85,7 +70,7 @@ class Twins:
         if seed not in self._made:
             if self._announce is not None:
                 self._announce(f"untrained twin {len(self._made) + 1} of {len(self.seeds)}")
-            self._made[seed] = self._samples.beside(untrained_twin(self._samples.hooked, seed=seed))
+            self._made[seed] = self._samples.of_model(untrained_twin(self._samples.hooked, seed=seed))
         return self._made[seed]
 
     def identity(self, seed: int) -> list[Any]:
@@ -130,13 +115,13 @@ class Untrained:
     ----------
     twins : Twins
         The networks.
-    choose : callable
-        Takes from a model's samples what is measured.
+    capture : Capture
+        What is measured.
     """
 
-    def __init__(self, twins: Twins, choose: Callable[[Samples], Captured]) -> None:
+    def __init__(self, twins: Twins, capture: Capture) -> None:
         self.twins = twins
-        self.choose = choose
+        self.capture = capture
 
     def at(self, layer: int, captured: Captured) -> UntrainedSeeds:
         """Return the measurement at a layer; `captured` is the trained network's."""
@@ -144,7 +129,7 @@ class Untrained:
 
 
 class UntrainedSeeds:
-    """A measurement in untrained twins at one layer (see `qkvcheck.claims.Seeds`)."""
+    """A measurement in untrained twins at one layer (see `qkvcheck.claims.comparison.Seeds`)."""
 
     def __init__(self, untrained: Untrained, layer: int, captured: Captured) -> None:
         self._untrained = untrained
@@ -164,7 +149,7 @@ class UntrainedSeeds:
         twins = self._untrained.twins
         found = []
         for seed in twins.seeds[:first]:
-            key = [twins.identity(seed), what, self._layer, self._recipe, self._clusters, _code(self._untrained.choose)]
+            key = [twins.identity(seed), what, self._layer, self._recipe, self._clusters, str(self._untrained.capture)]
             number = partial(self._compute, seed, compute)
             # A capture without a recipe can't be told from another.
             found.append(twins.remembered(key, number) if all(self._recipe) else number())
@@ -175,18 +160,9 @@ class UntrainedSeeds:
 
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:
-            captured = self._untrained.choose(self._untrained.twins.samples(seed))
+            captured = self._untrained.twins.samples(seed).captured(self._untrained.capture)
             self._sampled[seed] = sample_of(captured, layer=self._layer)
         return self._sampled[seed]
-
-
-def _code(function: Callable[..., Any]) -> list[str]:
-    """Return what a function does, as far as its code tells."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return [repr(function)]
-    cells = [repr(cell.cell_contents) for cell in (function.__closure__ or ())]
-    return [code.co_code.hex(), repr(code.co_consts), repr(code.co_names), *cells]
 
 
 @cache

@@ -1,25 +1,47 @@
-"""Verdicts: what was found of a claim in one cell, with the controls and the evidence beside it, as plain data."""
+"""Verdict: what was found of a claim in one cell, with its controls and evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from qkvcheck.claims.claim import Cell, Claim
+from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim, Direction, Kind, Role
+from qkvcheck.claims.evidence import Evidence, evidence_from_dict
+from qkvcheck.groups import StrEnum
+from qkvcheck.statistics import Specificity
 
-SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED = "SUPPORTED", "REFUTED", "INCONCLUSIVE", "NOT JUDGED"
-BY_SIDE = {True: SUPPORTED, False: REFUTED, None: INCONCLUSIVE}
-"""The verdict by where a whole interval stands to the threshold (`qkvcheck.claims.stands`)."""
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"
 NOT_TRAINING, ANY_TOKEN, UNRESOLVED = "not specific to training", "any repeated token", "specificity unresolved"
-EXPLORATORY = "exploratory"
-UNTRAINED, OTHER_TOKEN, DIFFERENT_WORDS, NON_TARGET = "untrained", "other-token", "different-words", "non-target"
+
+
+class Decision(StrEnum):
+    """What is said of a claim."""
+
+    SUPPORTED = "SUPPORTED"
+    REFUTED = "REFUTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_JUDGED = "NOT JUDGED"
+
+
+BY_SIDE = {True: Decision.SUPPORTED, False: Decision.REFUTED, None: Decision.INCONCLUSIVE}
+"""The decision by where a whole interval stands to the threshold (`Claim.side`)."""
+
+
+class ControlKind(StrEnum):
+    """How a control's number is compared with a claim's."""
+
+    PAIRED = "paired"
+    """On the same contexts, under the same deletions."""
+    SEEDS = "seeds"
+    """Untrained networks, one a seed."""
+    REFERENCE = "reference"
+    """A line to read by: what permuted numbers would give."""
 
 
 @dataclass(frozen=True)
 class ControlResult:
-    """A control's number beside a claim's.
+    """A control's number, and how a claim's stands to it.
 
     Attributes
     ----------
@@ -31,11 +53,11 @@ class ControlResult:
         Whether the control's number meets the claim's criterion itself; for untrained seeds, whether most do.
     low, high : float or None
         Interval of the difference: paired over contexts, or with the spread of the seeds.
-    specificity : str or None
-        As `qkvcheck.statistics.specificity` names it; None where nothing is said about it.
+    specificity : Specificity or None
+        None where nothing is said about it.
     reason : str or None
         Why something is missing, or how a reference line was found.
-    kind : {"paired", "seeds", "reference"}
+    kind : ControlKind
         What sort of control it is.
     seeds, passing : int or None
         Untrained seeds, and those of them that meet the criterion.
@@ -49,9 +71,9 @@ class ControlResult:
     passes: bool | None
     low: float | None = None
     high: float | None = None
-    specificity: str | None = None
+    specificity: Specificity | None = None
     reason: str | None = None
-    kind: str = "paired"
+    kind: ControlKind = ControlKind.PAIRED
     seeds: int | None = None
     passing: int | None = None
     p_value: float | None = None
@@ -59,7 +81,16 @@ class ControlResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of a claim in one cell; the fields of the result file (schema qkvcheck/results/1)."""
+    """What was found of a claim in one cell; its fields are those of the result file (docs/results.md).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import qkvcheck
+    >>> rows = np.random.default_rng(0).normal(size=(30, 8)) + 5
+    >>> qkvcheck.judge(rows, statistic="row_mean", group="Q", above=0.9)
+    Verdict(claim-L00-Q: SUPPORTED, 0.9582 [0.9515, 0.9649] > 0.9)
+    """
 
     key: str
     claim: str
@@ -69,8 +100,9 @@ class Verdict:
     measure: str
     axis: str
     statistic: str
-    role: str
-    verdict: str
+    role: Role
+    verdict: Decision
+    kind: Kind = Kind.INTERVAL
     estimate: float | None = None
     plug_in: float | None = None
     low: float | None = None
@@ -78,7 +110,7 @@ class Verdict:
     level: float | None = None
     simultaneous: bool = False
     threshold: float | None = None
-    direction: str = "above"
+    direction: Direction = Direction.ABOVE
     margin: float | None = None
     n: int | None = None
     n_distinct: int | None = None
@@ -92,62 +124,151 @@ class Verdict:
     reason: str | None = None
     source: str | None = None
     claims_sha256: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    order: int | None = None
+    not_independent_of: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return asdict(self)
+    @property
+    def exploratory(self) -> bool:
+        """Whether the claim was made or edited after numbers had been seen."""
+        return EXPLORATORY in self.qualifier
 
     def control(self, name: str) -> ControlResult | None:
         """Return what the control of that name found, or None if there is none."""
         return next((control for control in self.controls if control.name == name), None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {**asdict(replace(self, evidence=Evidence())), "evidence": self.evidence.to_dict()}
+
+    def __repr__(self) -> str:
+        number = f", {estimate_text(self)} {threshold_text(self, digits='g')}" if self.threshold is not None else ""
+        return f"Verdict({self.key}: {self.verdict}{number})"
+
     def _repr_html_(self) -> str:
         """Return the verdict as a small table, for a notebook."""
         from html import escape
 
-        number = "-" if self.estimate is None else f"{self.estimate:.4f}"
-        if self.low is not None and self.high is not None:
-            number += f" [{self.low:.4f}, {self.high:.4f}]"
-        beside = [(c.name, "-" if c.estimate is None else f"{c.estimate:.4f}") for c in self.controls]
-        told = ", ".join([self.verdict.lower(), *self.qualifier])
-        rows = [("claim", f"{self.claim}: {self.statement}"), ("verdict", told), ("estimate", number), *beside]
-        rows += [("reason", self.reason)] if self.reason else []
+        controls = [(c.name, number_text(c.estimate)) for c in self.controls]
+        words = ", ".join([self.verdict.lower(), *self.qualifier])
+        rows = [
+            ("claim", f"{self.claim}: {self.statement}"),
+            ("verdict", words),
+            ("estimate", estimate_text(self)),
+            *controls,
+            *([("reason", self.reason)] if self.reason else []),
+        ]
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
         return f"<table><caption>{escape(self.key)}</caption><tbody>{cells}</tbody></table>"
 
 
+def number_text(value: float | None) -> str:
+    """Return a number with four digits, or a dash.
+
+    Examples
+    --------
+    >>> number_text(0.12345), number_text(None)
+    ('0.1235', '-')
+    """
+    return "-" if value is None else f"{value:.4f}"
+
+
+def estimate_text(verdict: Verdict) -> str:
+    """Return a verdict's estimate with its interval."""
+    if verdict.low is None or verdict.high is None:
+        return number_text(verdict.estimate)
+    return f"{number_text(verdict.estimate)} [{number_text(verdict.low)}, {number_text(verdict.high)}]"
+
+
+def threshold_text(verdict: Verdict, *, digits: str = ".4f") -> str:
+    """Return a verdict's threshold with its sign, or ``exact``."""
+    if verdict.threshold is None:
+        return "exact"
+    sign = {Direction.ABOVE: ">", Direction.AT_LEAST: ">=", Direction.AT_MOST: "<="}.get(verdict.direction, "")
+    return f"{sign} {verdict.threshold:{digits}}"
+
+
 def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
-    """Rebuild a verdict from what `Verdict.to_dict` returned, after a trip through JSON."""
-    values = dict(data)
-    values["controls"] = tuple(ControlResult(**control) for control in values["controls"])
-    values["qualifier"] = tuple(values["qualifier"])
+    """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote, after a trip through JSON."""
+    known = {one.name for one in fields(Verdict)}
+    values = {name: value for name, value in data.items() if name in known}
+    values["controls"] = tuple(_control_from_dict(control) for control in values["controls"])
+    for name in ("qualifier", "not_independent_of"):
+        values[name] = tuple(values.get(name, ()))
+    for name, names in (("role", Role), ("verdict", Decision), ("direction", Direction)):
+        values[name] = names(values[name])
+    values["evidence"] = evidence_from_dict(values["evidence"])
+    values["kind"] = Kind(values["kind"]) if "kind" in values else _kind_of(values["evidence"], values["threshold"])
     return Verdict(**values)
 
 
+def _control_from_dict(data: Mapping[str, Any]) -> ControlResult:
+    specificity = data.get("specificity")
+    return ControlResult(
+        **{
+            **data,
+            "kind": ControlKind(data.get("kind", ControlKind.PAIRED)),
+            "specificity": None if specificity is None else Specificity(specificity),
+        }
+    )
+
+
+def _kind_of(evidence: Evidence, threshold: float | None) -> Kind:
+    """Return the kind of a verdict from a file that does not name it, by its evidence."""
+    if threshold is None:
+        return Kind.EXACT
+    parts = (
+        (evidence.profile, Kind.EVERY_LAYER),
+        (evidence.number, Kind.AGAINST_UNTRAINED),
+        (evidence.search, Kind.SEARCH),
+        (evidence.violations, Kind.COUNT),
+    )
+    return next((kind for part, kind in parts if part is not None), Kind.INTERVAL)
+
+
 def judge_conditions(
-    claim: Claim, cell: Cell, conditions: Mapping[str, bool], *, n: int, qualifier: Sequence[str] = (), **evidence: Any
+    claim: Claim,
+    cell: Cell,
+    conditions: Mapping[str, bool],
+    *,
+    n: int,
+    qualifier: Sequence[str] = (),
+    further: Mapping[str, object] | None = None,
 ) -> Verdict:
-    """Judge an exact claim: it holds if every condition does; the reason names those that don't."""
-    plain = {text: bool(holds) for text, holds in conditions.items()}
-    failed = [text for text, holds in plain.items() if not holds]
+    """Judge an exact claim: it holds if every condition does; the reason names those that don't.
+
+    Parameters
+    ----------
+    claim, cell : Claim, Cell
+        What is claimed, and where.
+    conditions : mapping of str to bool
+        Each a sentence, and whether it holds.
+    n : int
+        Contexts.
+    qualifier : sequence of str
+        Such as ``"stand-in"``.
+    further : mapping of str to plain data, optional
+        Goes with the evidence.
+    """
+    held = {text: bool(holds) for text, holds in conditions.items()}
+    failed = [text for text, holds in held.items() if not holds]
     return make_verdict(
         claim,
         cell,
-        REFUTED if failed else SUPPORTED,
+        Decision.REFUTED if failed else Decision.SUPPORTED,
         n=n,
         qualifier=tuple(qualifier),
         reason=f"does not hold: {'; '.join(failed)}" if failed else None,
-        evidence={"conditions": plain, **evidence},
+        evidence=Evidence(conditions=held, further=dict(further or {})),
     )
 
 
 def not_judged(claim: Claim, cell: Cell, reason: str, *, qualifier: Sequence[str] = ()) -> Verdict:
     """Return a verdict that says why a claim can't be judged."""
-    return make_verdict(claim, cell, NOT_JUDGED, qualifier=tuple(qualifier), reason=reason)
+    return make_verdict(claim, cell, Decision.NOT_JUDGED, qualifier=tuple(qualifier), reason=reason)
 
 
-def make_verdict(claim: Claim, cell: Cell, verdict: str, **fields: Any) -> Verdict:
+def make_verdict(claim: Claim, cell: Cell, decision: Decision, **fields: Any) -> Verdict:
     """Return a verdict with what it takes over from claim and cell."""
     qualifier = (*fields.pop("qualifier", ()), *((EXPLORATORY,) if claim.label == EXPLORATORY else ()))
     return Verdict(
@@ -160,12 +281,15 @@ def make_verdict(claim: Claim, cell: Cell, verdict: str, **fields: Any) -> Verdi
         axis=claim.axis,
         statistic=claim.statistic,
         role=cell.role,
-        verdict=verdict,
+        verdict=decision,
+        kind=fields.pop("kind", claim.kind),
         threshold=claim.threshold,
         direction=claim.direction,
         margin=claim.margin,
         source=claim.source or None,
         claims_sha256=claim.file_sha256,
+        order=claim.order,
+        not_independent_of=claim.not_independent_of,
         qualifier=qualifier,
         **fields,
     )

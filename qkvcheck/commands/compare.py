@@ -10,7 +10,7 @@ from qkvcheck.commands.options import add_model_options, load
 from qkvcheck.errors import CaptureError, SettingsError
 
 if TYPE_CHECKING:
-    from qkvcheck.capture import Submission
+    from qkvcheck.capture import FileSource
 
 OURS = {"model": "auto", "corpus": "replication", "target": " her", "tokenizer": None}
 """What names our own capture, as it stands where nobody said anything."""
@@ -81,19 +81,19 @@ def run(options: argparse.Namespace) -> int:
     return int(moved is not None)
 
 
-def _against_our_own(options: argparse.Namespace, submission: Submission) -> tuple[Any, Any, str]:
+def _against_our_own(options: argparse.Namespace, file: FileSource) -> tuple[Any, Any, str]:
     from qkvcheck.capture import capture
 
     hooked, contexts = load(options)
-    if submission.texts is not None and list(submission.texts) != [c.text for c in contexts.contexts]:
+    if file.texts is not None and list(file.texts) != [c.text for c in contexts.contexts]:
         raise CaptureError(
             f"{options.file!r} holds other sentences than the corpus {contexts.name!r}; name its corpus."
         )
     head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {contexts.name}, layers zero-based"
-    return capture(hooked, contexts, layers=submission.layers), submission.target, head
+    return capture(hooked, contexts, layers=file.layers), file.target, head
 
 
-def _check_alike(options: argparse.Namespace, first: Submission, second: Submission) -> None:
+def _check_alike(options: argparse.Namespace, first: FileSource, second: FileSource) -> None:
     """Refuse to compare captures of other contexts."""
     one, two = (s.target.provenance.get("target") for s in (first, second))
     if first.texts is not None and second.texts is not None and first.texts != second.texts:

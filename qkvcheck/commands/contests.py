@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.capture import capture
-from qkvcheck.claims import Claim, cells, judge
+from qkvcheck.claims import Claim, Direction, cells, judge_sample
 from qkvcheck.commands import peers
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
+from qkvcheck.groups import PAIR_GROUPS, Comparison
 from qkvcheck.models import HookedModel, load_model
-from qkvcheck.statistics import PAIR_GROUPS, Sample, summarise_groups, unit_columns
+from qkvcheck.statistics import Sample, summarise_groups, unit_columns
 
 SCHEMA = "qkvcheck/ratios/1"
 ROUNDS = 7
@@ -162,17 +163,17 @@ def _jackknife() -> tuple[Callable[[], Any], Callable[[], Any]]:
         id="bench",
         statement="the similarities have two poles",
         statistic="variance",
-        direction="above",
+        direction=Direction.ABOVE,
         threshold=4 / 9,
         groups=PAIR_GROUPS,
         measures=("cosine", "pearson"),
-        primary=(("QQ", "cosine"),),
+        primary=(Comparison("QQ", "cosine"),),
     )
     twelve = cells(claim, layers=[LAYER])
 
     def ours() -> list[str]:
         sample = Sample((x,), equal_blocks(2304))
-        return [judge(claim, cell, sample, family=twelve).verdict for cell in twelve]
+        return [judge_sample(claim, cell, sample, family=twelve).verdict for cell in twelve]
 
     square = np.random.default_rng(0).standard_normal((2304, 2304))
     out = np.empty_like(square)

@@ -63,7 +63,7 @@ def _noise(options: argparse.Namespace) -> int:
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     layers = file.layers if options.layers is None else parse_layers(options.layers)
     hooked, contexts = load(options)
-    samples = Samples(hooked, contexts, Plan(layers=layers, words=file.settings.get("words", {})))
+    samples = Samples(hooked, contexts, Plan(layers=layers, words=file.words.lists()))
     with tqdm(total=8, unit="way", disable=None, file=sys.stderr) as bar:
 
         def announce(name: str) -> None:

@@ -27,9 +27,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from qkvcheck.claims import SAYS
-    from qkvcheck.record import read_results
-    from qkvcheck.report import explain_lines, label
+    from qkvcheck.record import label, read_results
+    from qkvcheck.report import explain_lines
 
     run, findings = read_results(options.results)
     by_key = {finding.verdict.key: finding for finding in findings}
@@ -45,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(finding.to_dict(), indent=1, sort_keys=True))
     else:
-        print("\n".join(explain_lines(finding, run, says=SAYS)))
+        print("\n".join(explain_lines(finding, run)))
     return 0

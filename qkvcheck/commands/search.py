@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    from qkvcheck.search import adversary, outcome_document, outcome_lines, rate_lines, write_found
+    from qkvcheck.search import adversary, outcome_lines, rate_lines, search_record, write_found
 
     for name, least in (("budget", 1), ("rate", 1)):
         given = getattr(options, name)
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             "schema": "qkvcheck/search/1",
             "model": {"spec": str(samples.hooked.spec), "fingerprint": samples.hooked.fingerprint},
             "corpus": {"name": own.name, "sha256": own.sha256, "contexts": len(own), "target": own.target},
-            "search": {**outcome_document(outcome, budget=options.budget), "untrained": untrained},
+            "search": {**search_record(outcome, budget=options.budget).to_dict(), "untrained": untrained},
             "rate": None if rate is None else adversary.rate_document(rate),
         }
         print(json.dumps(document, indent=1))
@@ -146,12 +146,11 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
             f"{', '.join(claim.measures)}."
         )
     hooked, own = load(options)
-    return Samples(hooked, own, Plan(layers=(layer,), words=file.settings.get("words", {}))), claim, chosen[0]
+    return Samples(hooked, own, Plan(layers=(layer,), words=file.words.lists())), claim, chosen[0]
 
 
 def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: Cell, head: str) -> int:
     """Measure again what a file holds; exit status 1 if its first entry misses the claim's threshold."""
-    from qkvcheck.claims import meets
     from qkvcheck.contexts import Context, encode_corpus, read_corpus
     from qkvcheck.search import replay
 
@@ -165,8 +164,8 @@ def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: C
     else:
         print(f"{head}, {cell.key}: {claim.statement}")
         for name, measured in zip(named, again, strict=True):
-            print(f"{measured.value:9.4f}  {'meets it' if meets(claim, measured.value) else 'misses it'}  {name}")
-    return int(not meets(claim, again[0].value))
+            print(f"{measured.value:9.4f}  {'meets it' if claim.meets(measured.value) else 'misses it'}  {name}")
+    return int(not claim.meets(again[0].value))
 
 
 @contextmanager

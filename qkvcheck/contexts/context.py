@@ -159,6 +159,11 @@ def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...
     return tuple("prefix " + " ".join(f"{token:06d}" for token in row.prefix) for row in rows), "distinct row"
 
 
+def is_word(encoder: Encoder, token: int, word: str) -> bool:
+    """Tell whether a token is a word, and not what the tokenizer gives for words that it does not know."""
+    return encoder.decode([token]).strip() == word.strip()
+
+
 @dataclass(frozen=True)
 class Audit:
     """What a context set holds, and what a causal model can see of it.

@@ -3,217 +3,210 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
-from qkvcheck.capture import Samples, Submission
+from qkvcheck.capture import Captured, FileSource, Samples, Source, sample_of
 from qkvcheck.claims import (
-    FAMILY,
-    MINIMUM_DISTINCT,
     STAND_IN,
-    Captured,
     Cell,
     Claim,
-    Control,
-    Controls,
-    Seeds,
+    Compared,
+    ControlCapture,
+    ControlSource,
+    JudgeOptions,
+    Kind,
+    Role,
     Untrained,
     Verdict,
+    captured_for,
     cells,
-    judge,
+    evidence_from_dict,
     judge_against_untrained,
     judge_conditions,
     judge_layers,
+    judge_sample,
     not_judged,
-    sample_of,
+    seed_controls,
 )
-from qkvcheck.errors import NotCapturedError
+from qkvcheck.errors import ClaimError, NotCapturedError
+from qkvcheck.groups import Capture
 from qkvcheck.plugin.session import Session
-from qkvcheck.record import Finding, compare
-from qkvcheck.statistics import Sample
+from qkvcheck.record import Finding, Run, compare
 
 
+@dataclass(frozen=True)
+class Apparatus:
+    """What the checks of a run share.
+
+    Attributes
+    ----------
+    session : Session
+        The run's.
+    run : Run
+        What a result says of it.
+    source : Source
+        Where captures come from.
+    controls : callable
+        Returns the run's controls.
+    draws : int or str, optional
+        Seed of a search, in place of the claim's own.
+    """
+
+    session: Session
+    run: Run
+    source: Source
+    controls: Callable[[], ControlSource]
+    draws: int | str | None = None
+
+    @property
+    def options(self) -> JudgeOptions:
+        """What does not depend on the claim."""
+        qualifier = (STAND_IN,) if self.run.origin.stand_in else ()
+        file = self.session.claims
+        return JudgeOptions(qualifier) if file is None else JudgeOptions(qualifier, file.min_distinct)
+
+
+@dataclass(eq=False)
 class ClaimCheck:
     """A claim in one cell, to be judged by a test.
 
-    Parameters
+    Attributes
     ----------
     claim : Claim
         What is claimed.
     cell : Cell
         Layer, group and measure at which this case judges it.
-    session : Session
-        The run's.
-    run : mapping
-        As `qkvcheck.plugin.describe_run` returns it.
-    usual_controls : callable
-        Returns the run's controls, for a check that names none.
-    conclude : callable
-        Takes the finding and ends the test as its outcome says.
-    draws : int or str, optional
-        Seed of a search, in place of the claim's own.
     """
 
-    def __init__(
-        self,
-        claim: Claim,
-        cell: Cell,
-        *,
-        session: Session,
-        run: Mapping[str, Any],
-        usual_controls: Callable[[], Controls | Submission],
-        conclude: Callable[[Finding], None],
-        draws: int | str | None = None,
-    ) -> None:
-        self.claim = claim
-        self.cell = cell
-        self._session = session
-        self._run = run
-        self._usual_controls = usual_controls
-        self._conclude = conclude
-        self._draws = draws
-        self._evidence: dict[str, Any] = {}
-        self._qualifier = (STAND_IN,) if run["model"]["stand_in"] else ()
+    claim: Claim
+    cell: Cell
+    _apparatus: Apparatus = field(repr=False)
+    _conclude: Callable[[Finding], None] = field(repr=False)
+    _notes: dict[str, object] = field(default_factory=dict, repr=False)
 
-    def beside(self, **evidence: Any) -> None:
+    def note(self, **further: object) -> None:
         """Add plain data to the evidence of the verdict that is still to come."""
-        self._evidence.update(evidence)
+        self._notes.update(further)
 
-    def check(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
-        """Judge the claim on captured activations; without `controls`, the target gets its own, anything else none.
-
-        Parameters
-        ----------
-        captured : Activations or tuple of Activations
-            What the claim's statistic takes.
-        controls : mapping of str to Activations, optional
-            Such as ``controls.of(lambda samples: samples.target)``.
-        """
-        __tracebackhide__ = True
-        names = self._session.controls_beside(self.claim)
-        if controls is None and names:
-            usual = self._usual_controls()
-            # Those of the target belong beside the target only.
-            controls = usual.of(lambda samples: samples.target) if captured is usual.target else {}
-        file = self._session.claims
-        verdict = judge(
-            replace(self.claim, controls=names),
-            self.cell,
-            _sample_at(captured, self.cell.layer),
-            family=self._family(),
-            controls={name: self._control(controls, name, captured) for name in names if name in set(controls or ())},
-            qualifier=self._qualifier,
-            minimum_distinct=file.minimum_distinct if file else MINIMUM_DISTINCT,
-        )
-        self._hand_on(verdict)
-
-    def check_layers(self, captured: Captured, *, controls: Mapping[str, Control] | None = None) -> None:
-        """Judge the claim at every captured layer at once: it holds if it does at each layer that can be judged.
+    def check(self, captured: Captured | None = None, *, controls: Mapping[str, ControlCapture] | None = None) -> None:
+        """Judge the claim, as its kind says.
 
         Parameters
         ----------
-        captured : Activations
-            The target at many layers.
+        captured : Activations or tuple of Activations, optional
+            What the claim's statistic takes; without it what the claim names as its capture, with the controls that go
+            with it.
         controls : mapping of str to Activations, optional
-            Of them ``untrained`` is shown layer by layer.
+            Such as ``controls.of("target")``; without it the target gets its own, other activations of yours none.
         """
         __tracebackhide__ = True
-        twins = controls["untrained"] if controls is not None and "untrained" in set(controls) else None
+        if self.claim.kind == Kind.EXACT:
+            raise ClaimError(f"claim {self.claim.id} is exact; call claim.require with its conditions.")
+        if self.claim.kind == Kind.SEARCH:
+            self._hand_on(self._search())
+            return
+        given, controls = self._given(captured, controls)
+        options = self._apparatus.options
+        if self.claim.kind == Kind.EVERY_LAYER:
+            seeds = [control for name in seed_controls() if (control := self._seeds(controls, name)) is not None]
+            untrained = seeds[0] if seeds else None
+            self._hand_on(judge_layers(self.claim, self.cell, given, untrained=untrained, options=options))
+            return
+        sample = sample_of(given, layer=self.cell.layer)
+        if self.claim.kind == Kind.AGAINST_UNTRAINED:
+            compared = self._compared(seed_controls(), controls, given)
+            self._hand_on(judge_against_untrained(self.claim, self.cell, sample, compared, options=options))
+            return
+        names = self._apparatus.session.controls_of_claim(self.claim)
         self._hand_on(
-            judge_layers(
-                self.claim,
+            judge_sample(
+                replace(self.claim, controls=names),
                 self.cell,
-                captured,
-                untrained=twins if isinstance(twins, Untrained) else None,
-                qualifier=self._qualifier,
+                sample,
+                family=self._family(),
+                controls=self._compared(names, controls, given),
+                options=options,
             )
         )
 
-    def against_untrained(self, captured: Captured, *, controls: Mapping[str, Control]) -> None:
-        """Judge by the difference from untrained seeds: the interval in which a further seed would leave it.
+    def _given(
+        self, captured: Captured | None, controls: Mapping[str, ControlCapture] | None
+    ) -> tuple[Captured, Mapping[str, ControlCapture]]:
+        """Return what is judged, and the controls that go with it."""
+        source = self._apparatus.source
+        capture = captured_for(self.claim) if captured is None else Capture.TARGET
+        given = source.captured(capture) if captured is None else captured
+        if controls is None:
+            # The run's controls go with what the run captured, and not with other activations.
+            ours = captured is None or captured is source.captured(Capture.TARGET)
+            controls = self._apparatus.controls().of(capture) if ours else {}
+        return given, controls
 
-        Parameters
-        ----------
-        captured : Activations
-            What the claim's statistic takes.
-        controls : mapping of str to Activations
-            Of them ``untrained`` is taken.
-        """
-        __tracebackhide__ = True
-        control = self._control(controls, "untrained", captured)
-        self._hand_on(
-            judge_against_untrained(
-                self.claim, self.cell, _sample_at(captured, self.cell.layer), control, qualifier=self._qualifier
-            )
-        )
+    @staticmethod
+    def _seeds(controls: Mapping[str, ControlCapture], name: str) -> Untrained | None:
+        found = controls[name] if name in set(controls) else None
+        return found if isinstance(found, Untrained) else None
 
-    def search(self, samples: Samples | Submission) -> None:
-        """Judge a claim about all contexts: hypothesis looks for one that breaks it, and shrinks it.
+    def _compared(
+        self, names: tuple[str, ...], controls: Mapping[str, ControlCapture], given: Captured
+    ) -> dict[str, Compared]:
+        """Return each control's sample, or why there is none."""
+        found: dict[str, Compared] = {}
+        layer = self.cell.layer
+        for name in (name for name in names if name in set(controls)):
+            try:
+                control = controls[name]
+                found[name] = (
+                    control.at(layer, given) if isinstance(control, Untrained) else sample_of(control, layer=layer)
+                )
+            except NotCapturedError as error:
+                found[name] = str(error)
+        return found
 
-        ``--hypothesis-seed`` chooses the draws, else the claim's own ``seed``; its ``budget`` says how many there are.
-
-        Parameters
-        ----------
-        samples : Samples
-            Of the model, with the corpus.
-        """
-        __tracebackhide__ = True
+    def _search(self) -> Verdict:
+        """Let hypothesis look for a context that breaks the claim, and shrink it."""
         from qkvcheck.search import judge_every_context
 
-        samples.hooked  # noqa: B018 (a file of activations says here that it holds no model)
-        assert not isinstance(samples, Submission)
-        own = self.claim.settings
-        self._hand_on(
-            judge_every_context(
-                samples,
-                self.claim,
-                self.cell,
-                budget=int(own.get("budget", 100)),
-                rng_seed=own.get("seed", 0) if self._draws is None else self._draws,
-                qualifier=self._qualifier,
-            )
+        source = self._apparatus.source
+        if isinstance(source, FileSource):
+            raise source.lacks("the model")
+        assert isinstance(source, Samples)
+        draws = self._apparatus.draws
+        return judge_every_context(
+            source,
+            self.claim,
+            self.cell,
+            budget=self.claim.budget,
+            rng_seed=self.claim.seed if draws is None else draws,
+            qualifier=self._apparatus.options.qualifier,
         )
 
     def _family(self) -> list[Cell]:
         """Return the cells that share simultaneous intervals with this one."""
-        if self.cell.role != FAMILY:
+        if self.cell.role != Role.FAMILY:
             return []
-        layers, deciding = self._session.layers, self._session.deciding_layer
-        every = cells(self.claim, layers=layers, deciding=deciding)
-        return [cell for cell in every if cell.role == FAMILY and cell.layer == self.cell.layer]
+        session = self._apparatus.session
+        every = cells(self.claim, layers=session.layers, deciding=session.deciding_layer)
+        return [cell for cell in every if cell.role == Role.FAMILY and cell.layer == self.cell.layer]
 
-    def _control(self, controls: Mapping[str, Control] | None, name: str, captured: Captured) -> Sample | Seeds | str:
-        """Return a control's sample, or why there is none."""
-        assert controls is not None
-        layer = self.cell.layer
-        try:
-            control = controls[name]
-            return control.at(layer, captured) if isinstance(control, Untrained) else _sample_at(control, layer)
-        except NotCapturedError as error:
-            return str(error)
-
-    def require(self, conditions: Mapping[str, bool], *, n: int, **evidence: Any) -> None:
+    def require(self, conditions: Mapping[str, bool], *, n: int, **further: object) -> None:
         """Judge an exact claim: it holds if every condition, named by a sentence, does."""
         __tracebackhide__ = True
-        self._hand_on(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=self._qualifier, **evidence))
+        qualifier = self._apparatus.options.qualifier
+        self._hand_on(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=qualifier, further=further))
 
     def not_judged(self, reason: str) -> NoReturn:
         """Say why this claim can't be judged here; the test is skipped."""
         __tracebackhide__ = True
-        self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._qualifier))
+        self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._apparatus.options.qualifier))
         raise AssertionError("a claim that is not judged ends its test")
 
     def _hand_on(self, verdict: Verdict) -> None:
         __tracebackhide__ = True
-        if self._evidence:
-            verdict = replace(verdict, evidence={**verdict.evidence, **self._evidence})
-        recording = self._session.settings.update == "all"
-        baseline = None if recording else self._session.baseline_for(self._run)[0]
-        self._conclude(compare(baseline, verdict, versions=self._run["versions"]))
-
-
-@lru_cache(maxsize=64)
-def _sample_at(captured: Captured, layer: int) -> Sample:
-    """Return what a statistic takes: the same object for the same capture, so that cells share their measurements."""
-    return sample_of(captured, layer=layer)
+        if self._notes:
+            noted = evidence_from_dict({**verdict.evidence.to_dict(), **self._notes})
+            verdict = replace(verdict, evidence=noted)
+        session, run = self._apparatus.session, self._apparatus.run
+        baseline = None if session.settings.update == "all" else session.baseline_for(run)[0]
+        self._conclude(compare(baseline, verdict, versions=run.versions))

@@ -11,12 +11,13 @@ from qkvcheck.plugin.outcomes import conclude
 from qkvcheck.plugin.stash import SESSION_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.capture import Activations, Samples, Submission
-    from qkvcheck.claims import Cell, Claim, Controls
+    from qkvcheck.capture import Captured, FileSource, Samples
+    from qkvcheck.claims import Cell, Claim, Controls, FileControls
     from qkvcheck.contexts import ContextSet
+    from qkvcheck.errors import QkvcheckError
     from qkvcheck.models import HookedModel
     from qkvcheck.plugin.claim_check import ClaimCheck
-    from qkvcheck.record import Finding
+    from qkvcheck.record import Finding, Run
 
 
 def layers_of(items: Iterable[pytest.Item]) -> set[int]:
@@ -26,46 +27,44 @@ def layers_of(items: Iterable[pytest.Item]) -> set[int]:
 
 
 @pytest.fixture(scope="session")
-def qkv_model(pytestconfig: pytest.Config) -> HookedModel | Submission:
+def qkv_model(pytestconfig: pytest.Config) -> HookedModel:
     """The hooked model under test; override it with `qkvcheck.from_model(model, tokenizer)` for one of your own."""
     session = pytestconfig.stash[SESSION_KEY]
-    return session.hooked if session.submission is None else session.submission
+    if session.file is not None:
+        raise session.file.lacks("the model")
+    return session.hooked
 
 
 @pytest.fixture(scope="session")
-def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission) -> ContextSet | Submission:
+def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel) -> ContextSet:
     """The corpus, tokenised for the model, with the target found in each context."""
-    from qkvcheck.capture import Submission
-
-    if isinstance(qkv_model, Submission):
-        return qkv_model
     return pytestconfig.stash[SESSION_KEY].contexts_for(qkv_model)
 
 
 @pytest.fixture(scope="session")
-def samples(request: pytest.FixtureRequest, qkv_model: HookedModel, contexts: ContextSet) -> Samples | Submission:
+def samples(request: pytest.FixtureRequest) -> Samples | FileSource:
     """What experiments measure: the target, the token before it, fresh contexts, other words."""
-    from qkvcheck.capture import Submission
-
-    if isinstance(qkv_model, Submission):
-        return qkv_model
     session = request.config.stash[SESSION_KEY]
-    return session.samples_of(qkv_model, contexts, layers=layers_of(request.session.items))
+    if session.file is not None:
+        return session.file
+    hooked, own = request.getfixturevalue("qkv_model"), request.getfixturevalue("contexts")
+    return session.samples_of(hooked, own, layers=layers_of(request.session.items))
 
 
 @pytest.fixture(scope="session")
-def activations(samples: Samples | Submission) -> Activations:
+def activations(samples: Samples | FileSource) -> Captured:
     """The target's queries, keys and values in every context: (context, layer, width)."""
-    return samples.target
+    return samples.captured("target")
 
 
 @pytest.fixture(scope="session")
-def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Controls | Submission:
+def controls(pytestconfig: pytest.Config, samples: Samples | FileSource) -> Controls | FileControls:
     """The controls: the same measurements where a claim should not hold."""
-    from qkvcheck.capture import Submission
+    from qkvcheck.capture import FileSource
+    from qkvcheck.claims import FileControls
 
-    if isinstance(samples, Submission):
-        return samples
+    if isinstance(samples, FileSource):
+        return FileControls(samples)
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
 
     from qkvcheck.plugin.progress import announcing
@@ -82,15 +81,14 @@ def controls(pytestconfig: pytest.Config, samples: Samples | Submission) -> Cont
 
 
 @pytest.fixture(scope="session")
-def qkv_run(pytestconfig: pytest.Config, qkv_model: HookedModel | Submission, contexts: ContextSet) -> dict[str, Any]:
-    """What a result says of this run: model, corpus, versions, settings."""
-    from qkvcheck.capture import Submission
-    from qkvcheck.plugin.session import describe_referee, describe_run
+def qkv_run(request: pytest.FixtureRequest) -> Run:
+    """What a result says of this run: where the activations come from, contexts, versions, settings."""
+    from qkvcheck.plugin.description import describe_file_run, describe_model_run
 
-    session = pytestconfig.stash[SESSION_KEY]
-    if isinstance(qkv_model, Submission):
-        return describe_referee(session, qkv_model)
-    return describe_run(session, qkv_model, contexts)
+    session = request.config.stash[SESSION_KEY]
+    if session.file is not None:
+        return describe_file_run(session, session.file)
+    return describe_model_run(session, request.getfixturevalue("qkv_model"), request.getfixturevalue("contexts"))
 
 
 @pytest.fixture
@@ -100,25 +98,30 @@ def qkv_cell() -> tuple[Claim, Cell]:
 
 
 @pytest.fixture
-def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell], qkv_run: dict[str, Any]) -> ClaimCheck:
+def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | QkvcheckError) -> ClaimCheck:
     """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
-    from qkvcheck.plugin.claim_check import ClaimCheck
+    from qkvcheck.errors import QkvcheckError
+
+    if isinstance(qkv_cell, QkvcheckError):  # the marker makes no sense
+        raise qkv_cell
+    from qkvcheck.plugin.claim_check import Apparatus, ClaimCheck
 
     session = request.config.stash[SESSION_KEY]
     recording, strict = session.settings.update is not None, session.settings.strict
+    run = request.getfixturevalue("qkv_run")
 
     def end_test(finding: Finding) -> None:
         __tracebackhide__ = True
-        conclude(request.node, finding, qkv_run, recording=recording, strict=strict)
+        conclude(request.node, finding, run, recording=recording, strict=strict)
 
-    return ClaimCheck(
-        *qkv_cell,
-        session=session,
-        run=qkv_run,
-        usual_controls=lambda: request.getfixturevalue("controls"),
-        conclude=end_test,
+    apparatus = Apparatus(
+        session,
+        run,
+        request.getfixturevalue("samples"),
+        controls=lambda: request.getfixturevalue("controls"),
         draws=_seed(request.config.getoption("hypothesis_seed", None)),  # of hypothesis's own plugin
     )
+    return ClaimCheck(*qkv_cell, apparatus, end_test)
 
 
 def _seed(text: str | None) -> int | str | None:

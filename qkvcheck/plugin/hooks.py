@@ -18,7 +18,7 @@ from qkvcheck.plugin.outcomes import finding_on, gather
 from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.claims import Cell
+    from qkvcheck.claims import Cell, Claim
     from qkvcheck.plugin.session import Session
     from qkvcheck.report import Line
     from qkvcheck.settings import Option
@@ -28,6 +28,7 @@ MARKER = (
     "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
 FIXTURES = "qkvcheck.plugin.fixtures"
+NEED_MODEL = ("claim", "qkv_model", "contexts", "samples", "activations", "controls", "qkv_run")
 TRUST = "--qkv-trust-remote-code"
 
 
@@ -85,7 +86,7 @@ def _make_session(config: pytest.Config) -> Session:
         load_claims(*(config.rootpath / name for name in claims.split())) if claims else None,
         baselines=config.rootpath / baselines if baselines else None,
     )
-    _ = session.submission  # its layers decide what is collected, so a broken file has to show now
+    _ = session.file  # its layers decide what is collected, so a broken file has to show now
     return session
 
 
@@ -110,16 +111,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("claim")
     if marker is None or "qkv_cell" not in metafunc.fixturenames:
         return
-    from qkvcheck.claims import cells_of_marker, claim_of_marker
     from qkvcheck.errors import QkvcheckError
+    from qkvcheck.plugin.markers import cells_of_marker, claim_of_marker
 
     session = metafunc.config.stash[SESSION_KEY]
     try:
         if marker.args:
             raise QkvcheckError('the claim marker takes keywords only, such as id="P3a".')
         claim = claim_of_marker(marker.kwargs, session.claims)
-    except QkvcheckError as error:
-        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    except QkvcheckError as error:  # that test fails with this line, and the others run
+        metafunc.parametrize("qkv_cell", [pytest.param(error, id="marker")])
+        return
     found = cells_of_marker(claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer)
     metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
 
@@ -140,6 +142,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
     ours = config.stash[SESSION_KEY]
     try:
+        ours.check_names(_claims_of(session))
         with announcing(config) as announce:
             ours.prepare(layers_of(session.items), announce=announce)
         settings = ours.settings
@@ -165,11 +168,25 @@ def _needs_model(session: pytest.Session) -> bool:
     """
     if session.config.pluginmanager.hasplugin("dsession"):
         return bool(session.config.stash[SESSION_KEY].settings.explicit)
-    return any(
-        definitions[-1].func.__module__ == FIXTURES
-        for item in session.items
-        if (definitions := getattr(item, "_fixtureinfo").name2fixturedefs.get("qkv_model"))  # noqa: B009
-    )
+    manager = getattr(session, "_fixturemanager")  # noqa: B009
+    for item in session.items:
+        if not set(NEED_MODEL) & set(getattr(item, "fixturenames", ())):
+            continue
+        definitions = manager.getfixturedefs("qkv_model", item)
+        if definitions and definitions[-1].func.__module__ == FIXTURES:
+            return True
+    return False
+
+
+def _claims_of(session: pytest.Session) -> list[Claim]:
+    """Return the claims that the collected tests judge, each once."""
+    found = {}
+    for item in session.items:
+        case = getattr(item, "callspec", None)
+        given = None if case is None else case.params.get("qkv_cell")
+        if isinstance(given, tuple):
+            found[given[0].id] = given[0]
+    return list(found.values())
 
 
 # Summary and files --------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.plugin.stash import PART_KEY, RUN_KEY
+from qkvcheck.plugin.stash import LACKING_KEY, PART_KEY, RUN_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.record import Finding
+    from qkvcheck.record import Finding, Run
 
 
 PROPERTY = "qkvcheck"
@@ -21,33 +21,46 @@ FAMILY = "refuted beside the claim"
 INCONCLUSIVE_NOTE = "inconclusive"
 
 
-def conclude(item: Any, finding: Finding, run: dict[str, Any], *, recording: bool, strict: bool) -> None:
+def conclude(item: Any, finding: Finding, run: Run, *, recording: bool, strict: bool) -> None:
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
-    from qkvcheck.claims import DECIDES, INCONCLUSIVE, NOT_JUDGED, REFUTED
+    from qkvcheck.claims import Decision, Role
     from qkvcheck.report import failure_text, properties_of
 
     # One string: xdist and junit carry nothing else safely.
     item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
     item.user_properties.extend(properties_of(finding))
-    item.stash[RUN_KEY] = json.dumps(run)
+    item.stash[RUN_KEY] = json.dumps(run.to_dict())
     verdict = finding.verdict
     if finding.change is not None:
         pytest.fail(failure_text(finding, run), pytrace=False)
-    if verdict.verdict == NOT_JUDGED:
+    if verdict.verdict == Decision.NOT_JUDGED:
         pytest.skip(f"NOT JUDGED: {verdict.reason}")
-    if verdict.verdict == INCONCLUSIVE:
-        if strict and verdict.role == DECIDES:
+    if verdict.verdict == Decision.INCONCLUSIVE:
+        if strict and verdict.role == Role.DECIDES:
             pytest.fail(failure_text(finding, run), pytrace=False)
         pytest.skip(INCONCLUSIVE_NOTE)
-    if verdict.verdict == REFUTED:
-        if finding.recorded == REFUTED:
+    if verdict.verdict == Decision.REFUTED:
+        if finding.recorded == Decision.REFUTED:
             pytest.xfail(RECORDED)
-        if verdict.role != DECIDES:
+        if verdict.role != Role.DECIDES:
             pytest.xfail(FAMILY)
         if not recording:
             pytest.fail(failure_text(finding, run), pytrace=False)
         pytest.xfail("refuted, and recorded now")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let a claim whose fixtures can't be had here run its test, which then says why it is not judged."""
+    from qkvcheck.errors import NotCapturedError
+
+    try:
+        return (yield)
+    except NotCapturedError as error:
+        if "claim" not in getattr(item, "fixturenames", ()):
+            raise
+        item.stash[LACKING_KEY] = str(error)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,13 +70,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     from qkvcheck.errors import NotCapturedError
 
     try:
+        if LACKING_KEY in pyfuncitem.stash:
+            raise NotCapturedError(pyfuncitem.stash[LACKING_KEY])
         return (yield)
     except NotCapturedError as error:
-        check = pyfuncitem.funcargs.get("claim")
-        if check is None or not hasattr(check, "not_judged"):
+        if "claim" not in pyfuncitem.fixturenames:
             raise
         reason = str(error)
-    check.not_judged(reason)
+    pyfuncitem._request.getfixturevalue("claim").not_judged(reason)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,9 +104,9 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     if finding is None:
         return None
     from qkvcheck.claims import ALSO_UNTRAINED as NOTE
-    from qkvcheck.claims import INCONCLUSIVE
+    from qkvcheck.claims import Decision
 
-    if report.skipped and finding.verdict.verdict == INCONCLUSIVE:
+    if report.skipped and finding.verdict.verdict == Decision.INCONCLUSIVE:
         return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})
     if report.passed and NOTE in finding.verdict.qualifier:
         return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
@@ -112,7 +126,7 @@ def finding_on(report: Any) -> Finding | None:
     return finding_from_dict(json.loads(str(texts[-1])))
 
 
-def gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Finding]] | None:
+def gather(reporter: pytest.TerminalReporter) -> tuple[Run, list[Finding]] | None:
     """Return the run's description and its findings, from this process or from xdist's workers."""
     found: dict[str, Finding] = {}
     run = None
@@ -120,5 +134,9 @@ def gather(reporter: pytest.TerminalReporter) -> tuple[dict[str, Any], list[Find
         finding = finding_on(report)
         if finding is not None and hasattr(report, "qkvcheck_run"):
             found[finding.verdict.key] = finding
-            run = json.loads(report.qkvcheck_run)
-    return None if run is None else (run, list(found.values()))
+            run = report.qkvcheck_run
+    if run is None:
+        return None
+    from qkvcheck.record import run_from_dict
+
+    return run_from_dict(json.loads(run)), list(found.values())

@@ -1,13 +1,13 @@
-"""Recording: the files that a run writes at its end, and what it has to say of the record."""
+"""Run files: the files that a run writes at its end, and what it has to say of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qkvcheck.claims import NOT_JUDGED
+from qkvcheck.claims import Decision
 from qkvcheck.errors import QkvcheckError
-from qkvcheck.record import ADD_COMMAND, Finding, Results, stale_keys, write_baseline, write_results
+from qkvcheck.record import ADD_COMMAND, Finding, Results, Run, stale_keys, write_baseline, write_results
 from qkvcheck.report import Line
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ SHOWN = 5
 """Names of cells that are listed before the rest is counted."""
 
 
-def write_files(session: Session, run: dict[str, Any], findings: Sequence[Finding]) -> list[Line]:
+def write_files(session: Session, run: Run, findings: Sequence[Finding]) -> list[Line]:
     """Write results and recorded verdicts; return what to say of it."""
     notes = []
     try:
@@ -39,9 +39,7 @@ def write_files(session: Session, run: dict[str, Any], findings: Sequence[Findin
     return notes
 
 
-def record_notes(
-    session: Session, run: dict[str, Any], findings: Sequence[Finding], *, whole: bool
-) -> tuple[list[Line], bool]:
+def record_notes(session: Session, run: Run, findings: Sequence[Finding], *, whole: bool) -> tuple[list[Line], bool]:
     """Return what a run leaves to be said of the record, and whether that fails the run.
 
     Parameters
@@ -57,7 +55,7 @@ def record_notes(
     if baseline is None:
         return [], False
     notes, fails = [], False
-    unknown = [f.verdict.key for f in findings if f.recorded is None and f.verdict.verdict != NOT_JUDGED]
+    unknown = [f.verdict.key for f in findings if f.recorded is None and f.verdict.verdict != Decision.NOT_JUDGED]
     if unknown:
         notes.append(
             Line(f"Not on record: {_listed(unknown)}; {ADD_COMMAND}.", "red" if baseline.required else "yellow")

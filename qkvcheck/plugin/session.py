@@ -5,29 +5,22 @@ A session is made in every pytest that has this plugin, so what is heavy is impo
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
-from qkvcheck.contexts import ContextSet, audit, encode_corpus, is_lecture, read_corpus
+from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
-    from qkvcheck.capture import Samples, Submission
+    from qkvcheck.capture import FileSource, Samples
     from qkvcheck.claims import Controls
     from qkvcheck.models import HookedModel
-    from qkvcheck.record import Baseline
-
-LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
-
-_DEFAULT_WORDS = {"pronouns": (" her", " him", " me", " you", " us", " them", " it"), "others": (" people", " water")}
-
+    from qkvcheck.record import Baseline, Run
 
 UNSPOKEN = ("replication", "float32", "cpu")
 
@@ -55,8 +48,8 @@ class Session:
     @property
     def layers(self) -> tuple[int, ...]:
         """The layers asked for, else those of the claims file, else layer 6 (zero-based)."""
-        if self.submission is not None:
-            held = self.submission.layers
+        if self.file is not None:
+            held = self.file.layers
             return tuple(layer for layer in self.settings.layers or held if layer in held)
         if self.settings.layers is not None:
             return self.settings.layers
@@ -85,12 +78,12 @@ class Session:
         from qkvcheck.capture import check_layers
 
         self._announce = announce
-        if self.submission is not None:
-            missing = sorted(set(layers) - set(self.submission.layers))
+        if self.file is not None:
+            missing = sorted(set(layers) - set(self.file.layers))
             if missing:
                 raise SettingsError(
-                    f"{self.submission.name} holds no layer {missing[0]} (zero-based), which an experiment names; it "
-                    f"holds {', '.join(map(str, self.submission.layers))}."
+                    f"{self.file.name} holds no layer {missing[0]} (zero-based), which an experiment names; it "
+                    f"holds {', '.join(map(str, self.file.layers))}."
                 )
             return
         if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
@@ -104,10 +97,12 @@ class Session:
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
         if self.settings.baseline is not None and self.settings.update is None:
-            self.baseline_for(describe_run(self, self.hooked, contexts))
+            from qkvcheck.plugin.description import describe_model_run
+
+            self.baseline_for(describe_model_run(self, self.hooked, contexts))
 
     @cached_property
-    def submission(self) -> Submission | None:
+    def file(self) -> FileSource | None:
         """The activations captured elsewhere that are to be judged, if any were named."""
         if self.settings.activations is None:
             return None
@@ -137,14 +132,14 @@ class Session:
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
         from qkvcheck.capture import Plan, Samples
+        from qkvcheck.claims import Fresh, Words
 
-        file = dict(self.claims.settings) if self.claims else {}
-        fresh = file.get("fresh", {})
+        words, fresh = (self.claims.words, self.claims.fresh) if self.claims else (Words(), Fresh())
         plan = Plan(
             layers=tuple(sorted({*self.layers, *layers})),
-            words=file.get("words", _DEFAULT_WORDS),
-            fresh_count=fresh.get("count", 59),
-            fresh_seed=fresh.get("seed", 0),
+            words=words.lists(),
+            fresh_count=fresh.count,
+            fresh_seed=fresh.seed,
             clusters=self.settings.clusters,
             batch_size=self.settings.batch_size,
             exact_layout=self.settings.exact_layout,
@@ -160,17 +155,27 @@ class Session:
         s = self.settings
         return Controls(samples, seed=s.seed, untrained_seeds=s.untrained_seeds, folder=folder, announce=announce)
 
-    def controls_beside(self, claim: Claim) -> tuple[str, ...]:
+    def controls_of_claim(self, claim: Claim) -> tuple[str, ...]:
         """Return the names of the controls that a claim gets in this run."""
-        from qkvcheck.claims import NAMES
+        from qkvcheck.claims import controls_by_name
 
         chosen = self.settings.controls
         if not claim.controls or chosen == "claim":
             return claim.controls
-        extra = NAMES if chosen == "all" else tuple(chosen)
-        return tuple(name for name in NAMES if name in extra or name in claim.controls)
+        every = tuple(controls_by_name())
+        extra = every if chosen == "all" else tuple(chosen)
+        return tuple(name for name in every if name in extra or name in claim.controls)
 
-    def baseline_path(self, run: Mapping[str, Any]) -> Path | None:
+    def check_names(self, claims: Iterable[Claim]) -> None:
+        """Raise `QkvcheckError` unless every statistic and control that claims or options name is known."""
+        from qkvcheck.claims import check_known, control_named
+
+        for claim in claims:
+            check_known(claim)
+        for name in self.settings.controls if not isinstance(self.settings.controls, str) else ():
+            control_named(name)
+
+    def baseline_path(self, run: Run) -> Path | None:
         """Return the file of recorded verdicts for a run: the one asked for, else one named after model and corpus."""
         if self.settings.baseline is not None:
             return Path(self.settings.baseline)
@@ -178,14 +183,14 @@ class Session:
             return None
         # One file for what can be compared; the usual corpus, number format and device are not spelled out.
         parts = [
-            run["model"]["slug"],
-            _file_part(run["corpus"]["name"]),
-            run["settings"]["dtype"],
-            run["settings"]["device"],
+            run.origin.slug,
+            _file_part(run.corpus.name),
+            run.settings.dtype,
+            run.settings.device or "unknown",
         ]
         return self.baselines / f"{'+'.join(part for part in parts if part not in UNSPOKEN)}.json"
 
-    def baseline_for(self, run: Mapping[str, Any]) -> tuple[Baseline | None, str | None]:
+    def baseline_for(self, run: Run) -> tuple[Baseline | None, str | None]:
         """Return the verdicts on record that apply to a run, or why none do.
 
         A project that keeps no record gets neither.
@@ -201,7 +206,7 @@ class Session:
         if path is None:
             return None, None
         if not path.exists() and not asked:
-            return None, f"no verdicts are on record for {run['model']['spec']}"
+            return None, f"no verdicts are on record for {run.origin.spec}"
         baseline = self._read(path)
         reason = difference(baseline, run)
         if reason is None:
@@ -224,64 +229,3 @@ class Session:
 def _file_part(name: str) -> str:
     """Return a corpus's name as part of a file name."""
     return "".join(c if c.isalnum() or c in ".-" else "-" for c in Path(name).name)
-
-
-def describe_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> dict[str, Any]:
-    """Return what a result has to say of its run: model, corpus, versions, settings; plain data."""
-    from qkvcheck.models import embedded_training
-
-    seen = audit(contexts)
-    return {
-        "model": {
-            "spec": str(hooked.spec),
-            "slug": hooked.slug,
-            "source": hooked.origin,
-            "fingerprint": hooked.fingerprint,
-            "family": hooked.layout.family,
-            "layers": hooked.depth,
-            "parameters": hooked.parameters,
-            "stand_in": hooked.is_stand_in,
-            "untrained": hooked.is_untrained,
-            "training": embedded_training() if hooked.is_stand_in and not hooked.is_untrained else None,
-        },
-        "corpus": {
-            "name": contexts.name,
-            "sha256": contexts.sha256,
-            "lecture": is_lecture(contexts.sha256),
-            "target": contexts.target,
-            "texts": [context.text for context in contexts.contexts],
-            "target_indexes": [context.target_index for context in contexts.contexts],
-            "contexts": seen.contexts,
-            "distinct_prefixes": seen.distinct_prefixes,
-            "first_words": seen.first_words,
-            "positions": {str(index): count for index, count in seen.positions.items()},
-            "lengths": {str(length): count for length, count in seen.lengths.items()},
-            "unseen_tokens": seen.unseen_tokens,
-            "padded_shape": [*seen.padded_shape, sum(part.stop - part.start for part in hooked.blocks.values())],
-        },
-        **_describe_settings(session, device=hooked.device.type, dtype=hooked.dtype),
-    }
-
-
-def describe_referee(session: Session, submission: Submission) -> dict[str, Any]:
-    """Return what a result has to say of activations captured elsewhere, in the same form."""
-    from qkvcheck.capture import describe_submission
-
-    dtype = str(submission.target.values.dtype)
-    return {**describe_submission(submission), **_describe_settings(session, device="unknown", dtype=dtype)}
-
-
-def _describe_settings(session: Session, *, device: str, dtype: str) -> dict[str, Any]:
-    settings = session.settings
-    return {
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
-        "settings": {
-            "layers": list(session.layers),
-            "device": device,
-            "dtype": dtype,
-            "seed": settings.seed,
-            "controls": settings.controls if isinstance(settings.controls, str) else list(settings.controls),
-            "clusters": settings.clusters,
-            "claims_sha256": session.claims.sha256 if session.claims else None,
-        },
-    }

@@ -18,3 +18,5 @@ NOTES_KEY: pytest.StashKey[list[Line]] = pytest.StashKey()
 """On the config: lines that follow the claims table."""
 PART_KEY: pytest.StashKey[bool] = pytest.StashKey()
 """On the config: whether claims were left out of the run."""
+LACKING_KEY: pytest.StashKey[str] = pytest.StashKey()
+"""On a test: why one of its fixtures can't be had here."""

@@ -1,25 +1,23 @@
-from .baseline import (
-    ADD_COMMAND,
-    Baseline,
-    Finding,
-    compare,
-    difference,
-    finding_from_dict,
-    read_baseline,
-    stale_keys,
-    write_baseline,
-    write_noise,
-)
+from .baseline import ADD_COMMAND, Baseline, compare, difference, read_baseline, stale_keys, write_baseline, write_noise
 from .change import change_rows
 from .drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
+from .finding import Finding, finding_from_dict, label
 from .noise import measure_noise, noise_document, noise_lines
 from .results import Results, load_results, read_results, write_results
+from .run import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen, run_from_dict
 
 __all__ = [
     "ADD_COMMAND",
     "Baseline",
+    "Cited",
+    "FileOrigin",
     "Finding",
+    "ModelOrigin",
     "Results",
+    "Run",
+    "RunCorpus",
+    "RunSettings",
+    "Seen",
     "change_rows",
     "compare",
     "difference",
@@ -27,6 +25,7 @@ __all__ = [
     "drifts",
     "finding_from_dict",
     "first_moved",
+    "label",
     "load_results",
     "measure_noise",
     "noise_document",
@@ -34,6 +33,7 @@ __all__ = [
     "provenance_lines",
     "read_baseline",
     "read_results",
+    "run_from_dict",
     "stale_keys",
     "verdict_line",
     "write_baseline",

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.claims import INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED, Verdict, verdict_from_dict
+from qkvcheck.claims import Decision, Kind, Verdict, number_text
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import replace_text
-from qkvcheck.record.change import Change, change_of, change_text
+from qkvcheck.record.change import change_of, change_text
+from qkvcheck.record.finding import Finding
+from qkvcheck.record.run import UNKNOWN, Run
 
 SCHEMA = "qkvcheck/baseline/2"
 READ = ("qkvcheck/baseline/1", SCHEMA)
@@ -48,55 +50,13 @@ class Baseline:
     required: bool = False
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A verdict beside what is on record of it.
-
-    Attributes
-    ----------
-    verdict : Verdict
-        Of this run.
-    recorded : str or None
-        The verdict on record; None if there is none.
-    change : str or None
-        What changed since, in words; it fails a run.
-    moved : Change or None
-        The numbers behind it.
-    """
-
-    verdict: Verdict
-    recorded: str | None = None
-    change: str | None = None
-    moved: Change | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return {
-            "verdict": self.verdict.to_dict(),
-            "recorded": self.recorded,
-            "change": self.change,
-            "moved": None if self.moved is None else self.moved.to_dict(),
-        }
-
-
-def finding_from_dict(data: Mapping[str, Any]) -> Finding:
-    """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON."""
-    moved = data.get("moved")
-    return Finding(
-        verdict_from_dict(data["verdict"]),
-        data["recorded"],
-        data["change"],
-        None if moved is None else Change(**moved),
-    )
-
-
-def conditions_of(run: Mapping[str, Any]) -> dict[str, Any]:
+def conditions_of(run: Run) -> dict[str, Any]:
     """Return what makes two runs comparable; library versions are recorded, not compared."""
     return {
-        "fingerprint": run["model"]["fingerprint"],
-        "corpus_sha256": run["corpus"]["sha256"],
-        "dtype": run["settings"]["dtype"],
-        "device": run["settings"]["device"],
+        "fingerprint": run.origin.fingerprint,
+        "corpus_sha256": run.corpus.sha256,
+        "dtype": run.settings.dtype,
+        "device": run.settings.device or UNKNOWN,
     }
 
 
@@ -120,7 +80,7 @@ def read_baseline(path: str | Path) -> Baseline:
     return Baseline(path, data["conditions"], data["verdicts"], data.get("versions", {}), data.get("noise", {}))
 
 
-def difference(baseline: Baseline, run: Mapping[str, Any]) -> str | None:
+def difference(baseline: Baseline, run: Run) -> str | None:
     """Return why a run is not comparable with the record, or None if it is."""
     return _other(baseline, conditions_of(run))
 
@@ -137,7 +97,7 @@ def _other(baseline: Baseline, now: Mapping[str, Any]) -> str | None:
 
 
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
-    """Put a verdict beside what is on record of it.
+    """Compare a verdict with what is on record of it.
 
     A change is another verdict, or the same with an estimate moved beyond what noise explains (`change`). A
     verdict that is not on record is one only where the file was named.
@@ -155,16 +115,16 @@ def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[st
         return Finding(verdict)
     entry = baseline.verdicts.get(verdict.key)
     if entry is None:
-        missing = baseline.required and verdict.verdict != NOT_JUDGED
+        missing = baseline.required and verdict.verdict != Decision.NOT_JUDGED
         change = f"not on record in {baseline.path.name}; {ADD_COMMAND}" if missing else None
         return Finding(verdict, None, change)
-    recorded = entry["verdict"]
+    recorded = Decision(entry["verdict"])
     moved = change_of(entry, verdict, noise=baseline.noise, then=baseline.versions, now=versions or {})
     if recorded != verdict.verdict:
-        was, now = (_number(value) for value in (entry["estimate"], verdict.estimate))
+        was, now = (_estimate(value) for value in (entry["estimate"], verdict.estimate))
         return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})", moved)
-    told = change_text(moved) if moved is not None and moved.beyond else None
-    return Finding(verdict, recorded, told, moved)
+    change = change_text(moved) if moved is not None and moved.beyond else None
+    return Finding(verdict, recorded, change, moved)
 
 
 def stale_keys(baseline: Baseline, findings: Iterable[Finding]) -> list[str]:
@@ -173,15 +133,15 @@ def stale_keys(baseline: Baseline, findings: Iterable[Finding]) -> list[str]:
     return sorted(key for key in baseline.verdicts if key not in met)
 
 
-def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[Verdict], *, mode: str) -> str:
+def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str:
     """Write verdicts into a baseline file; nothing on record is deleted.
 
     Parameters
     ----------
     path : str or Path
         The file; it is replaced as a whole.
-    run : mapping
-        As `qkvcheck.plugin.describe_run` returns it.
+    run : Run
+        What the verdicts are of.
     verdicts : iterable of Verdict
         Those of this run. NOT JUDGED is not recorded.
     mode : {"new", "all"}
@@ -212,10 +172,10 @@ def write_baseline(path: str | Path, run: Mapping[str, Any], verdicts: Iterable[
             replaced = f"; the {len(old.verdicts)} recorded there with {reason} are replaced"
     written = 0
     for verdict in verdicts:
-        if verdict.verdict in (SUPPORTED, REFUTED, INCONCLUSIVE) and (mode == "all" or verdict.key not in entries):
+        if verdict.verdict != Decision.NOT_JUDGED and (mode == "all" or verdict.key not in entries):
             entries[verdict.key] = _entry(verdict)
             written += 1
-    _write(path, run["model"]["spec"], Baseline(path, conditions_of(run), entries, run["versions"], noise))
+    _write(path, run.origin.spec, Baseline(path, conditions_of(run), entries, run.versions, noise))
     return f"{written} verdicts recorded in {path}{replaced}"
 
 
@@ -243,14 +203,14 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "high": _rounded(verdict.high),
         "n": verdict.n_distinct if verdict.n_distinct is not None else verdict.n,
     }
-    if "search" in verdict.evidence:
+    if verdict.kind == Kind.SEARCH:
         # What a search meets hangs on hypothesis's version; its verdict alone is compared.
         return {**entry, "estimate": None, "n": None}
-    kept = verdict.evidence.get("replicates")
+    kept = verdict.evidence.replicates
     if kept is None:
         return entry
     # A jackknife multiplies what is left out by the number of clusters, and with it what was rounded off.
-    fine = [float(f"{value:.9f}") for value in (kept["whole"], *kept["without"])]
+    fine = [float(f"{value:.9f}") for value in (kept.whole, *kept.without)]
     return {**entry, "plug_in": fine[0], "replicates": fine[1:]}
 
 
@@ -272,5 +232,5 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6f}")
 
 
-def _number(value: float | None) -> str:
-    return "no estimate" if value is None else f"{value:.4f}"
+def _estimate(value: float | None) -> str:
+    return "no estimate" if value is None else number_text(value)

@@ -100,11 +100,11 @@ def change_of(
 
 
 def _paired(entry: Mapping[str, Any], verdict: Verdict) -> tuple[float | None, float | None, int | None]:
-    kept, own = entry.get("replicates"), verdict.evidence.get("replicates")
-    if not kept or own is None or len(kept) != len(own["without"]):
+    kept, own = entry.get("replicates"), verdict.evidence.replicates
+    if not kept or own is None or len(kept) != len(own.without):
         return None, None, None
     before = Replicates(float(entry["plug_in"]), np.array(kept, dtype=np.float64))
-    after = Replicates(float(own["whole"]), np.array(own["without"], dtype=np.float64))
+    after = Replicates(float(own.whole), np.array(own.without, dtype=np.float64))
     found = jackknife_estimate(after - before)
     return found.low, found.high, len(kept)
 

@@ -14,13 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qkvcheck.capture import Samples
-from qkvcheck.claims import Cell, Claim, cells
-from qkvcheck.errors import ClaimError, QkvcheckError
+from qkvcheck.claims import Cell, Claim, captured_for, cells, is_one_number, number_of
+from qkvcheck.errors import ClaimError, NotCapturedError, QkvcheckError
 from qkvcheck.models import HookedModel
-from qkvcheck.search import SetMeasure
 
-NOT_ONE_NUMBER = ("B4", "B6", "B9", "P5+")
-"""Claims that are no single number of the corpus; their statistics stand in others, or count."""
 APART = ("bfloat16",)
 """Number formats that are no noise: they are another condition, and shown to compare with."""
 
@@ -71,7 +68,7 @@ def measure_noise(samples: Samples, claims: Sequence[Claim], *, announce: Callab
         If no claim is a number of the corpus.
     """
     say = announce or (lambda _: None)
-    chosen = [claim for claim in claims if claim.threshold is not None and claim.id not in NOT_ONE_NUMBER]
+    chosen = [claim for claim in claims if is_one_number(claim)]
     places = [(claim, cell) for claim in chosen for cell in cells(claim, layers=samples.layers)]
     say("as usual")
     usual = _numbers(samples, places)
@@ -122,8 +119,8 @@ def _numbers(samples: Samples, places: Sequence[tuple[Claim, Cell]]) -> list[flo
     found: list[float | None] = []
     for claim, cell in places:
         try:
-            found.append(SetMeasure(samples, claim, cell).corpus(claim))
-        except ClaimError:
+            found.append(number_of(samples.captured(captured_for(claim)), claim, cell))
+        except (ClaimError, NotCapturedError):
             found.append(None)  # not judged here
     return found
 
@@ -173,4 +170,4 @@ def _changed(samples: Samples, *, attention: str | None = None, dtype: str | Non
         model.config._attn_implementation = attention
     if dtype is not None:
         model = model.to(getattr(torch, dtype))
-    yield samples.beside(HookedModel(model, hooked.encoder, hooked.layout, hooked.spec, hooked.origin))
+    yield samples.of_model(HookedModel(model, hooked.encoder, hooked.layout, hooked.spec, hooked.origin))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.claims import Verdict
 from qkvcheck.errors import ClaimError
 from qkvcheck.files import write_document
-from qkvcheck.record.baseline import Finding, finding_from_dict
+from qkvcheck.record.finding import Finding, finding_from_dict, html_table
+from qkvcheck.record.run import Run, run_from_dict
 
 SCHEMA = "qkvcheck/results/1"
 
@@ -22,13 +22,13 @@ class Results:
 
     Attributes
     ----------
-    run : mapping
-        Model, corpus, versions, settings.
+    run : Run
+        Where the activations come from, contexts, versions, settings.
     findings : tuple of Finding
         Sorted by key.
     """
 
-    run: Mapping[str, Any]
+    run: Run
     findings: tuple[Finding, ...]
 
     def to_dataframe(self) -> Any:
@@ -52,8 +52,6 @@ class Results:
         return pandas.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        from qkvcheck.report import html_table
-
         return html_table(self.findings)
 
 
@@ -72,40 +70,35 @@ def load_results(path: str | Path) -> Results:
     return Results(run, tuple(findings))
 
 
-def results_document(run: Mapping[str, Any], findings: Iterable[Finding]) -> dict[str, Any]:
+def results_document(run: Run, findings: Iterable[Finding]) -> dict[str, Any]:
     """Return a run and its verdicts as plain data; what is unknown is null.
 
     Parameters
     ----------
-    run : mapping
-        As `qkvcheck.plugin.describe_run` returns it.
+    run : Run
+        What they are of.
     findings : iterable of Finding
         In any order; they are sorted by key.
     """
     verdicts = [
-        {**finding.verdict.to_dict(), **_beside(finding)}
+        {**finding.to_dict(), **finding.verdict.to_dict()}
         for finding in sorted(findings, key=lambda finding: finding.verdict.key)
     ]
-    return {"schema": SCHEMA, **run, "verdicts": verdicts}
+    return {"schema": SCHEMA, **run.to_dict(), "verdicts": verdicts}
 
 
-def _beside(finding: Finding) -> dict[str, Any]:
-    """Return what is on record of a verdict."""
-    return {name: value for name, value in finding.to_dict().items() if name != "verdict"}
-
-
-def write_results(path: str | Path, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:
+def write_results(path: str | Path, run: Run, findings: Iterable[Finding]) -> None:
     """Write a run as JSON, the whole file or nothing."""
     write_document(Path(path), results_document(run, findings))
 
 
-def read_results(path: str | Path) -> tuple[dict[str, Any], list[Finding]]:
+def read_results(path: str | Path) -> tuple[Run, list[Finding]]:
     """Read a result file back.
 
     Returns
     -------
-    run : dict
-        Model, corpus, versions, settings.
+    run : Run
+        Where the activations come from, contexts, versions, settings.
     findings : list of Finding
         Sorted by key.
 
@@ -124,10 +117,4 @@ def read_results(path: str | Path) -> tuple[dict[str, Any], list[Finding]]:
         raise ClaimError(f"results {str(path)!r} are not JSON ({error}); write them anew with --qkv-json.") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ClaimError(f"results {str(path)!r} are not of schema {SCHEMA!r}; write them anew with --qkv-json.")
-    verdicts = data.pop("verdicts")
-    known = set(Verdict.__dataclass_fields__)
-    findings = [
-        finding_from_dict({**entry, "verdict": {name: value for name, value in entry.items() if name in known}})
-        for entry in verdicts
-    ]
-    return data, findings
+    return run_from_dict(data), [finding_from_dict({**entry, "verdict": entry}) for entry in data["verdicts"]]

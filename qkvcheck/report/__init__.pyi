@@ -1,20 +1,24 @@
-from .figures import figures_of
+from .explain import explain_lines
 from .figures.drawing import standalone
+from .figures.drawn import figures_of
+from .figures.picture import Figure
+from .figures.registry import FigureInput, register_figure
 from .page import missing_libraries, write_page
 from .terminal import Line, asked_line, quiet_line, summary_lines
-from .texts import explain_lines, failure_text, html_table, label, properties_of
+from .texts import failure_text, properties_of
 
 __all__ = [
+    "Figure",
+    "FigureInput",
     "Line",
     "asked_line",
     "explain_lines",
     "failure_text",
     "figures_of",
-    "html_table",
-    "label",
     "missing_libraries",
     "properties_of",
     "quiet_line",
+    "register_figure",
     "standalone",
     "summary_lines",
     "write_page",

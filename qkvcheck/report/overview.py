@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qkvcheck.claims import (
-    ALSO_UNTRAINED,
-    DECIDES,
-    EXPLORATORY,
-    INCONCLUSIVE,
-    NOT_JUDGED,
-    NOT_TRAINING,
-    REFUTED,
-    SUPPORTED,
-    UNTRAINED,
-)
+from qkvcheck.claims import ALSO_UNTRAINED, NOT_TRAINING, UNTRAINED, Decision, Kind, Role
+from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
 from qkvcheck.report.terminal import decision
-from qkvcheck.report.texts import group_text
+from qkvcheck.statistics import Specificity
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
 ALSO_RANDOM = "met with random weights as well, so it is no sign of training"
@@ -41,8 +32,8 @@ class Standing:
 
     Attributes
     ----------
-    verdict : str
-        SUPPORTED, REFUTED, INCONCLUSIVE or NOT JUDGED.
+    verdict : Decision
+        How they stand.
     claims : tuple of str
         Their ids, in the order of the report.
     exploratory : bool
@@ -51,7 +42,7 @@ class Standing:
         What the controls leave of claims that are supported; else empty.
     """
 
-    verdict: str
+    verdict: Decision
     claims: tuple[str, ...]
     exploratory: bool
     remark: str
@@ -67,13 +58,13 @@ def standings(claims: Mapping[str, Sequence[Finding]]) -> list[Standing]:
     """
     grouped: dict[tuple[bool, int, int], list[str]] = {}
     # What is true of any network is no finding; it comes last.
-    order = (SUPPORTED, INCONCLUSIVE, NOT_JUDGED, REFUTED, SUPPORTED)
+    order = (Decision.SUPPORTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED, Decision.REFUTED, Decision.SUPPORTED)
     for identity, findings in claims.items():
         found = decision(findings)
         if found is None:
             continue
-        remark = supported_remark(findings) if found == SUPPORTED else ""
-        exploratory = EXPLORATORY in findings[0].verdict.qualifier
+        remark = supported_remark(findings) if found == Decision.SUPPORTED else ""
+        exploratory = findings[0].verdict.exploratory
         place = len(order) - 1 if remark == BY_CONSTRUCTION else order.index(found)
         grouped.setdefault((exploratory, place, _REMARKS.index(remark) if remark else 0), []).append(identity)
     return [
@@ -81,7 +72,7 @@ def standings(claims: Mapping[str, Sequence[Finding]]) -> list[Standing]:
             verdict=order[place],
             claims=tuple(of),
             exploratory=exploratory,
-            remark=_REMARKS[remark] if order[place] == SUPPORTED else "",
+            remark=_REMARKS[remark] if order[place] == Decision.SUPPORTED else "",
         )
         for (exploratory, place, remark), of in sorted(grouped.items())
     ]
@@ -89,7 +80,7 @@ def standings(claims: Mapping[str, Sequence[Finding]]) -> list[Standing]:
 
 def supported_remark(findings: Sequence[Finding]) -> str:
     """Return what the controls leave of a claim that is supported; the weakest of its deciding cells counts."""
-    deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+    deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
     if all(verdict.threshold is None for verdict in deciding):
         return BY_CONSTRUCTION
     notes = {note for verdict in deciding for note in verdict.qualifier}
@@ -98,7 +89,7 @@ def supported_remark(findings: Sequence[Finding]) -> str:
     if NOT_TRAINING in notes:
         return NOT_BETTER
     against = [verdict.control(UNTRAINED) for verdict in deciding]
-    if all(control is not None and control.specificity == "specific" for control in against):
+    if all(control is not None and control.specificity == Specificity.SPECIFIC for control in against):
         return OF_TRAINING
     return TRAINING_OPEN
 
@@ -131,21 +122,26 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
     parts: list[str] = []
     for identity, findings in claims.items():
         stands = decision(findings)
-        if stands in (None, SUPPORTED):
+        if stands in (None, Decision.SUPPORTED):
             continue
-        deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+        deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
         beside = [(verdict, verdict.control(UNTRAINED)) for verdict in deciding]
-        if stands == REFUTED and all(c is not None and c.passes for _, c in beside):
+        if stands == Decision.REFUTED and all(c is not None and c.passes for _, c in beside):
             # Above ten million parameters one untrained network is the rule: it speaks for itself only.
             several = all(c is not None and (c.seeds or 1) > 1 for _, c in beside)
             (met if several else met_by_one).append(identity)
         # Where the claim itself is the difference from untrained networks, that says it already.
-        if all(c is not None and c.specificity == "reversed" and "number" not in v.evidence for v, c in beside):
+        if all(
+            c is not None and c.specificity == Specificity.REVERSED and v.kind != Kind.AGAINST_UNTRAINED
+            for v, c in beside
+        ):
             farther.append(identity)
         parts += [
             f"{identity} in {group_text(verdict.group)}"
             for verdict, control in beside
-            if verdict.verdict == SUPPORTED and control is not None and control.specificity == "specific"
+            if verdict.verdict == Decision.SUPPORTED
+            and control is not None
+            and control.specificity == Specificity.SPECIFIC
         ]
     told = []
     if met:
@@ -173,14 +169,14 @@ def lead_sentence(found: Sequence[Standing]) -> str:
     for exploratory, kind in ((False, "claim"), (True, "exploratory claim")):
         counts = {
             verdict: sum(len(s.claims) for s in found if s.verdict == verdict and s.exploratory is exploratory)
-            for verdict in (SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED)
+            for verdict in (Decision.SUPPORTED, Decision.REFUTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED)
         }
         total = sum(counts.values())
         remarks = {s.remark: len(s.claims) for s in found if s.remark and s.exploratory is exploratory}
         which = ", ".join(_COUNTED[remark].format(count) for remark, count in remarks.items())
         if total:
             told = ", ".join(
-                f"{count} {verdict.lower()}{f' ({which})' if verdict == SUPPORTED else ''}"
+                f"{count} {verdict.lower()}{f' ({which})' if verdict == Decision.SUPPORTED else ''}"
                 for verdict, count in counts.items()
                 if count
             )

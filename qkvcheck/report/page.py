@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,21 @@ from urllib.parse import quote
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
-    DECIDES,
     DIFFERENT_WORDS,
-    EXPLORATORY,
-    NOT_JUDGED,
-    SAYS,
-    SUPPORTED,
     UNTRAINED,
+    Decision,
+    Kind,
+    Role,
     Verdict,
+    controls_by_name,
+    estimate_text,
+    number_text,
+    threshold_text,
 )
 from qkvcheck.errors import SettingsError
 from qkvcheck.files import replace_text
-from qkvcheck.record import Finding, Results
+from qkvcheck.groups import group_text
+from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run, label
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -36,8 +41,8 @@ from qkvcheck.report.overview import (
 )
 from qkvcheck.report.sentences import LEADS, claim_sentences, poles_sentence
 from qkvcheck.report.statistic_words import scale_words
-from qkvcheck.report.terminal import by_claim, decision, tally
-from qkvcheck.report.texts import control_text, estimate_text, group_text, label, number_text, threshold_text
+from qkvcheck.report.terminal import by_claim, counted, decision, layers_text, tally
+from qkvcheck.report.texts import control_text
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60
@@ -97,7 +102,7 @@ def page(results: Sequence[Results]) -> str:
 def _run(results: Results) -> dict[str, Any]:
     from markupsafe import Markup
 
-    from qkvcheck.report.figures import figures_of
+    from qkvcheck.report.figures.drawn import figures_of
 
     run, findings = results.run, results.findings
     figures = [
@@ -110,7 +115,7 @@ def _run(results: Results) -> dict[str, Any]:
             "rows": figure.rows if len(figure.rows) <= TABLE_ROWS and len(figure.header) <= 12 else None,
             "count": len(figure.rows),
             "csv": csv_link(figure.header, figure.rows),
-            "wide": figure.name.startswith(("contexts", "worst", "scatter", "histograms", "pearson", "profile")),
+            "wide": figure.wide,
         }
         for figure in figures_of(run, findings)
     ]
@@ -118,9 +123,10 @@ def _run(results: Results) -> dict[str, Any]:
     claims = [{**_claim(identity, of), "anchor": f"claim-{n}"} for n, (identity, of) in enumerate(grouped.items())]
     found = standings(grouped)
     return {
-        "title": f"Claims about queries, keys and values in {run['model']['spec']}",
+        "title": f"Claims about queries, keys and values in {run.origin.spec}",
         "run": run,
-        "summary": f"{run['model']['spec']}{_stand_in(run)}. {lead_sentence(found)}",
+        "citations": [cited.text for cited in run.citations if set(cited.claims) & {claim["id"] for claim in claims}],
+        "summary": f"{run.origin.spec}{_stand_in(run)}. {lead_sentence(found)}",
         "glance": [
             {
                 "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),
@@ -132,8 +138,12 @@ def _run(results: Results) -> dict[str, Any]:
             for entry in found
         ],
         "learned": learned_sentence(found),
-        "contrasts": [] if run["model"]["untrained"] else contrast_sentences(grouped),
-        "controls": [(name, text) for name, text in SAYS.items() if any(f.verdict.control(name) for f in findings)],
+        "contrasts": [] if run.origin.untrained else contrast_sentences(grouped),
+        "controls": [
+            (control.name, control.says)
+            for control in controls_by_name().values()
+            if any(f.verdict.control(control.name) for f in findings)
+        ],
         "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
         "facts": _facts(run),
         "claims": claims,
@@ -142,8 +152,8 @@ def _run(results: Results) -> dict[str, Any]:
         "first_histograms": next(
             (figure["name"] for figure in figures if figure["name"].startswith("histograms")), None
         ),
-        "versions": run["versions"],
-        "settings": {name: _plain(value) for name, value in run["settings"].items()},
+        "versions": run.versions,
+        "settings": {name: _plain(value) for name, value in asdict(run.settings).items()},
     }
 
 
@@ -154,10 +164,10 @@ def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
         "statement": verdicts[0].statement,
         "source": verdicts[0].source,
         "decision": decision(findings) or "not decided",
-        "also_untrained": any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == DECIDES),
+        "also_untrained": any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == Role.DECIDES),
         "scale": next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),
-        "found": _found([v for v in verdicts if v.role == DECIDES]),
-        "exploratory": EXPLORATORY in verdicts[0].qualifier,
+        "found": _found([v for v in verdicts if v.role == Role.DECIDES]),
+        "exploratory": verdicts[0].exploratory,
         "sentences": claim_sentences(findings),
         "cells": [_cell(finding) for finding in findings],
         "deciding": _deciding(findings),
@@ -173,19 +183,19 @@ def _found(deciding: Sequence[Verdict]) -> str:
         if v.estimate is not None
     ]
     # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
-    alike = [v.control(UNTRAINED) for v in deciding if not {"number", "search"} & set(v.evidence)]
+    alike = [v.control(UNTRAINED) for v in deciding if v.kind not in (Kind.AGAINST_UNTRAINED, Kind.SEARCH)]
     beside = [
         number_text(control.estimate) for control in alike if control is not None and control.estimate is not None
     ]
     if not told:
-        return next((v.reason for v in deciding if v.verdict == NOT_JUDGED and v.reason), "")
+        return next((v.reason for v in deciding if v.verdict == Decision.NOT_JUDGED and v.reason), "")
     return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
 
 
 def _deciding(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row."""
     rows: dict[Any, dict[str, Any]] = {}
-    for finding in (finding for finding in findings if finding.verdict.role == DECIDES):
+    for finding in (finding for finding in findings if finding.verdict.role == Role.DECIDES):
         verdict, cell = finding.verdict, _cell(finding)
         row = rows.setdefault((verdict.layer, label(finding)) if verdict.threshold is None else verdict.key, cell)
         if row is not cell:
@@ -205,13 +215,13 @@ def _cell(finding: Finding) -> dict[str, Any]:
         "layer": verdict.layer,
         "group": verdict.group,
         "measure": verdict.measure,
-        "decides": verdict.role == DECIDES,
+        "decides": verdict.role == Role.DECIDES,
         "estimate": estimate_text(verdict),
         "threshold": threshold_text(verdict),
         "verdict": label(finding),
         "kind": "changed" if finding.change else _kind(verdict.verdict),
         "controls": [(control.name, control_text(control)) for control in verdict.controls],
-        "beside": [_beside(verdict, name) for name in (DIFFERENT_WORDS, UNTRAINED)],
+        "beside": [_control_cell(verdict, name) for name in (DIFFERENT_WORDS, UNTRAINED)],
         "offset": "-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}",
         "reason": verdict.reason,
         "change": finding.change,
@@ -219,7 +229,7 @@ def _cell(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _beside(verdict: Verdict, name: str) -> dict[str, str]:
+def _control_cell(verdict: Verdict, name: str) -> dict[str, str]:
     """Return a control's number and how specific the claim is against it, for the table."""
     control = verdict.control(name)
     if control is None or control.estimate is None:
@@ -247,38 +257,43 @@ def interval_bar(verdict: Verdict) -> dict[str, float] | None:
     }
 
 
-def _facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    model, corpus = run["model"], run["corpus"]
-    untrained = "; untrained: what it shows, training did not make" if model["untrained"] else ""
-    positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
-    shape = corpus["padded_shape"]  # (context, token, number), or without tokens where activations came from a file
+def _facts(run: Run) -> list[tuple[str, str]]:
+    origin, corpus, settings = run.origin, run.corpus, run.settings
+    untrained = "; untrained: what it shows, training did not make" if origin.untrained else ""
+    shape = corpus.padded_shape  # (context, token, number), or without tokens where activations came from a file
     captured = f"{' x '.join(map(str, shape))}: contexts x {'tokens x ' if len(shape) > 2 else ''}numbers of Q, K and V"
-    layers = f"{', '.join(map(str, run['settings']['layers']))} (zero-based: layer 6 is the seventh block)"
-    claims_file = f"sha256 {(run['settings'].get('claims_sha256') or 'none')[:12]}"
-    named = ("model", f"{model['spec']} ({model['source']}){_stand_in(run)}{untrained}")
-    if not positions:  # activations from a file: nothing is known of their model and of the places of the target
-        file = ("file", f"sha256 {model['fingerprint'][:12]}")
-        return [named, ("layers", layers), ("captured", captured), ("claims file", claims_file), file]
+    made = (
+        "none: each claim is made by its test"
+        if settings.claims_sha256 is None
+        else f"sha256 {settings.claims_sha256[:12]}"
+    )
+    named = ("model", f"{origin.spec} ({origin.source}){_stand_in(run)}{untrained}")
+    layers = ("layers", layers_text(settings.layers).partition(" ")[2])
+    if isinstance(origin, FileOrigin) or corpus.seen is None:
+        file = ("file", f"sha256 {origin.fingerprint[:12]}")
+        return [named, layers, ("captured", captured), ("claims file", made), file]
+    positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
+    size = f"{counted(origin.layers, 'layer')}, {origin.parameters:,} parameters"
     return [
         named,
-        ("network", f"{model['family']} architecture, {model['layers']} layers, {model['parameters']:,} parameters"),
-        *_training(model),
+        ("network", f"{origin.family} architecture, {size}"),
+        *_training(origin),
         (
             "contexts",
-            f"{corpus['contexts']} (corpus {corpus['name']}), {corpus['distinct_prefixes']} distinct up to the target",
+            f"{corpus.contexts} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct up to the target",
         ),
-        ("target", f"{corpus['target']!r} at index {positions} (zero-based)"),
-        ("layers", layers),
+        ("target", f"{corpus.target!r} at index {positions} (zero-based)"),
+        layers,
         ("captured", captured),
-        ("numbers", f"{run['settings']['dtype']} on {run['settings']['device']}"),
-        ("fingerprint", f"{model['fingerprint'][:12]} (sha256 of weights, architecture and tokenizer)"),
-        ("corpus", f"sha256 {corpus['sha256'][:12]}"),
-        ("claims file", claims_file),
+        ("numbers", f"{settings.dtype} on {settings.device}"),
+        ("fingerprint", f"{origin.fingerprint[:12]} (sha256 of weights, architecture and tokenizer)"),
+        ("corpus", f"sha256 {corpus.sha256[:12]}"),
+        ("claims file", made),
     ]
 
 
-def _training(model: Mapping[str, Any]) -> list[tuple[str, str]]:
-    record = model.get("training")
+def _training(origin: ModelOrigin) -> list[tuple[str, str]]:
+    record = origin.training
     if not record:
         return []
     own, bigram = record["held_out_loss"], record["bigram_loss"]
@@ -286,8 +301,8 @@ def _training(model: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("training", f"{record['training_positions']:,} tokens of generated English; its loss is {losses}")]
 
 
-def _stand_in(run: Mapping[str, Any]) -> str:
-    return ", a stand-in for GPT-2 small" if run["model"]["stand_in"] else ""
+def _stand_in(run: Run) -> str:
+    return ", a stand-in for GPT-2 small" if run.origin.stand_in else ""
 
 
 def csv_link(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -304,12 +319,12 @@ def _plain(value: Any) -> str:
 
 
 def _comparison(results: Sequence[Results]) -> dict[str, Any]:
-    names = _distinct([str(entry.run["model"]["spec"]) for entry in results])
+    names = _distinct([str(entry.run.origin.spec) for entry in results])
     every: dict[str, dict[str, Any]] = {}
     for place, entry in enumerate(results):
         for finding in entry.findings:
             verdict = finding.verdict
-            if verdict.role != DECIDES:
+            if verdict.role != Role.DECIDES:
                 continue
             # The same claim at another layer of a deeper model is the same row.
             key = f"{verdict.claim} {verdict.group} {verdict.measure}"
@@ -320,11 +335,12 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
                     "statement": verdict.statement,
                     "place": f"{verdict.group} {verdict.measure}",
                     "cells": [None] * len(results),
+                    "order": (verdict.exploratory, math.inf if verdict.order is None else verdict.order, key),
                 },
             )
             if row["cells"][place] is None:
                 row["cells"][place] = _cell(finding)
-    rows = sorted(every.values(), key=lambda row: (row["claim"].startswith("B"), row["claim"], row["place"]))
+    rows = sorted(every.values(), key=lambda row: row["order"])
     agreed = sum(len({cell["kind"] for cell in row["cells"] if cell}) == 1 and all(row["cells"]) for row in rows)
     return {
         "title": f"{len(results)} models: claims about queries, keys and values",
@@ -334,7 +350,7 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
         ],
         "rows": rows,
         "agreed": agreed,
-        "supported": SUPPORTED,
+        "supported": Decision.SUPPORTED,
     }
 
 

@@ -6,25 +6,31 @@ from collections.abc import Sequence
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
-    DECIDES,
     DIFFERENT_WORDS,
-    INCONCLUSIVE,
     MARGIN,
-    NOT_JUDGED,
-    REFUTED,
-    SUPPORTED,
     UNTRAINED,
+    ControlKind,
     ControlResult,
+    Decision,
+    Direction,
+    Kind,
+    Role,
     Verdict,
+    number_text,
 )
+from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
 from qkvcheck.report.statistic_words import statistic_words
-from qkvcheck.report.texts import group_text, number_text, settled_text
-from qkvcheck.statistics import CERTIFIED, SMILE
+from qkvcheck.report.texts import settled_text
+from qkvcheck.statistics import CERTIFIED, SMILE, Specificity, statistics_by_name
 
-LEADS = {SUPPORTED: "Supported", REFUTED: "Refuted", INCONCLUSIVE: "Inconclusive", NOT_JUDGED: "Not judged"}
-DIFFERENCES = ("block_difference", "variance_difference", "token_minus_context")
-ASKS = {"above": "more than", "at_least": "at least", "at_most": "at most"}
+LEADS = {
+    Decision.SUPPORTED: "Supported",
+    Decision.REFUTED: "Refuted",
+    Decision.INCONCLUSIVE: "Inconclusive",
+    Decision.NOT_JUDGED: "Not judged",
+}
+ASKS = {Direction.ABOVE: "more than", Direction.AT_LEAST: "at least", Direction.AT_MOST: "at most"}
 
 
 def claim_sentences(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
@@ -35,7 +41,7 @@ def claim_sentences(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
     findings : sequence of Finding
         Of one claim, in any order.
     """
-    deciding = [f.verdict for f in findings if f.verdict.role == DECIDES]
+    deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
     told = [
         (_verdict_sentence(verdict), [*_control_sentences(verdict), *_offset_sentence(verdict)])
         for verdict in _first_of_each(deciding or [f.verdict for f in findings])
@@ -54,11 +60,11 @@ def _offset_sentence(verdict: Verdict) -> list[str]:
 
 
 _POLES_AND_TRAINING = {
-    "specific": " So this network has more of two poles than random weights give.",
-    "reversed": " So random weights give more of two poles than this network has.",
-    "equivalent": " So random weights give as much of two poles as this network has.",
-    "not specific": " So there is no sign that this network has more of two poles than random weights give.",
-    "unresolved": " Whether this network has more of two poles than random weights give is open.",
+    Specificity.SPECIFIC: " So this network has more of two poles than random weights give.",
+    Specificity.REVERSED: " So random weights give more of two poles than this network has.",
+    Specificity.EQUIVALENT: " So random weights give as much of two poles as this network has.",
+    Specificity.NOT_SPECIFIC: " So there is no sign that this network has more of two poles than random weights give.",
+    Specificity.UNRESOLVED: " Whether this network has more of two poles than random weights give is open.",
 }
 
 
@@ -69,15 +75,17 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
     """
     for verdict in (finding.verdict for finding in findings):
         untrained = verdict.control(UNTRAINED)
-        if verdict.statistic != "variance" or verdict.role != DECIDES or verdict.offset_share is None:
+        if verdict.statistic != "variance" or verdict.role != Role.DECIDES or verdict.offset_share is None:
             continue
-        if verdict.direction == "at_most" or verdict.plug_in is None:
+        if verdict.direction == Direction.AT_MOST or verdict.plug_in is None:
             continue
-        if "number" in verdict.evidence or untrained is None or untrained.estimate is None:
+        if verdict.kind == Kind.AGAINST_UNTRAINED or untrained is None or untrained.estimate is None:
             continue
-        low, high = verdict.evidence.get("share_low"), verdict.evidence.get("share_high")
+        shape = verdict.evidence.distribution
         shares = (
-            "" if low is None or high is None else f"{low:.0%} of the pairs are below -0.5 and {high:.0%} above 0.5; "
+            ""
+            if shape is None
+            else f"{shape.share_low:.0%} of the pairs are below -0.5 and {shape.share_high:.0%} above 0.5; "
         )
         several = (untrained.seeds or 1) > 1
         return (
@@ -85,14 +93,14 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
             f"{number_text(verdict.plug_in)} (uncorrected), {_shape(verdict.plug_in)}. "
             f"{'Networks with random weights have' if several else 'One network with random weights has'} "
             f"{number_text(untrained.estimate)}{' on average' if several else ''}, {_shape(untrained.estimate)}"
-            f"{_untrained_shares(verdict, several=several)}.{_POLES_AND_TRAINING.get(untrained.specificity or '', '')} "
+            f"{_untrained_shares(verdict, several=several)}.{'' if untrained.specificity is None else _POLES_AND_TRAINING[untrained.specificity]} "
             f"Of this network's mean squared cosine {verdict.offset_share:.0%} is mean offset."
         )
     return None
 
 
 def _untrained_shares(verdict: Verdict, *, several: bool) -> str:
-    counts = verdict.evidence.get("histograms", {}).get(UNTRAINED)
+    counts = (verdict.evidence.histograms or {}).get(UNTRAINED)
     if not counts:
         return ""
     quarter, total = len(counts) // 4, sum(counts)
@@ -124,20 +132,20 @@ def _place(verdict: Verdict) -> str:
     if verdict.threshold is None:
         return f"at layer {verdict.layer}"
     group = group_text(verdict.group)
-    if "profile" in verdict.evidence:
+    if verdict.kind == Kind.EVERY_LAYER:
         return f"over all layers, {group}"
     return f"at layer {verdict.layer}, {group}"
 
 
 def _verdict_sentence(verdict: Verdict) -> str:
     lead = f"{LEADS[verdict.verdict]} {_place(verdict)}"
-    if verdict.verdict == NOT_JUDGED or verdict.threshold is None:
+    if verdict.verdict == Decision.NOT_JUDGED or verdict.threshold is None:
         return f"{lead}: {verdict.reason}." if verdict.reason else f"{lead}: every condition holds."
     number = f"{statistic_words(verdict)} is {number_text(verdict.estimate)}"
     if verdict.low is not None and verdict.high is not None:
         number += f" (95% interval {number_text(verdict.low)} to {number_text(verdict.high)})"
     asked = f"the claim asks for {ASKS[verdict.direction]} {verdict.threshold:.4g}"
-    if verdict.verdict == INCONCLUSIVE:
+    if verdict.verdict == Decision.INCONCLUSIVE:
         settle = settled_text(verdict)
         asked += f", and the interval allows both{f'; {settle}' if settle else ''}"
     reason = f" ({verdict.reason})" if verdict.reason else ""
@@ -146,8 +154,9 @@ def _verdict_sentence(verdict: Verdict) -> str:
 
 def _other_way(verdict: Verdict) -> str:
     """Return that a difference was found, but against what the claim asks: refuted is not the same as no difference."""
-    difference = verdict.statistic in DIFFERENCES or "number" in verdict.evidence
-    if not difference or verdict.direction == "at_most" or verdict.high is None or verdict.high >= 0:
+    known = statistics_by_name().get(verdict.statistic)
+    difference = verdict.kind == Kind.AGAINST_UNTRAINED or (known is not None and known.is_difference)
+    if not difference or verdict.direction == Direction.AT_MOST or verdict.high is None or verdict.high >= 0:
         return ""
     return ": there is a difference, the other way round"
 
@@ -167,8 +176,9 @@ def _untrained_sentence(verdict: Verdict, control: ControlResult) -> str:
     several = (control.seeds or 1) > 1
     text = f"{control.seeds} untrained networks have" if several else "One untrained network has"
     text += f" {number_text(control.estimate)}{' on average' if several else ''}{_meeting(control)}"
-    own = verdict.evidence.get("number", verdict.plug_in)
-    if control.kind == "seeds" and own is not None and number_text(own) != number_text(verdict.estimate):
+    number = verdict.evidence.number
+    own = verdict.plug_in if number is None else number
+    if control.kind == ControlKind.SEEDS and own is not None and number_text(own) != number_text(verdict.estimate):
         # Seeds are compared plug-in with plug-in; a reader who subtracts needs the number that was subtracted from.
         text += f"; this network, uncorrected, has {number_text(own)}"
     if ALSO_UNTRAINED in verdict.qualifier:
@@ -201,11 +211,11 @@ def _said(verdict: Verdict, control: ControlResult, *, moved: str, own: str) -> 
     margin = f"{MARGIN if verdict.margin is None else verdict.margin:g} or more"
     higher = "higher" if (control.difference or 0.0) > 0 else "lower"
     texts = {
-        "specific": f"{moved} {higher}",
-        "reversed": f"{moved} {higher}",
-        "equivalent": f"alike, no difference of {margin}",
-        "not specific": f"{own} does not meet the claim better by {margin}",
-        "unresolved": f"open whether {own} meets the claim better by {margin}",
+        Specificity.SPECIFIC: f"{moved} {higher}",
+        Specificity.REVERSED: f"{moved} {higher}",
+        Specificity.EQUIVALENT: f"alike, no difference of {margin}",
+        Specificity.NOT_SPECIFIC: f"{own} does not meet the claim better by {margin}",
+        Specificity.UNRESOLVED: f"open whether {own} meets the claim better by {margin}",
     }
     return f": {texts[control.specificity]} ({_difference(control)})"
 

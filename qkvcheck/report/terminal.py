@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
-    BESIDE,
-    DECIDES,
-    EXPLORATORY,
-    FAMILY,
-    INCONCLUSIVE,
-    NOT_JUDGED,
-    REFUTED,
-    SUPPORTED,
+    Control,
+    Decision,
+    Kind,
+    Role,
+    controls_by_name,
+    estimate_text,
+    number_text,
+    threshold_text,
 )
-from qkvcheck.record import Finding
-from qkvcheck.report.texts import control_text, estimate_text, label, number_text, settled_text, threshold_text
+from qkvcheck.groups import group_order
+from qkvcheck.record import FileOrigin, Finding, Run, label
+from qkvcheck.report.texts import control_text, settled_text
 
-GROUPS = ("Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV", "QKV")
-CONTROLS = ("different-words", "untrained")
-DEPENDENT = (("P3a", "P4", "P5"),)
 WIDTH = 116
 _INDENT = " " * 7
 
@@ -42,9 +40,11 @@ def colour_of(finding: Finding) -> str:
     verdict = finding.verdict
     if finding.change is not None:
         return "red"
-    if verdict.verdict == SUPPORTED:
+    if verdict.verdict == Decision.SUPPORTED:
         return "yellow" if ALSO_UNTRAINED in verdict.qualifier else "green"
-    fails = verdict.verdict == REFUTED and finding.recorded != REFUTED and verdict.role == DECIDES
+    fails = (
+        verdict.verdict == Decision.REFUTED and finding.recorded != Decision.REFUTED and verdict.role == Role.DECIDES
+    )
     return "red" if fails else "yellow"
 
 
@@ -55,14 +55,14 @@ def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[i
 
 
 def summary_lines(
-    run: Mapping[str, Any], findings: Sequence[Finding], *, every_cell: bool = False, gate_off: str | None = None
+    run: Run, findings: Sequence[Finding], *, every_cell: bool = False, gate_off: str | None = None
 ) -> list[Line]:
     """Return the header of what was measured, and the claims table.
 
     Parameters
     ----------
-    run : mapping
-        As `qkvcheck.plugin.describe_run` returns it.
+    run : Run
+        Where the activations come from, contexts, versions, settings.
     findings : sequence of Finding
         Of the run, in any order.
     every_cell : bool
@@ -70,10 +70,9 @@ def summary_lines(
     gate_off : str, optional
         Why no recorded verdicts apply.
     """
+    headings = [*(control.column or "" for control in column_controls()), "offset"]
     lines = [*_measured(run), Line("")]
-    lines.append(
-        Line(_row("claim", "cell", "estimate [95 %]", "threshold", ("words", "untrained", "offset"), "verdict"), "bold")
-    )
+    lines.append(Line(_row("claim", "cell", "estimate [95 %]", "threshold", headings, "verdict"), "bold"))
     for claim in by_claim(findings).values():
         lines += _claim_lines(claim, every_cell=every_cell)
     lines += [Line(""), *_closing(run, findings)]
@@ -82,48 +81,46 @@ def summary_lines(
     return lines
 
 
-def quiet_line(run: Mapping[str, Any], findings: Sequence[Finding], *, gate_off: str | None = None) -> Line:
+def quiet_line(run: Run, findings: Sequence[Finding], *, gate_off: str | None = None) -> Line:
     """Return the one line that is left of the summary under ``-q``."""
     gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
-    return Line(f"qkvcheck: {run['model']['spec']}: {tally(run, findings)}{gate}")
+    return Line(f"qkvcheck: {run.origin.spec}: {tally(run, findings)}{gate}")
 
 
-def _measured(run: Mapping[str, Any]) -> list[Line]:
-    model, corpus, settings = run["model"], run["corpus"], run["settings"]
-    if not corpus["positions"]:
-        shape = " x ".join(map(str, corpus["padded_shape"]))
+def _measured(run: Run) -> list[Line]:
+    origin, corpus = run.origin, run.corpus
+    shape = " x ".join(map(str, corpus.padded_shape))
+    captured = f"{shape} at {layers_text(run.settings.layers)}"
+    if isinstance(origin, FileOrigin) or corpus.seen is None:
         return [
-            Line(f"judged    {model['spec']} ({model['source']}), sha256 {model['fingerprint'][:12]}", "bold"),
-            Line(f"          {shape} at layers {', '.join(map(str, settings['layers']))} (zero-based)"),
+            Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
+            Line(f"          {captured}"),
         ]
-    positions = ", ".join(f"{index} ({count})" for index, count in corpus["positions"].items())
-    shape = " x ".join(map(str, corpus["padded_shape"]))
-    layers = ", ".join(map(str, settings["layers"]))
-    plural = "layer" if len(settings["layers"]) == 1 else "layers"
-    stand_in = ", a stand-in for GPT-2 small" if model["stand_in"] else ""
+    positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
+    stand_in = ", a stand-in for GPT-2 small" if origin.stand_in else ""
     lines = [
-        Line(f"model     {model['spec']} ({model['source']}){stand_in}", "bold"),
+        Line(f"model     {origin.spec} ({origin.source}){stand_in}", "bold"),
         Line(
-            f"          {model['family']}, {model['layers']} layers, {model['parameters']:,} parameters, "
-            f"{settings['dtype']} on {settings['device']}, fingerprint {model['fingerprint'][:12]}"
+            f"          {origin.family}, {counted(origin.layers, 'layer')}, {origin.parameters:,} parameters, "
+            f"{run.settings.dtype} on {run.settings.device}, fingerprint {origin.fingerprint[:12]}"
         ),
         Line(
-            f"contexts  {corpus['name']}: {corpus['contexts']}, of them {corpus['distinct_prefixes']} distinct left of "
-            f"the target; {corpus['first_words']} first words"
+            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct left of "
+            f"the target; {corpus.first_words} first tokens"
         ),
         Line(
-            f"target    {corpus['target']!r} at index {positions}; it can't see the {corpus['unseen_tokens']} tokens "
-            "after it"
+            f"target    {corpus.target!r} at index {positions}; it can't see the "
+            f"{counted(corpus.seen.unseen_tokens, 'token')} after it"
         ),
-        Line(f"captured  {shape} at {plural} {layers} (zero-based: layer 6 is the seventh block)"),
+        Line(f"captured  {captured}"),
     ]
-    if corpus["lecture"]:
+    if corpus.lecture:
         lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))
-    if model["stand_in"]:
+    if origin.stand_in:
         lines.append(
             Line("The paper speaks of GPT-2 small: what holds on the stand-in is no result about GPT-2.", "yellow")
         )
-    if model["untrained"]:
+    if origin.untrained:
         lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
     return lines
 
@@ -135,22 +132,23 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
         Line(f"{first.claim:<{len(_INDENT) - 1}} {wrapped[0]}", "bold"),
         *(Line(_INDENT + text) for text in wrapped[1:]),
     ]
-    shown = [f for f in findings if f.verdict.role == DECIDES] + [f for f in findings if f.verdict.role == BESIDE]
+    roles = (Role.DECIDES, Role.OTHER_LAYER)
+    shown = once_for_all_layers(f for role in roles for f in findings if f.verdict.role == role)
     lines += _rows(shown)
     reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
     reasons |= {f"{f.verdict.key} is open: {settle}": None for f in shown if (settle := settled_text(f.verdict))}
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
-    family = [f for f in findings if f.verdict.role == FAMILY]
+    family = [f for f in findings if f.verdict.role == Role.FAMILY]
     if every_cell:
         lines += _rows(family)
         lines += [
-            Line(f"{_INDENT}  {f.verdict.key} beside {c.name}: {control_text(c)}")
+            Line(f"{_INDENT}  {f.verdict.key} against {c.name}: {control_text(c)}")
             for f in shown
             for c in f.verdict.controls
-            if f.verdict.role == DECIDES
+            if f.verdict.role == Role.DECIDES
         ]
     if family:
-        held = sum(f.verdict.verdict == SUPPORTED for f in family)
+        held = sum(f.verdict.verdict == Decision.SUPPORTED for f in family)
         lines.append(Line(f"{_INDENT}{held} of {len(family)} other cells supported"))
     return lines
 
@@ -172,12 +170,13 @@ def _rows(findings: Sequence[Finding]) -> list[Line]:
 
 def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
     verdict = finding.verdict
-    controls = [verdict.control(name) for name in CONTROLS]
+    controls = [verdict.control(control.name) for control in column_controls()]
     shown = ["-" if control is None else number_text(control.estimate) for control in controls]
     shown.append("-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}")
     if cell is None:
-        cell = f"L{verdict.layer:02d} {verdict.group} {verdict.measure}"
-    text = label(finding) + (f" [{verdict.role}]" if verdict.role != DECIDES else "")
+        where = "all" if verdict.kind == Kind.EVERY_LAYER else f"L{verdict.layer:02d}"
+        cell = f"{where} {verdict.group} {verdict.measure}"
+    text = label(finding) + (f" [{verdict.role}]" if verdict.role != Role.DECIDES else "")
     return Line(_row("", cell, estimate_text(verdict), threshold_text(verdict), shown, text), colour_of(finding))
 
 
@@ -186,45 +185,44 @@ def _row(claim: str, cell: str, estimate: str, threshold: str, controls: Sequenc
     return f"{claim:<7}{cell:<21} {estimate:<26} {threshold:>9} {beside}  {verdict}".rstrip()
 
 
-def _closing(run: Mapping[str, Any], findings: Sequence[Finding]) -> list[Line]:
-    lines = []
-    held = {f.verdict.claim for f in findings}
-    for group in DEPENDENT:
-        if held.issuperset(group):
-            named = f"{', '.join(group[:-1])} and {group[-1]}"
-            lines.append(Line(f"{named} measure nearly one quantity: they are not independent evidence."))
-    if any(c.name in CONTROLS for f in findings for c in f.verdict.controls):
+def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
+    lines = [
+        Line(f"{', '.join(group[:-1])} and {group[-1]} measure nearly one quantity: they are not independent evidence.")
+        for group in dependent_groups(findings)
+    ]
+    columns = [control for control in column_controls() if any(f.verdict.control(control.name) for f in findings)]
+    if columns:
+        means = [f"{control.column}: {control.says.partition(':')[0]}" for control in columns]
         lines.append(
             Line(
-                "words: other words in the same frames; untrained: mean of networks with random weights; offset: the "
-                "share that is mean offset alone. All controls: -v, or qkvcheck explain."
+                f"{'; '.join(means)}; offset: the share that is mean offset alone. All controls: -v, or qkvcheck explain."
             )
         )
     lines.append(Line(tally(run, findings), "bold"))
     return lines
 
 
-def tally(run: Mapping[str, Any], findings: Sequence[Finding]) -> str:
+def tally(run: Run, findings: Sequence[Finding]) -> str:
     """Count the claims fixed beforehand, and after them the exploratory ones."""
-    fixed = [f for f in findings if EXPLORATORY not in f.verdict.qualifier]
-    further = [f for f in findings if EXPLORATORY in f.verdict.qualifier]
+    fixed = [f for f in findings if not f.verdict.exploratory]
+    further = [f for f in findings if f.verdict.exploratory]
     if not fixed:
         return _count(run, further, kind="exploratory claim")
     text = _count(run, fixed, kind="claim")
     return f"{text}. Beside them {_count(run, further, kind='exploratory claim')}" if further else text
 
 
-def _count(run: Mapping[str, Any], findings: Sequence[Finding], *, kind: str) -> str:
+def _count(run: Run, findings: Sequence[Finding], *, kind: str) -> str:
     """Count claims, each by the cells that decide it: all of them have to hold."""
     decided = Counter(decision(claim) for claim in by_claim(findings).values())
-    where = " on the stand-in" if run["model"]["stand_in"] else ""
-    parts = [f"{decided[SUPPORTED]} supported{where}", f"{decided[REFUTED]} refuted{where}"]
-    parts += [f"{decided[INCONCLUSIVE]} inconclusive{where}"] if decided[INCONCLUSIVE] else []
-    parts += [f"{decided[NOT_JUDGED]} not judged"] if decided[NOT_JUDGED] else []
+    where = " on the stand-in" if run.origin.stand_in else ""
+    parts = [f"{decided[Decision.SUPPORTED]} supported{where}", f"{decided[Decision.REFUTED]} refuted{where}"]
+    parts += [f"{decided[Decision.INCONCLUSIVE]} inconclusive{where}"] if decided[Decision.INCONCLUSIVE] else []
+    parts += [f"{decided[Decision.NOT_JUDGED]} not judged"] if decided[Decision.NOT_JUDGED] else []
     untrained = sum(
-        any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == DECIDES)
+        any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == Role.DECIDES)
         for claim in by_claim(findings).values()
-        if decision(claim) == SUPPORTED
+        if decision(claim) == Decision.SUPPORTED
     )
     beside = f"; {untrained} of the supported also in an untrained network" if untrained else ""
     total = sum(count for found, count in decided.items() if found is not None)
@@ -233,24 +231,74 @@ def _count(run: Mapping[str, Any], findings: Sequence[Finding], *, kind: str) ->
 
 def decision(findings: Iterable[Finding]) -> str | None:
     """Return a claim's verdict, or None if none of the cells that decide it was run."""
-    deciding = {f.verdict.verdict for f in findings if f.verdict.role == DECIDES}
+    deciding = {f.verdict.verdict for f in findings if f.verdict.role == Role.DECIDES}
     if not deciding:
         return None
-    for verdict in (REFUTED, INCONCLUSIVE, NOT_JUDGED):
+    for verdict in (Decision.REFUTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED):
         if verdict in deciding:
             return verdict
-    return SUPPORTED
+    return Decision.SUPPORTED
 
 
 def by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     """Return findings claim by claim, those fixed beforehand first, each in the order of the table."""
     grouped: dict[str, list[Finding]] = {}
-    for finding in sorted(findings, key=_place):
+    for finding in sorted(findings, key=_position):
         grouped.setdefault(finding.verdict.claim, []).append(finding)
     return grouped
 
 
-def _place(finding: Finding) -> tuple[bool, str, int, str, int]:
+def _position(finding: Finding) -> tuple[bool, float, str, int, str, int]:
     verdict = finding.verdict
-    group = GROUPS.index(verdict.group) if verdict.group in GROUPS else len(GROUPS)
-    return EXPLORATORY in verdict.qualifier, verdict.claim, verdict.layer, verdict.measure, group
+    order = math.inf if verdict.order is None else verdict.order
+    return verdict.exploratory, order, verdict.claim, verdict.layer, verdict.measure, group_order(verdict.group)
+
+
+def once_for_all_layers(findings: Iterable[Finding]) -> list[Finding]:
+    """Keep a claim about all layers once: each of its cells holds the same measurement."""
+    kept: dict[tuple[str, ...], Finding] = {}
+    for finding in findings:
+        verdict = finding.verdict
+        every = verdict.kind == Kind.EVERY_LAYER
+        kept.setdefault((verdict.claim, verdict.group, verdict.measure) if every else (verdict.key,), finding)
+    return list(kept.values())
+
+
+def dependent_groups(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
+    """Return claims of a run that measure nearly one quantity, as their claims file says."""
+    run = {f.verdict.claim: f.verdict for f in findings}
+    found = []
+    for name, verdict in run.items():
+        group = tuple(sorted({name, *verdict.not_independent_of}))
+        if len(group) > 1 and group not in found and all(other in run for other in group):
+            found.append(group)
+    return found
+
+
+def column_controls() -> list[Control]:
+    """Return the controls that have a column in the table."""
+    return [control for control in controls_by_name().values() if control.column is not None]
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "layer"), counted(12, "layer")
+    ('1 layer', '12 layers')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def layers_text(layers: Sequence[int]) -> str:
+    """Return layers with what their numbers mean.
+
+    Examples
+    --------
+    >>> layers_text([1])
+    'layer 1 (zero-based: layer 1 is block number 2)'
+    """
+    listed = ", ".join(map(str, layers))
+    last = max(layers, default=0)
+    return f"layer{'' if len(layers) == 1 else 's'} {listed} (zero-based: layer {last} is block number {last + 1})"

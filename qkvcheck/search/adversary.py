@@ -13,13 +13,25 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.capture import Samples
-from qkvcheck.claims import INCONCLUSIVE, REFUTED, UNTRAINED, Cell, Claim, ControlResult, Verdict, make_verdict, meets
+from qkvcheck.claims import (
+    UNTRAINED,
+    Cell,
+    Claim,
+    ControlKind,
+    ControlResult,
+    Decision,
+    Direction,
+    Evidence,
+    Kind,
+    Verdict,
+    make_verdict,
+)
 from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
 from qkvcheck.models import untrained_twin
 from qkvcheck.search.engine import SHORT, Measured, Outcome, search
 from qkvcheck.search.measures import ContextMeasure, measure_of
-from qkvcheck.search.outcome import outcome_document
+from qkvcheck.search.outcome import search_record
 from qkvcheck.search.strategies import SENTENCES, context_sets, contexts
 from qkvcheck.statistics import ViolationRate, violation_rate
 
@@ -130,7 +142,7 @@ def replay(samples: Samples, claim: Claim, cell: Cell, found: ContextSet) -> lis
 def value_untrained(samples: Samples, claim: Claim, cell: Cell, example: Context | ContextSet) -> float | None:
     """Return an example's number in one untrained network, or None where it can't be measured there."""
     measure: Any = measure_of(samples, claim, cell)
-    value: float | None = measure.beside(untrained_twin(samples.hooked, seed=TWIN_SEED)).value(example)
+    value: float | None = measure.of_model(untrained_twin(samples.hooked, seed=TWIN_SEED)).value(example)
     return value
 
 
@@ -154,7 +166,7 @@ def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, 
         If the claim can't be searched, or can't be judged on a set that was drawn.
     """
     measure: Any = measure_of(samples, claim, cell)
-    twin = measure.beside(untrained_twin(samples.hooked, seed=TWIN_SEED))
+    twin = measure.of_model(untrained_twin(samples.hooked, seed=TWIN_SEED))
     rng, own = np.random.default_rng(rng_seed), samples.contexts
 
     def draw(size: int, exclude: frozenset[tuple[int, ...]] = frozenset()) -> ContextSet:
@@ -172,8 +184,8 @@ def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, 
         values = [where.value(example) for example in drawn]
         if None in values:
             raise ClaimError(f"claim {claim.id} can't be judged on a set that was drawn; count another claim.")
-        rates.append((violation_rate(sum(not meets(claim, value) for value in values), len(values)), values))
-    sign = 1 if claim.direction == "at_most" else -1
+        rates.append((violation_rate(sum(not claim.meets(value) for value in values), len(values)), values))
+    sign = 1 if claim.direction == Direction.AT_MOST else -1
     worst = max(zip(drawn, rates[0][1], strict=True), key=lambda pair: sign * pair[1])
     return Rate(rates[0][0], rates[1][0], rng_seed, "contexts" if on_contexts else "sets", Measured(*worst))
 
@@ -204,32 +216,33 @@ def judge_every_context(
     """
     outcome = attack(samples, claim, cell, budget=budget, rng_seed=rng_seed)
     shown = outcome.found or outcome.worst
-    beside = value_untrained(samples, claim, cell, shown.example)
-    worst = max if claim.direction == "at_most" else min
-    refuted = outcome.found is not None or not meets(claim, outcome.corpus)
-    controls = () if beside is None else (_untrained_result(claim, shown, beside),)
+    untrained = value_untrained(samples, claim, cell, shown.example)
+    worst = max if claim.direction == Direction.AT_MOST else min
+    refuted = outcome.found is not None or not claim.meets(outcome.corpus)
+    controls = () if untrained is None else (_untrained_result(claim, shown, untrained),)
     return make_verdict(
         claim,
         cell,
-        REFUTED if refuted else INCONCLUSIVE,
+        Decision.REFUTED if refuted else Decision.INCONCLUSIVE,
         estimate=worst(outcome.worst.value, outcome.corpus),
         n=outcome.tried,
         controls=controls,
         qualifier=tuple(qualifier),
         reason=_reason(outcome),
-        evidence={"search": outcome_document(outcome, budget=budget)},
+        kind=Kind.SEARCH,
+        evidence=Evidence(search=search_record(outcome, budget=budget)),
     )
 
 
-def _untrained_result(claim: Claim, shown: Measured[Any], beside: float) -> ControlResult:
-    passes = meets(claim, beside)
+def _untrained_result(claim: Claim, shown: Measured[Any], value: float) -> ControlResult:
+    passes = claim.meets(value)
     return ControlResult(
         UNTRAINED,
-        beside,
-        shown.value - beside,
+        value,
+        shown.value - value,
         passes,
         reason=f"on {shown.example.text!r}, searched for in the model under test, which has {shown.value:.4f}",
-        kind="seeds",
+        kind=ControlKind.SEEDS,
         seeds=1,
         passing=int(passes),
     )
@@ -237,7 +250,7 @@ def _untrained_result(claim: Claim, shown: Measured[Any], beside: float) -> Cont
 
 def _reason(outcome: Outcome[Any]) -> str:
     tried = f"{outcome.tried} different contexts, seed {outcome.seed}"
-    holds, found = meets(outcome.claim, outcome.corpus), outcome.found
+    holds, found = outcome.claim.meets(outcome.corpus), outcome.found
     if found is None and holds:
         return f"none misses it in {tried}: a claim about all contexts can only be refuted"
     own = f"the corpus has {outcome.corpus:.4f} at worst"

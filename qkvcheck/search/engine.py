@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, assume, given, seed, setti
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-from qkvcheck.claims import Cell, Claim, meets
+from qkvcheck.claims import Cell, Claim, Direction
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ContextError
 
@@ -116,13 +116,13 @@ def search(
         If no example can be drawn and measured.
     """
     corpus = measure.corpus(claim)
-    bar = corpus if not meets(claim, corpus) else float(claim.threshold or 0.0)
-    sign = 1.0 if claim.direction == "at_most" else -1.0
+    bar = corpus if not claim.meets(corpus) else float(claim.threshold or 0.0)
+    sign = 1.0 if claim.direction == Direction.AT_MOST else -1.0
     log: _Log[Example] = _Log(measure, sign=sign, limit=budget, announce=announce)
 
     def breaks(value: float) -> bool:
         # At a threshold of the claim's own the claim says itself whether it is met.
-        return not meets(claim, value) and (bar == claim.threshold or sign * value > sign * bar)
+        return not claim.meets(value) and (bar == claim.threshold or sign * value > sign * bar)
 
     def aim(example: Example) -> float | None:
         value = log.measure(example)

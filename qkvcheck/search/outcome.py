@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from qkvcheck.claims import FoundExample, SearchRecord
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.search.engine import SHORT, Measured, Outcome
 from qkvcheck.statistics import ViolationRate
@@ -38,29 +39,29 @@ def write_found(path: str | Path, outcome: Outcome[Any], *, count: int = 54) -> 
     return len(lines)
 
 
-def outcome_document(outcome: Outcome[Any], *, budget: int) -> dict[str, Any]:
-    """Return what a search found as plain data, such as goes into a verdict's evidence."""
-    return {
-        "claim": outcome.claim.id,
-        "cell": outcome.cell.key,
-        "seed": outcome.seed,
-        "budget": budget,
-        "tried": outcome.tried,
-        "corpus": outcome.corpus,
-        "bar": outcome.bar,
-        "worst": _entry(outcome.worst),
-        "found": _entry(outcome.found),
-        "nearest_passing": _entry(outcome.neighbour),
-    }
+def search_record(outcome: Outcome[Any], *, budget: int) -> SearchRecord:
+    """Return what a search found, as it goes into a verdict's evidence."""
+    return SearchRecord(
+        claim=outcome.claim.id,
+        cell=outcome.cell.key,
+        seed=outcome.seed,
+        budget=budget,
+        tried=outcome.tried,
+        corpus=outcome.corpus,
+        bar=outcome.bar,
+        worst=_example(outcome.worst),
+        found=_example(outcome.found),
+        nearest_passing=_example(outcome.neighbour),
+    )
 
 
-def _entry(measured: Measured[Any] | None) -> dict[str, Any] | None:
+def _example(measured: Measured[Any] | None) -> FoundExample | None:
     if measured is None:
         return None
     example = measured.example
     if isinstance(example, Context):
-        return {"text": example.text, "target_index": example.target_index, "value": measured.value}
-    return {"texts": [context.text for context in example.contexts], "value": measured.value}
+        return FoundExample(measured.value, text=example.text, target_index=example.target_index)
+    return FoundExample(measured.value, texts=[context.text for context in example.contexts])
 
 
 def outcome_lines(outcome: Outcome[Any], *, untrained: float | None = None) -> list[str]:

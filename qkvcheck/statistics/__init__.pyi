@@ -1,38 +1,17 @@
-from .bounds import LEAST_SEEDS, ViolationRate, compare_with_seeds, specificity, violation_rate
+from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
 from .formulas import observations, row_quantiles
 from .group_moments import CERTIFIED, SMILE, grade
-from .jackknife import (
-    LEVEL,
-    Estimate,
-    Replicates,
-    contexts_needed,
-    effective_contexts,
-    jackknife_estimate,
-    simultaneous_critical,
-)
+from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
-from .nulls import REFERENCES, reference
-from .offset import decompose, offset_loadings
-from .offset_sources import attribute
-from .sample import (
-    STATISTICS,
-    Place,
-    Rows,
-    Sample,
-    Statistic,
-    distinct,
-    joint_clusters,
-    parts_of,
-    plug_in,
-    replicate,
-    statistic_named,
-    unjudgeable,
-)
+from .measurement import Distribution, Measurement, distribution_of, measure
+from .nulls import null_value
+from .offset import OffsetParts, decompose, offset_loadings
+from .offset_sources import Attribution, attribute
+from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
+from .sample import Rows, Sample
 from .similarity import (
     KERNEL_VARIABLE,
-    MEASURES,
-    PAIR_GROUPS,
     GroupSummary,
     kernel_named,
     row_similarities,
@@ -46,21 +25,22 @@ from .streaming import Moments, accumulate, summarise_moments
 __all__ = [
     "CERTIFIED",
     "KERNEL_VARIABLE",
-    "LEAST_SEEDS",
     "LEVEL",
-    "MEASURES",
-    "PAIR_GROUPS",
-    "REFERENCES",
+    "MIN_SEEDS",
     "SMILE",
-    "STATISTICS",
-    "Estimate",
+    "Attribution",
+    "Distribution",
     "GroupSummary",
+    "Measurement",
     "Moments",
+    "OffsetParts",
     "PairGroup",
-    "Place",
+    "PairStatistic",
     "Replicates",
+    "RowStatistic",
     "Rows",
     "Sample",
+    "Specificity",
     "Statistic",
     "ViolationRate",
     "accumulate",
@@ -68,29 +48,26 @@ __all__ = [
     "compare_with_seeds",
     "contexts_needed",
     "decompose",
-    "distinct",
+    "distribution_of",
     "effective_contexts",
     "grade",
     "jackknife_estimate",
-    "joint_clusters",
     "kernel_named",
+    "measure",
+    "null_value",
     "observations",
     "offset_loadings",
-    "parts_of",
-    "plug_in",
     "profile_layers",
-    "reference",
-    "replicate",
+    "register_statistic",
     "row_quantiles",
     "row_similarities",
-    "simultaneous_critical",
     "specificity",
     "split_group",
     "statistic_named",
+    "statistics_by_name",
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
     "unit_columns",
-    "unjudgeable",
     "violation_rate",
 ]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import StrEnum
 
-LEAST_SEEDS = 19
+MIN_SEEDS = 19
 """With fewer seeds a rank can't reach 1 in 20, and nothing is said about specificity to training."""
 
 
@@ -122,7 +123,17 @@ def compare_with_seeds(
     return SeedComparison(difference, difference - half, difference + half, rank, count, mean, deviation)
 
 
-def specificity(low: float, high: float, *, margin: float) -> str:
+class Specificity(StrEnum):
+    """Where the interval of a difference from a control stands to a margin."""
+
+    SPECIFIC = "specific"
+    UNRESOLVED = "unresolved"
+    EQUIVALENT = "equivalent"
+    REVERSED = "reversed"
+    NOT_SPECIFIC = "not specific"
+
+
+def specificity(low: float, high: float, *, margin: float) -> Specificity:
     """Name where the interval of a difference stands to a margin (three-sided testing, Goeman et al. 2010).
 
     Returns
@@ -133,9 +144,9 @@ def specificity(low: float, high: float, *, margin: float) -> str:
         else ``"unresolved"``.
     """
     if low >= margin:
-        return "specific"
+        return Specificity.SPECIFIC
     if high >= margin:
-        return "unresolved"
+        return Specificity.UNRESOLVED
     if low > -margin:
-        return "equivalent"
-    return "reversed" if high <= -margin else "not specific"
+        return Specificity.EQUIVALENT
+    return Specificity.REVERSED if high <= -margin else Specificity.NOT_SPECIFIC

@@ -83,6 +83,19 @@ def mean_absolute(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = 
     return summarise_group(x, y, measure=measure, kernel="reference").mean_absolute
 
 
+def random_mean_absolute(n: int) -> float:
+    """Return the mean abs(cosine) of random vectors in n dimensions: Gamma(n/2) / (sqrt(pi) Gamma((n+1)/2)).
+
+    Examples
+    --------
+    >>> round(random_mean_absolute(54), 3)
+    0.109
+    """
+    from scipy.special import gammaln
+
+    return float(np.exp(gammaln(n / 2) - gammaln((n + 1) / 2)) / np.sqrt(np.pi))
+
+
 def sign_balance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosine") -> float:
     """Return A = mean(c) / mean(abs(c)), in [-1, 1]: above 0 if the positive similarities weigh more."""
     return summarise_group(x, y, measure=measure, kernel="reference").sign_balance

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import jackknife_estimate, simultaneous_critical
-from qkvcheck.statistics.sample import Place, Sample, distinct, replicate, statistic_named, unjudgeable
+from qkvcheck.statistics.registry import Statistic
+from qkvcheck.statistics.sample import Sample, unjudgeable
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class LayerPoint:
 
 
 def profile_layers(
-    samples: Sequence[tuple[int, Sample]], place: Place, *, statistic: str = "variance", minimum_distinct: int = 20
+    samples: Sequence[tuple[int, Sample]], comparison: Comparison, *, statistic: Statistic, min_distinct: int = 20
 ) -> list[LayerPoint]:
     """Return a statistic at every layer, with simultaneous (max-T) intervals over the layers that are judged.
 
@@ -42,33 +44,32 @@ def profile_layers(
     ----------
     samples : sequence of (layer, Sample)
         The same contexts at each layer.
-    place : (group, measure)
+    comparison : Comparison
         Where.
-    statistic : str
-        Its name.
-    minimum_distinct : int
+    statistic : Statistic
+        What is computed.
+    min_distinct : int
         At layer 0 a vector depends on token and position alone, so that few contexts are distinct; a layer with fewer
         than this is not judged.
     """
-    chosen = statistic_named(statistic, claim="layer profile")
     points, found = [], {}
-    every = {layer: distinct(sample) for layer, sample in samples}
+    every = {layer: sample.rows for layer, sample in samples}
     names = sorted({name for rows in every.values() for name in rows.clusters})
     for layer, rows in every.items():
-        reason = unjudgeable(rows, [place], axis="dimensions")
-        if rows.n_distinct < minimum_distinct:
-            reason = f"{rows.n_distinct} distinct contexts of {rows.n}; at least {minimum_distinct} are needed"
+        reason = unjudgeable(rows, [comparison.group], axis="dimensions")
+        if rows.n_distinct < min_distinct:
+            reason = f"{rows.n_distinct} distinct contexts of {rows.n}; at least {min_distinct} are needed"
         points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))
         if reason is None:
-            found[layer] = replicate(chosen, rows, [place], clusters=names)[place]
+            found[layer] = statistic.replicate(rows, [comparison], names)[comparison]
     if not found:
         return points
-    critical = simultaneous_critical(list(found.values()), scale=chosen.scale)
+    critical = simultaneous_critical(list(found.values()), scale=statistic.scale)
     judged = []
     for point in points:
         if point.layer in found:
             estimate = jackknife_estimate(
-                found[point.layer], scale=chosen.scale, critical=critical, widening=chosen.widening
+                found[point.layer], scale=statistic.scale, critical=critical, widening=statistic.widening
             )
             point = replace(point, estimate=estimate.value, low=estimate.low, high=estimate.high)
         judged.append(point)

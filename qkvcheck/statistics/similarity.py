@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import combinations_with_replacement
 
 import numpy as np
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import MEASURES, PAIR_GROUPS
 from qkvcheck.statistics.kernels import MAGNITUDES, Kernel, PairGroup, Tally
 
-PAIR_GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")
-MEASURES = ("cosine", "pearson")
 BINS = 100
 KERNELS = ("auto", "reference", "torch", "numba")
 KERNEL_VARIABLE = "QKV_KERNEL"
@@ -253,7 +253,8 @@ def check_request(
 def pair_group(group: PairGroup | str, blocks: Mapping[str, slice]) -> PairGroup:
     """Return the names of the two blocks that a group compares; raise `ClaimError` if they are not known."""
     if len(group) != 2 or any(name not in blocks for name in group):
-        raise ClaimError(f"group {group!r} does not name two blocks; allowed are: {', '.join(blocks)}.")
+        pairs = ", ".join(f"{a}{b}" for a, b in combinations_with_replacement(blocks, 2))
+        raise ClaimError(f"group {group!r} does not name two projections; allowed are: {pairs or 'none'}.")
     return group[0], group[1]
 
 

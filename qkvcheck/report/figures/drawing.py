@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
+from qkvcheck.claims import Control
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
@@ -63,6 +65,14 @@ _STYLE: Any = {
     "legend.frameon": False,
     "axes.titlesize": 9,
 }
+
+
+_BY_NAME = {"words": WORDS, "untrained": UNTRAINED, "before": BEFORE, "chance": CHANCE}
+
+
+def colour_of(control: Control) -> str:
+    """Return the colour of a control: of the page's style sheet by its name, or any other as it is."""
+    return _BY_NAME.get(control.colour or "", control.colour or INK)
 
 
 def short(text: str) -> str:

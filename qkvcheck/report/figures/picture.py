@@ -8,9 +8,6 @@ from typing import Any
 
 from qkvcheck.claims import Verdict
 
-PAIRS = ("QQ", "KK", "VV", "QK", "QV", "KV")
-BLOCKS = ("Q", "K", "V")
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -28,6 +25,8 @@ class Figure:
         The picture.
     header, rows : tuple
         Its numbers.
+    wide : bool
+        Whether it is as wide as the page.
     """
 
     name: str
@@ -37,12 +36,13 @@ class Figure:
     svg: str
     header: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    wide: bool = False
 
 
 def carrying(verdicts: Sequence[Verdict], evidence: str, measure: str) -> dict[str, Verdict]:
-    """Return the verdict of each group that carries some evidence; claims fixed beforehand come first."""
+    """Return the verdict of each group that carries a part of `Evidence`; claims fixed beforehand come first."""
     found: dict[str, Verdict] = {}
-    for verdict in sorted(verdicts, key=lambda v: ("exploratory" in v.qualifier, v.key)):
-        if evidence in verdict.evidence and verdict.measure == measure:
+    for verdict in sorted(verdicts, key=lambda v: (v.exploratory, v.key)):
+        if getattr(verdict.evidence, evidence) is not None and verdict.measure == measure:
             found.setdefault(verdict.group, verdict)
     return found

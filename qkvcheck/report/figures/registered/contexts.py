@@ -7,45 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.claims import Verdict
+from qkvcheck.claims import ContextMatrix, FoundExample, Verdict
+from qkvcheck.groups import PROJECTIONS
+from qkvcheck.record import Run
 from qkvcheck.report.figures.drawing import CHANCE, DIVERGING, TARGET, WORDS, panels, short, svg_of
-from qkvcheck.report.figures.picture import BLOCKS, Figure, carrying
+from qkvcheck.report.figures.picture import Figure, carrying
+from qkvcheck.report.figures.registry import FigureInput, register_figure
 
 WORST = 10
 """Contexts of the corpus that are listed as the worst."""
 
 
-def context_figures(verdicts: Sequence[Verdict], layer: int, where: str, run: Mapping[str, Any]) -> Iterator[Figure]:
+@register_figure("contexts", order=5, wide=True)
+def context_figures(given: FigureInput) -> Iterator[Figure]:
     """Yield what there is to see of single contexts: two against each other, all with all, the worst."""
+    verdicts, layer, where = given.verdicts, given.layer, given.where
     found = carrying(verdicts, "context_matrix", "pearson") or carrying(verdicts, "context_matrix", "cosine")
-    texts = run["corpus"].get("texts") or []
-    blocks = [block for block in BLOCKS if block in found]
-    if not blocks:
+    kept = {name: part for name in PROJECTIONS if name in found and (part := found[name].evidence.context_matrix)}
+    if not kept:
         return
-    n = found[blocks[0]].evidence["context_matrix"]["n"]
-    names = [_prefix(run, place) if place < len(texts) else f"context {place + 1}" for place in range(n)]
-    yield from _scatter(
-        {block: found[block] for block in blocks if "scatter" in found[block].evidence}, layer, where, names
-    )
-    for block in blocks:
-        matrix = whole_matrix(found[block].evidence["context_matrix"])
-        yield _context_matrix(matrix, block, found[block].measure, layer, where, names)
-    yield _worst({b: whole_matrix(found[b].evidence["context_matrix"]) for b in blocks}, layer, where, names, verdicts)
+    texts = given.run.corpus.texts
+    n = next(iter(kept.values())).n
+    names = [_prefix(given.run, row) if row < len(texts) else f"context {row + 1}" for row in range(n)]
+    scattered = {name: found[name] for name in kept if found[name].evidence.scatter is not None}
+    yield from _scatter(scattered, layer, where, names)
+    matrices = {name: whole_matrix(part) for name, part in kept.items()}
+    for name, matrix in matrices.items():
+        yield _context_matrix(matrix, name, found[name].measure, layer, where, names)
+    yield _worst(matrices, layer, where, names, verdicts)
 
 
-def _prefix(run: Mapping[str, Any], place: int) -> str:
+def _prefix(run: Run, row: int) -> str:
     """Return a sentence up to its target, which is all that the target can see."""
-    text, target = run["corpus"]["texts"][place], str(run["corpus"]["target"])
+    text, target = run.corpus.texts[row], str(run.corpus.target)
     found = text.find(target)
     return str(text) if found < 0 else str(text[: found + len(target)])
 
 
-def whole_matrix(kept: Mapping[str, Any]) -> np.ndarray:
+def whole_matrix(kept: ContextMatrix) -> np.ndarray:
     """Return the symmetric matrix of which a verdict carries what is above the diagonal."""
-    n = int(kept["n"])
+    n = kept.n
     matrix = np.eye(n)
     rows, columns = np.triu_indices(n, k=1)
-    matrix[rows, columns] = matrix[columns, rows] = kept["above"]
+    matrix[rows, columns] = matrix[columns, rows] = kept.above
     return matrix
 
 
@@ -56,15 +60,16 @@ def _scatter(found: Mapping[str, Verdict], layer: int, where: str, names: Sequen
     told = []
     with panels(len(found), width=3.1 * len(found), height=3.3, share=False) as (canvas, axes):
         for ax, (block, verdict) in zip(axes, found.items(), strict=True):
-            kept = verdict.evidence["scatter"]
-            one, other = (short(names[place]) for place in kept["contexts"])
-            ax.plot(kept["x"], kept["y"], "o", color=TARGET, markersize=2.2, alpha=0.6)
+            kept = verdict.evidence.scatter
+            assert kept is not None  # chosen by it
+            one, other = (short(names[place]) for place in kept.contexts)
+            ax.plot(kept.x, kept.y, "o", color=TARGET, markersize=2.2, alpha=0.6)
             ax.axline((0, 0), slope=1, color=CHANCE, linewidth=0.8, linestyle=":")
-            ax.set_title(f"{block}: r = {kept['similarity']:.2f}")
+            ax.set_title(f"{block}: r = {kept.similarity:.2f}")
             ax.set_xlabel(one, fontsize=7, parse_math=False)
             ax.set_ylabel(other, fontsize=7, parse_math=False)
-            told.append(f"{block} {kept['similarity']:.2f}")
-            rows += [(block, place, x, y) for place, (x, y) in enumerate(zip(kept["x"], kept["y"], strict=True))]
+            told.append(f"{block} {kept.similarity:.2f}")
+            rows += [(block, place, x, y) for place, (x, y) in enumerate(zip(kept.x, kept.y, strict=True))]
         alt = f"One context's numbers against another's at layer {layer}; similarity: {', '.join(told)}."
         svg = svg_of(canvas, name=f"scatter-{layer}", alt=alt)
     yield Figure(
@@ -117,7 +122,7 @@ def _worst(
         for ax, (block, matrix) in zip(axes, matrices.items(), strict=True):
             means = (matrix.sum(axis=1) - 1) / (len(matrix) - 1)
             listed = [(float(means[k]), names[k], "corpus") for k in np.argsort(means, kind="stable")[:WORST]]
-            listed += [(found["value"], found["text"], "found by search") for found in _searched(verdicts, block)]
+            listed += [(found.value, found.text or "", "found by search") for found in _searched(verdicts, block)]
             listed.sort(key=lambda entry: entry[0])
             for place, (value, _, source) in enumerate(listed):
                 ax.plot(value, place, "o" if source == "corpus" else "D", color=TARGET if source == "corpus" else WORDS)
@@ -143,8 +148,8 @@ def _worst(
     )
 
 
-def _searched(verdicts: Sequence[Verdict], block: str) -> list[Mapping[str, Any]]:
-    found = [v.evidence["search"] for v in verdicts if v.group == block and "search" in v.evidence]
-    entries = [entry for search in found for entry in (search["found"], search["worst"]) if entry and "text" in entry]
+def _searched(verdicts: Sequence[Verdict], projection: str) -> list[FoundExample]:
+    found = [v.evidence.search for v in verdicts if v.group == projection and v.evidence.search is not None]
+    entries = [entry for search in found for entry in (search.found, search.worst) if entry and entry.text is not None]
     # The simplest context that a search found may be the worst one too.
-    return list({entry["text"]: entry for entry in entries}.values())
+    return list({entry.text: entry for entry in entries}.values())

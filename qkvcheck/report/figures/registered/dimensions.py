@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from qkvcheck.claims import DIFFERENT_WORDS, NON_TARGET, Verdict
-from qkvcheck.claims import UNTRAINED as UNTRAINED_NAME
+from qkvcheck.claims import Evidence, Verdict, drawn_controls
+from qkvcheck.groups import PAIR_GROUPS, PROJECTIONS, group_text
 from qkvcheck.report.figures.drawing import (
     BEFORE,
     CHANCE,
@@ -15,26 +15,22 @@ from qkvcheck.report.figures.drawing import (
     FILL,
     INK,
     TARGET,
-    UNTRAINED,
     WORDS,
+    colour_of,
     panels,
     svg_of,
 )
-from qkvcheck.report.figures.picture import BLOCKS, PAIRS, Figure, carrying
-from qkvcheck.report.texts import group_text
-
-BESIDE = (
-    (NON_TARGET, "token before it", BEFORE),
-    (DIFFERENT_WORDS, "other words", WORDS),
-    (UNTRAINED_NAME, "untrained network", UNTRAINED),
-)
-_ORDER = ("target", *(label for _, label, _ in BESIDE))
+from qkvcheck.report.figures.picture import Figure, carrying
+from qkvcheck.report.figures.registry import FigureInput, register_figure
 
 
-def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+@register_figure("histograms", order=1, wide=True)
+def histograms(given: FigureInput) -> Iterator[Figure]:
     """Yield the six histograms at the target, the controls beside them: the lecture's picture."""
-    found = carrying(verdicts, "histograms", "cosine")
-    groups = [group for group in PAIRS if group in found]
+    layer, where = given.layer, given.where
+    found = carrying(given.verdicts, "histograms", "cosine")
+    columns = ("target", *(control.label for control in drawn_controls()))
+    groups = [group for group in PAIR_GROUPS if group in found]
     if not groups:
         return
     from scipy.stats import beta
@@ -43,28 +39,33 @@ def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[
     with panels(len(groups), width=9, height=2.7) as (canvas, axes):
         for ax, group in zip(axes, groups, strict=True):
             evidence = found[group].evidence
-            counts, n = evidence["histogram"], found[group].n_distinct or 2
+            counts, n = _counts(evidence), found[group].n_distinct or 2
             edges = _edges(counts)
             centres = (edges[:-1] + edges[1:]) / 2
             ax.stairs(_density(counts), edges, fill=True, color=FILL)
             ax.stairs(_density(counts), edges, color=TARGET, linewidth=1.5, label="target")
             series = {"target": counts}
-            for name, label, colour in BESIDE:
-                if name in evidence["histograms"]:
-                    series[label] = evidence["histograms"][name]
-                    ax.stairs(_density(series[label]), edges, color=colour, linewidth=1.1, label=label)
+            for control in drawn_controls():
+                if control.name in (evidence.histograms or {}):
+                    label = control.label
+                    series[label] = list((evidence.histograms or {})[control.name])
+                    ax.stairs(_density(series[label]), edges, color=colour_of(control), linewidth=1.1, label=label)
             chance = beta.pdf((centres + 1) / 2, (n - 1) / 2, (n - 1) / 2) / 2
             ax.plot(centres, chance, color=CHANCE, linewidth=1, linestyle=":", label="shuffled")
             ax.set_title(group_text(group))
             ax.set_ylim(0, 2.4)
             rows += [
-                (group, round(float(left), 4), *(int(series[name][place]) if name in series else "" for name in _ORDER))
+                (
+                    group,
+                    round(float(left), 4),
+                    *(int(series[name][place]) if name in series else "" for name in columns),
+                )
                 for place, left in enumerate(edges[:-1])
             ]
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
         canvas.supxlabel("cosine between two dimensions, over the contexts")
         canvas.supylabel("density")
-        beyond = {g: found[g].evidence["share_low"] + found[g].evidence["share_high"] for g in groups}
+        beyond = {g: _share_beyond(found[g].evidence) for g in groups}
         shares = ", ".join(f"{group_text(g)} {share:.0%}" for g, share in beyond.items())
         alt = (
             f"Histograms of the cosines between dimensions at layer {layer}, from -1 to 1, by pair group. Share of "
@@ -79,21 +80,23 @@ def histograms(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[
         "random vectors of as many contexts give (closed form); its peak is cut off.",
         alt,
         svg,
-        ("group", "from", *_ORDER),
+        ("group", "from", *columns),
         tuple(rows),
     )
 
 
-def cosine_and_pearson(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+@register_figure("cosine_and_pearson", order=2, wide=True)
+def cosine_and_pearson(given: FigureInput) -> Iterator[Figure]:
     """Yield the histograms of cosine and Pearson, one over the other."""
-    cosine, pearson = (carrying(verdicts, "histogram", measure) for measure in ("cosine", "pearson"))
-    groups = [group for group in PAIRS if group in cosine and group in pearson]
+    layer, where = given.layer, given.where
+    cosine, pearson = (carrying(given.verdicts, "distribution", measure) for measure in ("cosine", "pearson"))
+    groups = [group for group in PAIR_GROUPS if group in cosine and group in pearson]
     if not groups:
         return
     rows = []
     with panels(len(groups), width=9, height=2.5) as (canvas, axes):
         for ax, group in zip(axes, groups, strict=True):
-            counts = [found[group].evidence["histogram"] for found in (cosine, pearson)]
+            counts = [_counts(found[group].evidence) for found in (cosine, pearson)]
             edges = _edges(counts[0])
             ax.stairs(_density(counts[0]), edges, color=TARGET, linewidth=1.4, label="cosine")
             ax.stairs(_density(counts[1]), edges, color=WORDS, linewidth=1.4, label="Pearson: means taken off")
@@ -120,8 +123,18 @@ def cosine_and_pearson(verdicts: Sequence[Verdict], layer: int, where: str) -> I
 
 
 def _beyond(found: Mapping[str, Verdict], groups: Sequence[str]) -> str:
-    shares = [found[g].evidence["share_low"] + found[g].evidence["share_high"] for g in groups]
+    shares = [_share_beyond(found[g].evidence) for g in groups]
     return f"{min(shares):.0%} to {max(shares):.0%}"
+
+
+def _counts(evidence: Evidence) -> list[int]:
+    return [] if evidence.distribution is None else list(evidence.distribution.histogram)
+
+
+def _share_beyond(evidence: Evidence) -> float:
+    """Return the share of pairs beyond 0.5 on either side."""
+    shape = evidence.distribution
+    return 0.0 if shape is None else shape.share_low + shape.share_high
 
 
 def _edges(counts: Sequence[int]) -> np.ndarray:
@@ -134,22 +147,25 @@ def _density(counts: Sequence[int]) -> np.ndarray:
     return density
 
 
-def dimension_matrix(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+@register_figure("dimension_matrix", order=3)
+def dimension_matrix(given: FigureInput) -> Iterator[Figure]:
     """Yield the matrix of cosines between all dimensions, Q, K and V side by side, coarse."""
-    found = carrying(verdicts, "dimension_matrix", "cosine")
-    if not all(group in found for group in PAIRS):
+    layer, where = given.layer, given.where
+    found = carrying(given.verdicts, "dimension_matrix", "cosine")
+    if not all(group in found for group in PAIR_GROUPS):
         return
     tiles = {}
-    for group in PAIRS:
-        kept = found[group].evidence["dimension_matrix"]
-        tiles[group] = np.reshape(kept["cells"], (kept["rows"], kept["columns"]))
-    whole = np.block([[tiles[a + b] if a + b in tiles else tiles[b + a].T for b in BLOCKS] for a in BLOCKS])
-    ends = np.cumsum([0, *(tiles[2 * block].shape[0] for block in BLOCKS)])
+    for group in PAIR_GROUPS:
+        kept = found[group].evidence.dimension_matrix
+        assert kept is not None  # `carrying` looked
+        tiles[group] = np.reshape(kept.cells, (kept.rows, kept.columns))
+    whole = np.block([[tiles[a + b] if a + b in tiles else tiles[b + a].T for b in PROJECTIONS] for a in PROJECTIONS])
+    ends = np.cumsum([0, *(tiles[2 * block].shape[0] for block in PROJECTIONS)])
     with panels(1, width=6.2, height=5.6) as (canvas, (ax,)):
         image = ax.imshow(whole, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="none")
         middles = (ends[:-1] + ends[1:] - 1) / 2
-        ax.set_xticks(middles, BLOCKS)
-        ax.set_yticks(middles, BLOCKS)
+        ax.set_xticks(middles, PROJECTIONS)
+        ax.set_yticks(middles, PROJECTIONS)
         ax.grid(False)
         for end in ends[1:-1]:
             ax.axhline(end - 0.5, color=INK, linewidth=0.8)
@@ -174,15 +190,16 @@ def dimension_matrix(verdicts: Sequence[Verdict], layer: int, where: str) -> Ite
     )
 
 
-def offsets(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Figure]:
+@register_figure("offsets", order=4)
+def offsets(given: FigureInput) -> Iterator[Figure]:
     """Yield what the mean squared cosine is made of, as stacked bars."""
-    found = carrying(verdicts, "offset", "cosine")
-    groups = [group for group in PAIRS if group in found]
+    layer, where = given.layer, given.where
+    found = carrying(given.verdicts, "offset", "cosine")
+    groups = [group for group in PAIR_GROUPS if group in found]
     if not groups:
         return
-    parts = {
-        name: [found[group].evidence["offset"][name] for group in groups] for name in ("offset", "cross", "residual")
-    }
+    made = {group: part for group in groups if (part := found[group].evidence.offset) is not None}
+    parts = {name: [getattr(made[group], name) for group in groups] for name in ("offset", "cross", "residual")}
     labels = {"offset": ("mean offset", TARGET), "cross": ("cross term", BEFORE), "residual": ("co-variation", WORDS)}
     with panels(1, width=7, height=3) as (canvas, (ax,)):
         left = np.zeros(len(groups))
@@ -193,7 +210,7 @@ def offsets(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Fig
         ax.invert_yaxis()
         ax.set_xlabel("mean squared cosine")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=3, fontsize=8)
-        shares = ", ".join(f"{group_text(g)} {found[g].evidence['offset']['share']:.0%}" for g in groups)
+        shares = ", ".join(f"{group_text(g)} {made[g].share:.0%}" for g in groups)
         alt = f"Stacked bars of the mean squared cosine at layer {layer}. Share of mean offset: {shares}."
         svg = svg_of(canvas, name=f"offset-{layer}", alt=alt)
     yield Figure(
@@ -206,7 +223,6 @@ def offsets(verdicts: Sequence[Verdict], layer: int, where: str) -> Iterator[Fig
         svg,
         ("group", "offset", "cross", "co-variation", "mean square"),
         tuple(
-            (g, *(round(parts[n][k], 6) for n in parts), round(found[g].evidence["offset"]["mean_square"], 6))
-            for k, g in enumerate(groups)
+            (g, *(round(parts[n][k], 6) for n in parts), round(made[g].mean_square, 6)) for k, g in enumerate(groups)
         ),
     )

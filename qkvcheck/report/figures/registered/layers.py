@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from qkvcheck.claims import Verdict
+from qkvcheck.claims import ProfilePoint
+from qkvcheck.groups import PAIR_GROUPS, group_text
 from qkvcheck.report.figures.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
-from qkvcheck.report.figures.picture import PAIRS, Figure, carrying
-from qkvcheck.report.texts import group_text
+from qkvcheck.report.figures.picture import Figure, carrying
+from qkvcheck.report.figures.registry import FigureInput, register_figure
 
 
-def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
+@register_figure("profiles", order=1, over_layers=True, wide=True)
+def profiles(given: FigureInput) -> Iterator[Figure]:
     """Yield V and P over the layers, with bands that hold for all at once, and the untrained networks'."""
-    found = carrying(verdicts, "profile", "cosine")
-    groups = [group for group in PAIRS if group in found]
+    where = given.where
+    found = carrying(given.verdicts, "profile", "cosine")
+    groups = [group for group in PAIR_GROUPS if group in found]
     if not groups:
         return
     rows = []
     with panels(len(groups), width=9, height=2.7) as (canvas, axes):
         for ax, group in zip(axes, groups, strict=True):
-            points = [point for point in found[group].evidence["profile"] if point["estimate"] is not None]
-            at = [point["layer"] for point in points]
-            ax.fill_between(at, [p["low"] for p in points], [p["high"] for p in points], color=FILL, linewidth=0)
-            ax.plot(at, [p["estimate"] for p in points], color=TARGET, linewidth=1.5, label="V, trained")
+            points = [point for point in found[group].evidence.profile or () if point.estimate is not None]
+            at = [point.layer for point in points]
+            ax.fill_between(
+                at, [p.low or 0.0 for p in points], [p.high or 0.0 for p in points], color=FILL, linewidth=0
+            )
+            ax.plot(at, [p.estimate or 0.0 for p in points], color=TARGET, linewidth=1.5, label="V, trained")
             ax.plot(
                 at,
-                [p.get("mean_square") for p in points],
+                [p.mean_square or 0.0 for p in points],
                 color=TARGET,
                 linewidth=1,
                 linestyle="--",
                 label="P, trained",
             )
-            with_seeds = [p for p in points if "untrained" in p]
-            if with_seeds:
-                seeds = [p["untrained"] for p in with_seeds]
-                places = [p["layer"] for p in with_seeds]
-                ax.plot(places, [s["mean"] for s in seeds], color=UNTRAINED, linewidth=1.2, label="V, untrained")
-                ax.plot(places, [s["low"] for s in seeds], color=UNTRAINED, linewidth=0.6)
-                ax.plot(places, [s["high"] for s in seeds], color=UNTRAINED, linewidth=0.6)
+            seeds = [p.untrained for p in points if p.untrained is not None]
+            if seeds:
+                places = [p.layer for p in points if p.untrained is not None]
+                ax.plot(places, [s.mean for s in seeds], color=UNTRAINED, linewidth=1.2, label="V, untrained")
+                ax.plot(places, [s.low for s in seeds], color=UNTRAINED, linewidth=0.6)
+                ax.plot(places, [s.high for s in seeds], color=UNTRAINED, linewidth=0.6)
             ax.set_title(group_text(group))
             ax.set_ylim(0, 1)
-            rows += [(group, p["layer"], *map(_rounded, _numbers(p))) for p in points]
+            rows += [(group, p.layer, *map(_rounded, _numbers(p))) for p in points]
         canvas.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
         canvas.supxlabel("layer (zero-based)")
         ranges = ", ".join(f"{group_text(g)} {_range(rows, g)}" for g in groups)
@@ -59,9 +63,9 @@ def profiles(verdicts: Sequence[Verdict], where: str) -> Iterator[Figure]:
     )
 
 
-def _numbers(point: Mapping[str, Any]) -> list[float | None]:
-    numbers = [point["estimate"], point["low"], point["high"], point.get("mean_square")]
-    return [*numbers, point.get("untrained", {}).get("mean")]
+def _numbers(point: ProfilePoint) -> list[float | None]:
+    untrained = None if point.untrained is None else point.untrained.mean
+    return [point.estimate, point.low, point.high, point.mean_square, untrained]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,0 +1,137 @@
+"""Arrays: judge an array, such as another tool captured, by a claim made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction, cells
+from qkvcheck.claims.judging import JudgeOptions, judge_sample
+from qkvcheck.claims.verdict import Verdict
+from qkvcheck.errors import ClaimError
+from qkvcheck.groups import PROJECTIONS, Comparison
+from qkvcheck.statistics import Sample
+
+
+def judge(
+    array: np.ndarray | Sequence[np.ndarray],
+    *,
+    statistic: str,
+    group: str,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    measure: str = "cosine",
+    projections: Mapping[str, slice] | None = None,
+    clusters: Sequence[str] | None = None,
+    controls: Mapping[str, np.ndarray] | None = None,
+    margin: float = MARGIN,
+    min_distinct: int = MIN_DISTINCT,
+    id: str = "claim",  # noqa: A002 (as claims files and markers name it)
+    layer: int = 0,
+) -> Verdict:
+    """Judge a claim about an array: SUPPORTED if its whole interval clears the bound, REFUTED if all of it misses.
+
+    Parameters
+    ----------
+    array : ndarray, or sequence of ndarray
+        (context, width), floating: the rows of one target; (context, word, width) for statistics over words; or the
+        several arrays that a statistic takes.
+    statistic : str
+        A registered one, such as ``"row_mean"`` or ``"variance"``.
+    group : str
+        A projection (``"Q"``) to compare contexts, a pair group (``"QK"``) to compare dimensions.
+    above, at_least, at_most : float
+        The bound; one of them.
+    measure : str
+        ``"cosine"`` or ``"pearson"``.
+    projections : mapping of str to slice, optional
+        Where Q, K and V stand along the width. Without it a group of one projection takes the whole width, and others
+        take three equal parts.
+    clusters : sequence of str, optional
+        Each context's cluster: those that share one leave the jackknife together.
+    controls : mapping of str to ndarray, optional
+        The same measurement where the claim should not hold, each shaped as `array`, by its name.
+    margin : float
+        How far a control has to stay away for the claim to be specific against it.
+    min_distinct : int
+        With fewer distinct contexts the claim is NOT JUDGED.
+    id, layer : str, int
+        Name the verdict.
+
+    Returns
+    -------
+    Verdict
+        With estimate, 95 % interval, controls and evidence.
+
+    Raises
+    ------
+    ClaimError
+        If the bound, the statistic or the group makes no sense, or an array holds NaN or infinite values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.normal(size=(54, 16)) + 3 * rng.normal(size=16)
+    >>> judge(rows, statistic="row_mean", group="Q", above=0.5, controls={"noise": rng.normal(size=(54, 16))}).verdict
+    <Decision.SUPPORTED: 'SUPPORTED'>
+    """
+    arrays = (array,) if isinstance(array, np.ndarray) else tuple(array)
+    given = {name: bound for name, bound in zip(BOUNDS, (above, at_least, at_most), strict=True) if bound is not None}
+    if len(given) != 1:
+        raise ClaimError(f"{len(given)} bounds were given; give one of above=, at_least= and at_most=.")
+    ((direction, threshold),) = given.items()
+    sample = _sample(arrays, group, projections, clusters)
+    claim = Claim(
+        id=id,
+        statement=f"{statistic} of {group} ({measure}) {_words(direction)} {threshold:g}",
+        statistic=statistic,
+        direction=direction,
+        threshold=float(threshold),
+        axis="dimensions" if len(group) == 2 else "contexts",
+        groups=(group,),
+        measures=(measure,),
+        primary=(Comparison(group, measure),),
+        controls=tuple(controls or ()),
+        margin=margin,
+    )
+    compared = {name: _sample((rows,), group, projections, clusters) for name, rows in (controls or {}).items()}
+    options = JudgeOptions(min_distinct=min_distinct)
+    return judge_sample(claim, cells(claim, layers=[layer])[0], sample, controls=compared, options=options)
+
+
+def _words(direction: Direction) -> str:
+    return str(direction).replace("_", " ")
+
+
+def _sample(
+    arrays: tuple[np.ndarray, ...],
+    group: str,
+    projections: Mapping[str, slice] | None,
+    clusters: Sequence[str] | None,
+) -> Sample:
+    width = arrays[0].shape[-1]
+    for rows in arrays:
+        if rows.ndim not in (2, 3) or len(rows) == 0 or rows.dtype.kind != "f" or rows.shape[-1] != width:
+            raise ClaimError(
+                f"an array of shape {rows.shape} and type {rows.dtype} can't be judged; give floating numbers, "
+                "(context, width) or (context, word, width)."
+            )
+        if clusters is not None and len(clusters) != len(rows):
+            raise ClaimError(f"{len(clusters)} clusters were given for {len(rows)} contexts; give one a context.")
+    if projections is None:
+        projections = _assumed(group, width)
+    own = None if clusters is None else tuple(tuple(clusters) for _ in arrays)
+    return Sample(arrays, projections, own)
+
+
+def _assumed(group: str, width: int) -> dict[str, slice]:
+    """Return where projections stand if nobody says: one of them everywhere, or all three in equal parts."""
+    if len(set(group)) == 1:
+        return {group[0]: slice(0, width)}
+    if width % len(PROJECTIONS):
+        raise ClaimError(f"a width of {width} is not three equal parts; say with projections= where Q, K and V stand.")
+    part = width // len(PROJECTIONS)
+    return {name: slice(number * part, (number + 1) * part) for number, name in enumerate(PROJECTIONS)}

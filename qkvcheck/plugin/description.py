@@ -1,0 +1,86 @@
+"""Description: what a result has to say of its run: a model that was run, or a file that was read."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib import metadata
+
+from qkvcheck.capture import FileSource
+from qkvcheck.contexts import ContextSet, audit, is_lecture
+from qkvcheck.models import HookedModel, embedded_training
+from qkvcheck.plugin.session import Session
+from qkvcheck.record import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen
+
+LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
+
+
+def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> Run:
+    """Return what a result has to say of a run on a model."""
+    found = audit(contexts)
+    origin = ModelOrigin(
+        spec=str(hooked.spec),
+        slug=hooked.slug,
+        source=hooked.origin,
+        fingerprint=hooked.fingerprint,
+        family=hooked.layout.family,
+        layers=hooked.depth,
+        parameters=hooked.parameters,
+        stand_in=hooked.is_stand_in,
+        untrained=hooked.is_untrained,
+        training=embedded_training() if hooked.is_stand_in and not hooked.is_untrained else None,
+    )
+    seen = Seen(
+        positions={str(index): count for index, count in found.positions.items()},
+        lengths={str(length): count for length, count in found.lengths.items()},
+        unseen_tokens=found.unseen_tokens,
+        target_indexes=[context.target_index for context in contexts.contexts],
+    )
+    corpus = RunCorpus(
+        name=contexts.name,
+        sha256=contexts.sha256,
+        contexts=found.contexts,
+        distinct_prefixes=found.distinct_prefixes,
+        padded_shape=[*found.padded_shape, sum(part.stop - part.start for part in hooked.blocks.values())],
+        lecture=is_lecture(contexts.sha256),
+        target=contexts.target,
+        texts=[context.text for context in contexts.contexts],
+        first_words=found.first_words,
+        seen=seen,
+    )
+    return _run(session, origin, corpus, device=hooked.device.type, dtype=hooked.dtype)
+
+
+def describe_file_run(session: Session, file: FileSource) -> Run:
+    """Return what a result has to say of activations that another tool captured."""
+    target, texts = file.target, file.texts
+    count = len(target.values)
+    corpus = RunCorpus(
+        name=file.name,
+        sha256=hashlib.sha256("\n".join(texts or ()).encode()).hexdigest(),
+        contexts=count,
+        distinct_prefixes=count,
+        padded_shape=[count, target.values.shape[-1]],
+        texts=list(texts or ()),
+        first_words=len({text.split(" ")[0] for text in texts}) if texts else None,
+    )
+    origin = FileOrigin(file.name, file.sha256, len(target.layers))
+    return _run(session, origin, corpus, device=None, dtype=str(target.values.dtype))
+
+
+def _run(
+    session: Session, origin: ModelOrigin | FileOrigin, corpus: RunCorpus, *, device: str | None, dtype: str
+) -> Run:
+    asked, file = session.settings, session.claims
+    settings = RunSettings(
+        layers=list(session.layers),
+        dtype=dtype,
+        device=device,
+        seed=asked.seed,
+        controls=asked.controls if isinstance(asked.controls, str) else list(asked.controls),
+        clusters=asked.clusters,
+        claims_sha256=file.sha256 if file else None,
+    )
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    cited = tuple(Cited(citation.claims, citation.text) for citation in file.citations) if file else ()
+    return Run(origin, corpus, versions, settings, cited)

@@ -1,0 +1,80 @@
+"""Finding: a verdict of this run, and what is on record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
+from qkvcheck.record.change import Change
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict, and what is on record of it.
+
+    Attributes
+    ----------
+    verdict : Verdict
+        Of this run.
+    recorded : Decision or None
+        The verdict on record; None if there is none.
+    change : str or None
+        What changed since, in words; it fails a run.
+    moved : Change or None
+        The numbers behind it.
+    """
+
+    verdict: Verdict
+    recorded: Decision | None = None
+    change: str | None = None
+    moved: Change | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "verdict": self.verdict.to_dict(),
+            "recorded": self.recorded,
+            "change": self.change,
+            "moved": None if self.moved is None else self.moved.to_dict(),
+        }
+
+
+def finding_from_dict(data: Mapping[str, Any]) -> Finding:
+    """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON."""
+    moved = data.get("moved")
+    return Finding(
+        verdict_from_dict(data["verdict"]),
+        None if data["recorded"] is None else Decision(data["recorded"]),
+        data["change"],
+        None if moved is None else Change(**moved),
+    )
+
+
+def label(finding: Finding) -> str:
+    """Return a verdict in words, with what qualifies it."""
+    verdict = finding.verdict
+    words = str(verdict.verdict)
+    if verdict.verdict != Decision.NOT_JUDGED:
+        words = words.lower()
+    if finding.change is not None:
+        words += " (CHANGED)"
+    elif verdict.verdict == Decision.REFUTED and finding.recorded == Decision.REFUTED:
+        words += " (recorded)"
+    if STAND_IN in verdict.qualifier:
+        words += " on the stand-in"
+    return ", ".join([words, *(note for note in verdict.qualifier if note != STAND_IN)])
+
+
+def html_table(findings: Sequence[Finding]) -> str:
+    """Return findings as an HTML table, for a notebook."""
+    from html import escape
+
+    rows = "".join(
+        f"<tr><th>{escape(f.verdict.key)}</th><td>{escape(estimate_text(f.verdict))}</td>"
+        f"<td>{escape(threshold_text(f.verdict))}</td><td>{escape(label(f))}</td></tr>"
+        for f in findings
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("cell", "estimate [95 %]", "threshold", "verdict"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

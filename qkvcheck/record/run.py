@@ -1,0 +1,246 @@
+"""Run: what a result says of its run: where the activations come from, the contexts, versions and settings.
+
+In the result file what is unknown is null; files of earlier versions, which had zeros and "unknown" there, are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+UNKNOWN = "unknown"
+FROM_FILE = "activations captured elsewhere"
+
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """A model that was run.
+
+    Attributes
+    ----------
+    spec, slug, source : str
+        What was asked for, its name in files, and where it came from.
+    fingerprint : str
+        Sha256 of weights, architecture and tokenizer.
+    family : str
+        Such as ``"gpt2"``.
+    layers, parameters : int
+        How many.
+    stand_in, untrained : bool
+        Whether it stands in for GPT-2 small, and whether its weights are freshly drawn.
+    training : mapping or None
+        How it was trained, where that is known.
+    """
+
+    spec: str
+    slug: str
+    source: str
+    fingerprint: str
+    family: str
+    layers: int
+    parameters: int
+    stand_in: bool
+    untrained: bool
+    training: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class FileOrigin:
+    """A file of activations that another tool captured.
+
+    Attributes
+    ----------
+    spec : str
+        The file's name.
+    fingerprint : str
+        Sha256 of the file.
+    layers : int
+        How many it holds.
+    """
+
+    spec: str
+    fingerprint: str
+    layers: int
+
+    stand_in = False
+    untrained = False
+    source = FROM_FILE
+
+    @property
+    def slug(self) -> str:
+        """Its name in other files."""
+        return self.spec
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a causal model can see of the contexts.
+
+    Attributes
+    ----------
+    positions, lengths : mapping of str to int
+        How many contexts have their target at an index, and how many tokens.
+    unseen_tokens : int
+        Tokens after the targets.
+    target_indexes : sequence of int
+        Of each context.
+    """
+
+    positions: Mapping[str, int]
+    lengths: Mapping[str, int]
+    unseen_tokens: int
+    target_indexes: Sequence[int]
+
+
+@dataclass(frozen=True)
+class RunCorpus:
+    """The contexts of a run.
+
+    Attributes
+    ----------
+    name, sha256 : str
+        The corpus, and the hash of its texts.
+    contexts, distinct_prefixes : int
+        How many, and how many of them differ left of the target.
+    padded_shape : sequence of int
+        (context, token, width), or (context, width) of a file.
+    lecture : bool
+        Whether they are the lecture's own 54 sentences.
+    target : str or None
+        The target token, where it is known.
+    texts : sequence of str
+        The sentences, where they are known.
+    first_words : int or None
+        Different first tokens; None where the texts are not known.
+    seen : Seen or None
+        None where the tokens are not known.
+    """
+
+    name: str
+    sha256: str
+    contexts: int
+    distinct_prefixes: int
+    padded_shape: Sequence[int]
+    lecture: bool = False
+    target: str | None = None
+    texts: Sequence[str] = ()
+    first_words: int | None = None
+    seen: Seen | None = None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a run was made; `device` is None where a file does not say.
+
+    Attributes
+    ----------
+    layers : sequence of int
+        Zero-based.
+    dtype : str
+        Number format.
+    device : str or None
+        Kind of device.
+    seed : int
+        First seed of the untrained twins.
+    controls : str or sequence of str
+        Those that were asked for.
+    clusters : str
+        How contexts were clustered.
+    claims_sha256 : str or None
+        Of the claims file.
+    """
+
+    layers: Sequence[int]
+    dtype: str
+    device: str | None
+    seed: int
+    controls: str | Sequence[str]
+    clusters: str
+    claims_sha256: str | None
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Where some claims come from: their ids and a text."""
+
+    claims: Sequence[str]
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a result says of its run.
+
+    Attributes
+    ----------
+    origin : ModelOrigin or FileOrigin
+        Where the activations come from.
+    corpus : RunCorpus
+        The contexts.
+    versions : mapping of str to str
+        Of the libraries.
+    settings : RunSettings
+        How it was made.
+    citations : sequence of Cited
+        Where its claims come from.
+    """
+
+    origin: ModelOrigin | FileOrigin
+    corpus: RunCorpus
+    versions: Mapping[str, str]
+    settings: RunSettings
+    citations: Sequence[Cited] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON, under the names of the result file."""
+        corpus = {name: value for name, value in asdict(self.corpus).items() if name != "seen"}
+        unseen = dict.fromkeys((one.name for one in fields(Seen)), None)
+        return {
+            "model": _origin_document(self.origin),
+            "corpus": {**corpus, **(unseen if self.corpus.seen is None else asdict(self.corpus.seen))},
+            "versions": dict(self.versions),
+            "settings": asdict(self.settings),
+            "citations": [asdict(cited) for cited in self.citations],
+        }
+
+
+def _origin_document(origin: ModelOrigin | FileOrigin) -> dict[str, Any]:
+    if isinstance(origin, ModelOrigin):
+        return {"origin": "model", **asdict(origin)}
+    unknown = {"family": None, "parameters": None, "training": None}
+    named = {name: getattr(origin, name) for name in ("spec", "slug", "source", "stand_in", "untrained")}
+    return {"origin": "file", **named, "fingerprint": origin.fingerprint, "layers": origin.layers, **unknown}
+
+
+def run_from_dict(data: Mapping[str, Any]) -> Run:
+    """Rebuild a run from what `Run.to_dict` returned, after a trip through JSON.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If something is missing or unknown.
+    """
+    model, corpus, settings = dict(data["model"]), dict(data["corpus"]), dict(data["settings"])
+    from_file = model.pop("origin", "file" if model["source"] == FROM_FILE else "model") == "file"
+    origin: ModelOrigin | FileOrigin = (
+        FileOrigin(model["spec"], model["fingerprint"], model["layers"])
+        if from_file
+        else ModelOrigin(**_known(ModelOrigin, model))
+    )
+    seen = None if from_file or not corpus.get("positions") else Seen(**_known(Seen, corpus))
+    if from_file:  # earlier files had zeros and "unknown" for what no file says
+        corpus["target"] = None
+        corpus["first_words"] = corpus.get("first_words") or None
+        settings["device"] = None if settings["device"] == UNKNOWN else settings["device"]
+    return Run(
+        origin,
+        RunCorpus(**_known(RunCorpus, corpus), seen=seen),
+        data["versions"],
+        RunSettings(**_known(RunSettings, settings)),
+        tuple(Cited(cited["claims"], cited["text"]) for cited in data.get("citations", ())),
+    )
+
+
+def _known(made: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: data[one.name] for one in fields(made) if one.name in data and one.name != "seen"}

@@ -1,0 +1,95 @@
+"""Explain: the whole story of one verdict, for ``qkvcheck explain``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from qkvcheck.claims import Evidence, ProfilePoint, controls_by_name
+from qkvcheck.record import Finding, Run
+from qkvcheck.report.statistic_words import scale_words
+from qkvcheck.report.texts import story, table_lines
+from qkvcheck.statistics import statistics_by_name
+
+
+def explain_lines(finding: Finding, run: Run) -> list[str]:
+    """Return the whole story of one verdict, for ``qkvcheck explain``.
+
+    Parameters
+    ----------
+    finding : Finding
+        The verdict and what is on record of it.
+    run : Run
+        Of the result file.
+    """
+    verdict, corpus, settings = finding.verdict, run.corpus, run.settings
+    rows = story(finding, run)
+    if verdict.source is not None:
+        rows.insert(1, ("source", verdict.source))
+    made = "its test's marker" if verdict.claims_sha256 is None else f"claims file, sha256 {verdict.claims_sha256[:12]}"
+    target = "" if corpus.target is None else f", target {corpus.target!r}"
+    rows += [
+        ("corpus", f"{corpus.name}{target}, {corpus.distinct_prefixes} distinct prefixes"),
+        ("numbers", f"{settings.dtype} on {settings.device or 'unknown'}, weights {run.origin.fingerprint[:12]}"),
+        ("made by", made),
+    ]
+    if verdict.statistic in statistics_by_name():
+        rows.insert(4, ("how to read", scale_words(verdict) or "-"))
+    lines = [verdict.key, *table_lines(rows, indent="  ")]
+    known = controls_by_name()
+    shown = [(control.name, known[control.name].says) for control in verdict.controls if control.name in known]
+    if shown:
+        lines += ["", "What the controls say", *table_lines(shown, indent="  ")]
+    return lines + _evidence_lines(verdict.evidence)
+
+
+def _evidence_lines(evidence: Evidence) -> list[str]:
+    lines: list[str] = []
+    if evidence.offset is not None:
+        parts = evidence.offset
+        lines += [
+            "",
+            f"Mean squared cosine {parts.mean_square:.4f} = offset {parts.offset:.4f} + cross "
+            f"{parts.cross:.4f} + co-variation {parts.residual:.4f}; offset alone would give {parts.offset_only:.4f}.",
+        ]
+    if evidence.profile is not None:
+        rows = [(f"layer {point.layer}", _point(point)) for point in evidence.profile]
+        lines += ["", "Layer by layer (intervals hold for all at once)", *table_lines(rows, indent="  ")]
+    if evidence.attribution is not None:
+        sources = asdict(evidence.attribution)
+        top = sources.pop("top_share")
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in sources.items())
+        lines += [
+            "",
+            f"The target's energy: {shares}.",
+            f"The largest 1 % of the dimensions hold {top:.0%} of the offset.",
+        ]
+    if evidence.row_quantiles is not None:
+        found = evidence.row_quantiles
+        lines += [
+            "",
+            f"Over pairs of contexts: lowest {found['0']:.4f}, middle half {found['0.25']:.4f} to {found['0.75']:.4f}, "
+            f"median {found['0.5']:.4f}, highest {found['1']:.4f}.",
+        ]
+    if evidence.distribution is not None:
+        shape = evidence.distribution
+        lines += ["", f"Similarities over {shape.pairs:,} pairs, from -1 to 1:", _bars(shape.histogram)]
+    if evidence.conditions is not None:
+        lines += ["", *(f"  {'holds' if holds else 'FAILS'}  {text}" for text, holds in evidence.conditions.items())]
+    return lines
+
+
+def _point(point: ProfilePoint) -> str:
+    text = point.reason or f"{point.estimate:.4f} [{point.low:.4f}, {point.high:.4f}]"
+    if point.untrained is not None:
+        seeds = point.untrained
+        text += f"; untrained {seeds.mean:.4f} ({seeds.low:.4f} to {seeds.high:.4f})"
+    return text
+
+
+def _bars(counts: Sequence[int], *, columns: int = 50) -> str:
+    """Draw a histogram in one line of block characters."""
+    step = max(1, len(counts) // columns)
+    sums = [sum(counts[start : start + step]) for start in range(0, len(counts), step)]
+    most = max(sums) or 1
+    return "  -1 |" + "".join(" ▁▂▃▄▅▆▇█"[-(-8 * value // most)] for value in sums) + "| 1"

@@ -1,0 +1,65 @@
+"""Statistics over a grid of words: every context continued with each word, at the same positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qkvcheck.groups import Capture
+from qkvcheck.statistics import formulas
+from qkvcheck.statistics import offset_sources as sources
+from qkvcheck.statistics.registry import Statistic, register_statistic
+from qkvcheck.statistics.sample import Part
+
+
+@register_statistic
+class TokenShare(Statistic):
+    """The token's share of the offset."""
+
+    name = "token_share"
+    words = "the token's share of the offset"
+    reading = (
+        "1 if the whole offset is this token's own, 0 if the weights alone or any other word would give it, below 0 "
+        "if the token lessens it."
+    )
+    captured_on = Capture.WORDS_AND_WEIGHTS
+
+    def compute(self, parts: Sequence[Part], measure: str) -> float:
+        del measure
+        return sources.token_share(parts[0][0])
+
+
+@register_statistic
+class TokenMinusContext(Statistic):
+    """The token's share of the variance less the context's."""
+
+    name = "token_minus_context"
+    words = "the token's share of the variance less the context's"
+    reading = (
+        "every context was continued with each of several words; 1 if only the word makes a difference, 0 if word and "
+        "context make as much of one, -1 if only the context does."
+    )
+    captured_on = Capture.WORDS
+    one_target = False
+    is_difference = True
+
+    def compute(self, parts: Sequence[Part], measure: str) -> float:
+        words = parts[0][0]
+        if measure == "similarity":
+            return formulas.token_minus_context_similarity(words)
+        return formulas.token_minus_context(words)
+
+
+@register_statistic
+class Stability(Statistic):
+    """The anisotropy-adjusted self-similarity: how far the same token stands above different ones."""
+
+    name = "stability"
+    words = "the target's likeness from sentence to sentence, beyond that of different words,"
+    reading = (
+        "1 if the target's vectors are the same in every sentence, 0 if they are no more alike than those of "
+        "different words in different sentences, below 0 if they are less alike than those."
+    )
+    captured_on = Capture.WORDS
+
+    def compute(self, parts: Sequence[Part], measure: str) -> float:
+        return formulas.stability(parts[0][0], measure=measure)
