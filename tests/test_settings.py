@@ -49,7 +49,7 @@ def test_layers(text, layers):
 
 @pytest.mark.parametrize("text", ["", "six", "3-1", "1;2", "-1", "1.5", "6,"])
 def test_layers_that_make_no_sense(text):
-    with pytest.raises(SettingsError, match="give zero-based numbers such as 6, 5,6 or 0-11. Mend --qkv-layers"):
+    with pytest.raises(SettingsError, match="give zero-based numbers such as 6, 5,6 or 0-11. Check --qkv-layers"):
         parse_layers(text)
 
 
