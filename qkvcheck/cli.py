@@ -14,8 +14,8 @@ COMMANDS = (doctor, explain, report, search, record, compare, bench)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return int(options.run(options))
     except QkvcheckError as error:
         print(f"qkvcheck: {error}", file=sys.stderr)
