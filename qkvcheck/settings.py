@@ -6,15 +6,20 @@ and the commands are made from these rows.
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import importlib.util
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from qkvcheck.errors import SettingsError
+from qkvcheck.errors import SettingsError, first_line
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
@@ -22,6 +27,8 @@ CONTROLS = (
     "different-words", "other-token", "untrained", "non-target", "position-matched", "within-column", "shuffled",
 )  # fmt: skip
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
+
+PathKind = Literal["never", "always", "if there", "each file"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Option:
     parse : callable
         Takes the flag, for messages, and a text; returns the value or raises `SettingsError`.
     path : str
-        Whether the value is a path: never, always, or if one is there.
+        Whether the value is a path: never, always, if one is there, or each of its names that ends in ``.py``.
     switch : bool
         Whether it stands without a value on the command line.
     """
@@ -51,7 +58,7 @@ class Option:
     about: str
     without: str | None
     parse: Callable[[str, str], Any]
-    path: Literal["never", "always", "if there"]
+    path: PathKind
     switch: bool
 
     @property
@@ -125,6 +132,11 @@ def _target(_: str, text: str) -> str | int:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
+def _names(_: str, text: str) -> tuple[str, ...]:
+    """Read names separated by spaces or commas; one that holds either stands in double quotes."""
+    return tuple(quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^\s,"]+)', text))
+
+
 def _one_of(flag: str, text: str, *, allowed: tuple[str, ...]) -> str:
     if text not in allowed:
         listed = (" or " if len(allowed) == 2 else ", ").join(allowed)
@@ -158,7 +170,7 @@ def _row(
     *,
     without: str | None = None,
     parse: Callable[[str, str], Any] = _text,
-    path: Literal["never", "always", "if there"] = "never",
+    path: PathKind = "never",
 ) -> Any:
     """Make a field of `Settings` that carries its option; the option's name is the field's."""
     row = Option("", default, about, without, parse, path, switch=parse is _switch)
@@ -226,6 +238,13 @@ class Settings:
         "an inconclusive claim fails, and auto may not fall back to the embedded model",
         parse=_switch,
     )
+    load: tuple[str, ...] | None = _row(
+        None,
+        "files or modules of the project to import first, such as those that register a statistic, control or figure "
+        "of its own",
+        parse=_names,
+        path="each file",
+    )
     trust_remote_code: bool = False
     explicit: frozenset[str] = frozenset()
 
@@ -280,12 +299,64 @@ def from_root(option: Option, text: str, *, root: Path) -> str:
     root : Path
         pytest's root directory.
     """
-    there = (root / text.partition("#")[0]).exists()  # such as model#untrained
-    if option.path == "never" or (option.path == "if there" and not there):
+    if root == Path.cwd() or option.path == "never":
         return text
-    if Path(text).is_absolute() or root == Path.cwd():
+    if option.path == "each file":
+        parts = _names("", text)
+        return " ".join(f'"{_relative(part, root)}"' if part.endswith(".py") else part for part in parts)
+    there = (root / text.partition("#")[0]).exists()  # such as model#untrained
+    return _relative(text, root) if there or option.path == "always" else text
+
+
+def _relative(text: str, root: Path) -> str:
+    if Path(text).is_absolute():
         return text
     try:
         return os.path.relpath(root / text)
     except ValueError:  # another drive on Windows
         return str(root / text)
+
+
+def load_extensions(names: Sequence[str]) -> None:
+    """Import a project's own files and modules, each once, so that what they register is there.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Paths that end in ``.py``, from the current folder, and dotted names of modules.
+
+    Raises
+    ------
+    SettingsError
+        If one is not there, or breaks while it is imported.
+    """
+    for name in names:
+        if name.endswith(".py") and not Path(name).is_file():
+            raise SettingsError(f"can't load {name!r}: there is no such file; name Python files or modules.")
+        try:
+            if name.endswith(".py"):
+                _load_file(Path(name).resolve())
+            else:
+                importlib.import_module(name)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if last.filename.startswith("<") else f" ({last.filename}, line {last.lineno})"
+            raise SettingsError(
+                f"can't load {name!r}: {type(error).__name__}: {first_line(error)}{where}; correct it, or leave it out."
+            ) from error
+
+
+def _load_file(path: Path) -> None:
+    # The name is of the whole path, so that two files called the same are two modules.
+    name = f"qkvcheck_loaded_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it can't be read as Python")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
 
 
 def add(commands: Any) -> None:
@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
     add_options(doctor, *MODEL_OPTIONS, layers="those of the claims file")
     doctor.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
     doctor.add_argument("--baseline", metavar="FILE", help="write the floor into this file of recorded verdicts")
+    add_load(doctor)
     doctor.set_defaults(run=run)
 
 

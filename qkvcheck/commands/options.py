@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,12 @@ def add_options(parser: Any, *names: str, **without: str) -> None:
         parser.add_argument(
             flag, type=partial(row.parse, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
         )
+
+
+def add_load(parser: Any) -> None:
+    """Add ``--load``; `qkvcheck.cli` imports what it names before the command runs."""
+    add_options(parser, load="what QKV_LOAD names")
+    parser.set_defaults(load=os.environ.get("QKV_LOAD") or None)
 
 
 def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextSet]:

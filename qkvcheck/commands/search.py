@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
 from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import parse_layers
 
@@ -55,6 +55,7 @@ def add(commands: Any) -> None:
     search.add_argument("--out", metavar="FILE", help="write what was found as a corpus, JSON lines")
     search.add_argument("--replay", metavar="FILE", help="search nothing: measure again what --out wrote")
     search.add_argument("--json", action="store_true", help="print what was found as JSON")
+    add_load(search)
     search.set_defaults(run=run)
 
 
