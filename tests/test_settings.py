@@ -8,7 +8,7 @@ import os
 import pytest
 
 from qkvcheck.errors import SettingsError
-from qkvcheck.settings import OPTIONS, from_root, load_extensions, parse_layers, resolve_settings
+from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
 
 
 def resolve(command_line=None, environment=None, ini=None):
@@ -61,11 +61,39 @@ def test_layers_that_make_no_sense(text):
         ({"seed": "-1"}, "--qkv-seed '-1'"),
         ({"batch-size": "0"}, "--qkv-batch-size '0' is not a whole number from 1"),
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
+        ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
+        ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
+        ({"controls": "untrained,x"}, "--qkv-controls 'x' is not known; allowed: different-words, other-token, "),
+        ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
     ],
 )
 def test_values_that_make_no_sense(given, message):
     with pytest.raises(SettingsError, match=message):
         resolve(command_line=given)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("layers", "0-2", (0, 1, 2)),
+        ("seed", "7", 7),
+        ("untrained_seeds", "3", 3),
+        ("controls", "claim", "claim"),
+        ("controls", "untrained, shuffled", ("untrained", "shuffled")),
+        ("clusters", "label", "label"),
+        ("exact_layout", "Yes", True),
+        ("strict", "off", False),
+    ],
+)
+def test_values_are_read(name, text, value):
+    settings = resolve(ini={name.replace("_", "-"): text})
+    assert getattr(settings, name) == value
+    assert settings.explicit == {name.replace("_", "-")}
+
+
+def test_settings_without_a_word_are_the_defaults():
+    assert resolve() == Settings()
+    assert [option.attribute for option in OPTIONS] == list(vars(Settings()))[: len(OPTIONS)]
 
 
 def test_target_by_number_or_text():
