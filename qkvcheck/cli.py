@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 from qkvcheck.commands import bench, compare, doctor, explain, record, report, search
 from qkvcheck.errors import QkvcheckError
+from qkvcheck.settings import load_extensions
 
 COMMANDS = (doctor, explain, report, search, record, compare, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
+        load_extensions(getattr(options, "load", None) or ())
         return int(options.run(options))
     except QkvcheckError as error:
         print(f"qkvcheck: {error}", file=sys.stderr)

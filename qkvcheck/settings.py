@@ -1,14 +1,25 @@
-"""Settings: what a run was asked to do, from command line, environment and ini file, in that order."""
+"""Settings: what a run was asked to do, from command line, environment and ini file, in that order.
+
+An option is one row of `Settings`: its default, its help, how it is read, and whether it is a path. pytest's options
+and the commands are made from these rows.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import importlib.util
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
-from qkvcheck.errors import SettingsError
+from qkvcheck.errors import SettingsError, first_line
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
@@ -17,15 +28,38 @@ CONTROLS = (
 )  # fmt: skip
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 
+PathKind = Literal["never", "always", "if there", "each file"]
+
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: ``--qkv-NAME`` on the command line, ``QKV_NAME`` in the environment, ``qkv_name`` as ini value."""
+    """One setting: ``--qkv-NAME`` on the command line, ``QKV_NAME`` in the environment, ``qkv_name`` as ini value.
+
+    Parameters
+    ----------
+    name : str
+        As on the command line, without ``--qkv-``.
+    default : str or None
+        Taken where nobody says anything; None where that means something of its own.
+    about : str
+        What the option says.
+    without : str or None
+        What holds where it is not given and there is no default.
+    parse : callable
+        Takes the flag, for messages, and a text; returns the value or raises `SettingsError`.
+    path : str
+        Whether the value is a path: never, always, if one is there, or each of its names that ends in ``.py``.
+    switch : bool
+        Whether it stands without a value on the command line.
+    """
 
     name: str
     default: str | None
-    help: str
-    switch: bool = False
+    about: str
+    without: str | None
+    parse: Callable[[str, str], Any]
+    path: PathKind
+    switch: bool
 
     @property
     def flag(self) -> str:
@@ -35,70 +69,190 @@ class Option:
     @property
     def variable(self) -> str:
         """Its environment variable."""
-        return f"QKV_{self.name.replace('-', '_').upper()}"
+        return f"QKV_{self.attribute.upper()}"
 
     @property
     def ini(self) -> str:
         """Its ini name."""
-        return f"qkv_{self.name.replace('-', '_')}"
+        return f"qkv_{self.attribute}"
+
+    @property
+    def attribute(self) -> str:
+        """Its name in `Settings`."""
+        return self.name.replace("-", "_")
+
+    @property
+    def help(self) -> str:
+        """What it says, with what holds without it."""
+        return f"{self.about}; without it {self.without}." if self.without else f"{self.about}."
+
+    @property
+    def usual(self) -> Any:
+        """Its value where nobody says anything."""
+        return (False if self.switch else None) if self.default is None else self.parse(self.flag, self.default)
 
 
-OPTIONS = (
-    Option(
-        "model", "auto", "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED."
-    ),
-    Option("tokenizer", None, "directory of a tokenizer to use instead of the model's own."),
-    Option("corpus", "replication", "replication, balanced, or a text, JSONL or notebook file of sentences."),
-    Option("target", " her", "target token: its text with the leading space, or its id."),
-    Option("layers", None, "zero-based layers, such as 6 or 5,6 or 0-11; without it those of the claims file, else 6."),
-    Option("device", "cpu", "torch device, such as cpu or cuda:0."),
-    Option("dtype", "float32", "float32, float64, bfloat16 or float16."),
-    Option("seed", "0", "first seed of the untrained twins."),
-    Option("untrained-seeds", None, "untrained twins; without it 19 up to 10 million parameters, else 1."),
-    Option("controls", "all", "all, claim (only those that a claim names), or some: different-words,untrained."),
-    Option("clusters", "auto", "contexts that leave the jackknife together: auto, first-word, prefix or label."),
-    Option("batch-size", "512", "token positions a forward; it bounds memory."),
-    Option("exact-layout", None, "compute every context whole and padded, as a plain forward does; slow.", True),
-    Option("baseline", None, "file of recorded verdicts; without it the one recorded for this model, if any."),
-    Option("update", None, "record the verdicts: new adds those not on record, all overwrites too."),
-    Option("json", None, "write all results to this file."),
-    Option("report", None, "write a self-contained HTML page to this file (needs qkvcheck[report])."),
-    Option("activations", None, "judge activations captured elsewhere: a safetensors or npz file."),
-    Option("strict", None, "an inconclusive claim fails, and auto may not fall back to the embedded model.", True),
-)
+def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
+    """Read layers such as ``6``, ``5,6`` or ``0-11``; return them in order, each once.
+
+    Parameters
+    ----------
+    text : str
+        The layers, zero-based.
+    flag : str
+        What the message of a mistake tells to check.
+
+    Raises
+    ------
+    SettingsError
+        If the text is not of that form.
+    """
+    layers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part, flags=re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise SettingsError(
+                f"layers {text!r} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Check {flag}."
+            )
+        layers.update(range(first, last + 1))
+    return tuple(sorted(layers))
 
 
-FILES = ("baseline", "json", "report", "activations")
-"""Options that are always a path."""
-NAMES_OR_FILES = ("model", "tokenizer", "corpus")
-"""Options that are a path if one is there, and else a name."""
+def _layers(flag: str, text: str) -> tuple[int, ...]:
+    return parse_layers(text, flag=flag)
 
 
-@dataclass(frozen=True)
+def _text(_: str, text: str) -> str:
+    return text
+
+
+def _target(_: str, text: str) -> str | int:
+    """Read a token's id, or its text."""
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _names(_: str, text: str) -> tuple[str, ...]:
+    """Read names separated by spaces or commas; one that holds either stands in double quotes."""
+    return tuple(quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^\s,"]+)', text))
+
+
+def _one_of(flag: str, text: str, *, allowed: tuple[str, ...]) -> str:
+    if text not in allowed:
+        listed = (" or " if len(allowed) == 2 else ", ").join(allowed)
+        raise SettingsError(f"{flag} {text!r} is not known; allowed: {listed}.")
+    return text
+
+
+def _controls(flag: str, text: str) -> str | tuple[str, ...]:
+    """Read ``all``, ``claim`` or a list of controls."""
+    if text in ("all", "claim"):
+        return text
+    return tuple(_one_of(flag, part.strip(), allowed=CONTROLS) for part in text.split(","))
+
+
+def _whole_number(flag: str, text: str, *, least: int) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise SettingsError(f"{flag} {text!r} is not a whole number from {least}; check it.")
+    return int(text)
+
+
+def _switch(flag: str, text: str) -> bool:
+    if (value := text.lower()) not in (*_YES, *_NO):
+        ini = flag.removeprefix("--").replace("-", "_")  # on the command line it has no value that could be wrong
+        raise SettingsError(f"{ini} {text!r} is neither yes nor no; check it.")
+    return value in _YES
+
+
+def _row(
+    default: str | None,
+    about: str,
+    *,
+    without: str | None = None,
+    parse: Callable[[str, str], Any] = _text,
+    path: PathKind = "never",
+) -> Any:
+    """Make a field of `Settings` that carries its option; the option's name is the field's."""
+    row = Option("", default, about, without, parse, path, switch=parse is _switch)
+    return field(default=row.usual, metadata={"row": row})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run was asked to do. Texts as given; `explicit` names the settings that somebody gave."""
+    """What a run was asked to do; `explicit` names the settings that somebody gave. One row is one option."""
 
-    model: str
-    tokenizer: str | None
-    corpus: str
-    target: str | int
-    layers: tuple[int, ...] | None
-    device: str
-    dtype: str
-    seed: int
-    untrained_seeds: int | None
-    controls: str | tuple[str, ...]
-    clusters: str
-    batch_size: int
-    exact_layout: bool
-    baseline: str | None
-    update: str | None
-    json: str | None
-    report: str | None
-    activations: str | None
-    strict: bool
-    trust_remote_code: bool
-    explicit: frozenset[str]
+    model: str = _row(
+        "auto",
+        "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED",
+        path="if there",
+    )
+    tokenizer: str | None = _row(None, "directory of a tokenizer to use instead of the model's own", path="if there")
+    corpus: str = _row(
+        "replication", "replication, balanced, or a text, JSONL or notebook file of sentences", path="if there"
+    )
+    target: str | int = _row(" her", "target token: its text with the leading space, or its id", parse=_target)
+    layers: tuple[int, ...] | None = _row(
+        None,
+        "zero-based layers, such as 6 or 5,6 or 0-11",
+        without="those of the claims file, else 6",
+        parse=_layers,
+    )
+    device: str = _row("cpu", "torch device, such as cpu or cuda:0")
+    dtype: str = _row("float32", "float32, float64, bfloat16 or float16")
+    seed: int = _row("0", "first seed of the untrained twins", parse=partial(_whole_number, least=0))
+    untrained_seeds: int | None = _row(
+        None,
+        "untrained twins",
+        without="19 up to 10 million parameters, else 1",
+        parse=partial(_whole_number, least=0),
+    )
+    controls: str | tuple[str, ...] = _row(
+        "all", "all, claim (only those that a claim names), or some: different-words,untrained", parse=_controls
+    )
+    clusters: str = _row(
+        "auto",
+        "contexts that leave the jackknife together: auto, first-word, prefix or label",
+        parse=partial(_one_of, allowed=CLUSTERINGS),
+    )
+    batch_size: int = _row("512", "token positions a forward; it bounds memory", parse=partial(_whole_number, least=1))
+    exact_layout: bool = _row(
+        None, "compute every context whole and padded, as a plain forward does; slow", parse=_switch
+    )
+    baseline: str | None = _row(
+        None, "file of recorded verdicts", without="the one recorded for this model, if any", path="always"
+    )
+    update: str | None = _row(
+        None,
+        "record the verdicts: new adds those not on record, all overwrites too",
+        parse=partial(_one_of, allowed=UPDATE_MODES),
+    )
+    json: str | None = _row(None, "write all results to this file", path="always")
+    report: str | None = _row(
+        None, "write a self-contained HTML page to this file (needs qkvcheck[report])", path="always"
+    )
+    activations: str | None = _row(
+        None, "judge activations captured elsewhere: a safetensors or npz file", path="always"
+    )
+    strict: bool = _row(
+        None,
+        "an inconclusive claim fails, and auto may not fall back to the embedded model",
+        parse=_switch,
+    )
+    load: tuple[str, ...] | None = _row(
+        None,
+        "files or modules of the project to import first, such as those that register a statistic, control or figure "
+        "of its own",
+        parse=_names,
+        path="each file",
+    )
+    trust_remote_code: bool = False
+    explicit: frozenset[str] = frozenset()
+
+
+OPTIONS: tuple[Option, ...] = tuple(
+    replace(row.metadata["row"], name=row.name.replace("_", "-")) for row in fields(Settings) if "row" in row.metadata
+)
+"""Every option that has a command-line, an environment and an ini form, in the order of the help."""
 
 
 def resolve_settings(
@@ -124,43 +278,13 @@ def resolve_settings(
     SettingsError
         If a value makes no sense.
     """
-    values: dict[str, str | None] = {}
-    explicit = set()
+    given = {}
     for option in OPTIONS:
-        given = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
-        chosen = next((value for value in given if value is not None), None)
-        if chosen is not None:
-            explicit.add(option.name)
-        values[option.name] = option.default if chosen is None else chosen
-    update = values["update"]
-    if update is not None and update not in UPDATE_MODES:
-        raise SettingsError(f"--qkv-update {update!r} is not known; allowed: {' or '.join(UPDATE_MODES)}.")
-    target = values["target"] or ""
-    return Settings(
-        model=values["model"] or "",
-        tokenizer=values["tokenizer"],
-        corpus=values["corpus"] or "",
-        target=int(target) if target.isascii() and target.isdigit() else target,
-        layers=None if values["layers"] is None else parse_layers(values["layers"]),
-        device=values["device"] or "",
-        dtype=values["dtype"] or "",
-        seed=_whole_number("seed", values["seed"] or "", least=0),
-        untrained_seeds=None
-        if values["untrained-seeds"] is None
-        else _whole_number("untrained-seeds", values["untrained-seeds"], least=0),
-        controls=_controls(values["controls"] or ""),
-        clusters=_one_of("clusters", values["clusters"] or "", CLUSTERINGS),
-        batch_size=_whole_number("batch-size", values["batch-size"] or "", least=1),
-        exact_layout=_switch("exact_layout", values["exact-layout"]),
-        baseline=values["baseline"],
-        update=update,
-        json=values["json"],
-        report=values["report"],
-        activations=values["activations"],
-        strict=_switch("strict", values["strict"]),
-        trust_remote_code=trust_remote_code,
-        explicit=frozenset(explicit),
-    )
+        texts = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
+        text = next((text for text in texts if text is not None), None)
+        if text is not None:
+            given[option.name] = (option.attribute, option.parse(option.flag, text))
+    return Settings(**dict(given.values()), trust_remote_code=trust_remote_code, explicit=frozenset(given))
 
 
 def from_root(option: Option, text: str, *, root: Path) -> str:
@@ -175,10 +299,17 @@ def from_root(option: Option, text: str, *, root: Path) -> str:
     root : Path
         pytest's root directory.
     """
-    path = root / text.partition("#")[0]  # such as model#untrained
-    if option.name not in FILES and not (option.name in NAMES_OR_FILES and path.exists()):
+    if root == Path.cwd() or option.path == "never":
         return text
-    if Path(text).is_absolute() or root == Path.cwd():
+    if option.path == "each file":
+        parts = _names("", text)
+        return " ".join(f'"{_relative(part, root)}"' if part.endswith(".py") else part for part in parts)
+    there = (root / text.partition("#")[0]).exists()  # such as model#untrained
+    return _relative(text, root) if there or option.path == "always" else text
+
+
+def _relative(text: str, root: Path) -> str:
+    if Path(text).is_absolute():
         return text
     try:
         return os.path.relpath(root / text)
@@ -186,50 +317,46 @@ def from_root(option: Option, text: str, *, root: Path) -> str:
         return str(root / text)
 
 
-def _controls(text: str) -> str | tuple[str, ...]:
-    """Read ``all``, ``claim`` or a list of controls."""
-    if text in ("all", "claim"):
-        return text
-    names = tuple(part.strip() for part in text.split(","))
-    for name in names:
-        _one_of("controls", name, CONTROLS)
-    return names
+def load_extensions(names: Sequence[str]) -> None:
+    """Import a project's own files and modules, each once, so that what they register is there.
 
-
-def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
-    if text not in allowed:
-        raise SettingsError(f"--qkv-{name} {text!r} is not known; allowed: {', '.join(allowed)}.")
-    return text
-
-
-def _switch(name: str, text: str | None) -> bool:
-    value = (text or "no").lower()
-    if value not in (*_YES, *_NO):
-        raise SettingsError(f"qkv_{name} {text!r} is neither yes nor no; mend it.")
-    return value in _YES
-
-
-def parse_layers(text: str) -> tuple[int, ...]:
-    """Read layers such as ``6``, ``5,6`` or ``0-11``; return them in order, each once.
+    Parameters
+    ----------
+    names : sequence of str
+        Paths that end in ``.py``, from the current folder, and dotted names of modules.
 
     Raises
     ------
     SettingsError
-        If the text is not of that form.
+        If one is not there, or breaks while it is imported.
     """
-    layers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part, flags=re.ASCII)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first:
+    for name in names:
+        if name.endswith(".py") and not Path(name).is_file():
+            raise SettingsError(f"can't load {name!r}: there is no such file; name Python files or modules.")
+        try:
+            if name.endswith(".py"):
+                _load_file(Path(name).resolve())
+            else:
+                importlib.import_module(name)
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if last.filename.startswith("<") else f" ({last.filename}, line {last.lineno})"
             raise SettingsError(
-                f"layers {text!r} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Mend --qkv-layers."
-            )
-        layers.update(range(first, last + 1))
-    return tuple(sorted(layers))
+                f"can't load {name!r}: {type(error).__name__}: {first_line(error)}{where}; correct it, or leave it out."
+            ) from error
 
 
-def _whole_number(name: str, text: str, *, least: int) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise SettingsError(f"--qkv-{name} {text!r} is not a whole number from {least}; mend it.")
-    return int(text)
+def _load_file(path: Path) -> None:
+    # The name is of the whole path, so that two files called the same are two modules.
+    name = f"qkvcheck_loaded_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("it can't be read as Python")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 
 import pytest
 
 from qkvcheck.errors import SettingsError
-from qkvcheck.settings import OPTIONS, from_root, parse_layers, resolve_settings
+from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
 
 
 def resolve(command_line=None, environment=None, ini=None):
@@ -49,7 +50,7 @@ def test_layers(text, layers):
 
 @pytest.mark.parametrize("text", ["", "six", "3-1", "1;2", "-1", "1.5", "6,"])
 def test_layers_that_make_no_sense(text):
-    with pytest.raises(SettingsError, match="give zero-based numbers such as 6, 5,6 or 0-11. Mend --qkv-layers"):
+    with pytest.raises(SettingsError, match="give zero-based numbers such as 6, 5,6 or 0-11. Check --qkv-layers"):
         parse_layers(text)
 
 
@@ -60,11 +61,39 @@ def test_layers_that_make_no_sense(text):
         ({"seed": "-1"}, "--qkv-seed '-1'"),
         ({"batch-size": "0"}, "--qkv-batch-size '0' is not a whole number from 1"),
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
+        ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
+        ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
+        ({"controls": "untrained,x"}, "--qkv-controls 'x' is not known; allowed: different-words, other-token, "),
+        ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
     ],
 )
 def test_values_that_make_no_sense(given, message):
     with pytest.raises(SettingsError, match=message):
         resolve(command_line=given)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("layers", "0-2", (0, 1, 2)),
+        ("seed", "7", 7),
+        ("untrained_seeds", "3", 3),
+        ("controls", "claim", "claim"),
+        ("controls", "untrained, shuffled", ("untrained", "shuffled")),
+        ("clusters", "label", "label"),
+        ("exact_layout", "Yes", True),
+        ("strict", "off", False),
+    ],
+)
+def test_values_are_read(name, text, value):
+    settings = resolve(ini={name.replace("_", "-"): text})
+    assert getattr(settings, name) == value
+    assert settings.explicit == {name.replace("_", "-")}
+
+
+def test_settings_without_a_word_are_the_defaults():
+    assert resolve() == Settings()
+    assert [option.attribute for option in OPTIONS] == list(vars(Settings()))[: len(OPTIONS)]
 
 
 def test_target_by_number_or_text():
@@ -94,3 +123,97 @@ def test_paths_of_the_ini_file_count_from_the_root(name, text, expected, tmp_pat
     assert from_root(option, text, root=tmp_path) == text
     monkeypatch.chdir(tmp_path / "sub")
     assert from_root(option, text, root=tmp_path) == expected.replace("/", os.sep)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("stats.py", ("stats.py",)),
+        ("stats.py ours.figures", ("stats.py", "ours.figures")),
+        ("stats.py, ours.figures,\nmore.py", ("stats.py", "ours.figures", "more.py")),
+        ('"my own/stats.py" ours', ("my own/stats.py", "ours")),
+        (" , ", ()),
+    ],
+)
+def test_names_to_load(text, names):
+    assert resolve(ini={"load": text}).load == names
+
+
+def test_files_to_load_count_from_the_root(tmp_path, monkeypatch):
+    root = tmp_path / "my project"
+    for folder in (root, root / "ours", tmp_path / "elsewhere"):
+        folder.mkdir()
+    option = next(option for option in OPTIONS if option.name == "load")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = from_root(option, "stats.py, ours /more.py", root=root)
+    assert resolve(ini={"load": text}).load == (os.path.join("..", "my project", "stats.py"), "ours", "/more.py")  # noqa: PTH118
+    monkeypatch.chdir(root)
+    assert from_root(option, "stats.py, ours", root=root) == "stats.py, ours"
+
+
+def test_extensions_are_imported_once(tmp_path, monkeypatch):
+    times = tmp_path / "times"
+    times.touch()
+    source = f"from pathlib import Path\ntimes = Path({str(times)!r})\ntimes.write_text(times.read_text() + 'NAME ')\n"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stats.py").write_text(source.replace("NAME", name))
+    (tmp_path / "dotted_extension.py").write_text(source.replace("NAME", "dotted"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        load_extensions(["one/stats.py", "two/stats.py", str(tmp_path / "one" / "stats.py"), "dotted_extension"])
+    assert times.read_text() == "one two dotted "
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.py", "can't load 'none.py': there is no such file; name Python files or modules."),
+        ("no_such_module", "can't load 'no_such_module': ModuleNotFoundError: No module named 'no_such_module'; "),
+        ("a/b", "can't load 'a/b': ModuleNotFoundError"),
+        ("broken.py", "can't load 'broken.py': ZeroDivisionError: division by zero (*broken.py, line 2); correct it"),
+        ("syntax.py", "can't load 'syntax.py': SyntaxError: *(syntax.py, line 1); correct it"),
+        ("ours.py", "can't load 'ours.py': SettingsError: it is there already (*"),
+    ],
+)
+def test_extensions_that_cannot_be_loaded(name, message, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text("x = 1\nx / 0\n")
+    (tmp_path / "syntax.py").write_text("x = = 1\n")
+    (tmp_path / "ours.py").write_text(
+        "from qkvcheck.errors import SettingsError\nraise SettingsError('it is there already')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # what broke once is not taken for loaded
+        with pytest.raises(SettingsError) as caught:
+            load_extensions([name])
+        assert fnmatch.fnmatchcase(str(caught.value), f"{message}*")
+        assert "\n" not in str(caught.value)
+
+
+def test_pytest_loads_extensions_before_claims(pytester):
+    pytester.makepyfile(
+        mine="import sys; sys.loaded_first = True",
+        test_it="import sys\ndef test_it():\n    assert sys.loaded_first",
+    )
+    pytester.makeini("[pytest]\nqkv_load = mine.py\n")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.makeini("[pytest]\nqkv_load = mine.py, other.py\nqkv_claims = none.toml\n")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: can't load 'other.py': there is no such file*"])
+
+
+@pytest.mark.parametrize("command", ["explain", "report", "search", "doctor"])
+def test_commands_load_extensions_first(command, tmp_path, monkeypatch, capsys):
+    from qkvcheck.cli import main
+
+    arguments = [command, *(["results.json"] if command in ("explain", "report") else [])]
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--load", "a.py"]) == 2
+    assert capsys.readouterr().err.startswith("qkvcheck: can't load 'a.py'")
+    monkeypatch.setenv("QKV_LOAD", "b.py")
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("qkvcheck: can't load 'b.py'")
+    assert main([*arguments, "--load", "c.py"]) == 2
+    assert capsys.readouterr().err.startswith("qkvcheck: can't load 'c.py'")

@@ -6,14 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import add_model_options, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_options, load
 from qkvcheck.errors import CaptureError, SettingsError
+from qkvcheck.settings import OPTIONS
 
 if TYPE_CHECKING:
     from qkvcheck.capture import FileSource
-
-OURS = {"model": "auto", "corpus": "replication", "target": " her", "tokenizer": None}
-"""What names our own capture, as it stands where nobody said anything."""
 
 
 def add(commands: Any) -> None:
@@ -30,7 +28,7 @@ def add(commands: Any) -> None:
     compare.add_argument("file", help="safetensors or npz")
     compare.add_argument("other", nargs="?", help="a second one; without it, our own capture")
     ours = compare.add_argument_group("our own capture, with one file")
-    add_model_options(ours)
+    add_options(ours, *MODEL_OPTIONS)
     compare.add_argument(
         "--tolerance",
         type=float,
@@ -53,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         one, two, head = _against_our_own(options, first)
         beside: list[str] = []
     else:
-        given = [name for name, usual in OURS.items() if getattr(options, name) != usual]
+        given = [row.name for row in OPTIONS if row.name in MODEL_OPTIONS and getattr(options, row.name) != row.usual]
         if given:
             raise SettingsError(f"--{given[0]} goes with one file; two files are compared with each other.")
         second = read_submission(options.other)

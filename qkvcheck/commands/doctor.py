@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands.options import add_model_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
 
 
 def add(commands: Any) -> None:
@@ -25,10 +25,10 @@ def add(commands: Any) -> None:
     )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument("--noise", action="store_true", help="measure the noise floor of the claims' numbers")
-    add_model_options(doctor)
-    doctor.add_argument("--layers", help="zero-based; default: those of the claims file")
+    add_options(doctor, *MODEL_OPTIONS, layers="those of the claims file")
     doctor.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
     doctor.add_argument("--baseline", metavar="FILE", help="write the floor into this file of recorded verdicts")
+    add_load(doctor)
     doctor.set_defaults(run=run)
 
 
@@ -55,13 +55,12 @@ def _noise(options: argparse.Namespace) -> int:
     from qkvcheck.claims import load_claims
     from qkvcheck.commands.machine import machine
     from qkvcheck.record import measure_noise, noise_document, noise_lines, read_baseline, write_noise
-    from qkvcheck.settings import parse_layers
 
     check_writable("--baseline", options.baseline)
     if options.baseline:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
-    layers = file.layers if options.layers is None else parse_layers(options.layers)
+    layers = file.layers if options.layers is None else options.layers
     hooked, contexts = load(options)
     samples = Samples(hooked, contexts, Plan(layers=layers, words=file.words.lists()))
     with tqdm(total=8, unit="way", disable=None, file=sys.stderr) as bar:

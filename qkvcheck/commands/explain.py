@@ -7,6 +7,7 @@ import json
 from difflib import get_close_matches
 from typing import Any
 
+from qkvcheck.commands.options import add_load
 from qkvcheck.errors import ClaimError
 
 
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
     explain.add_argument("key", nargs="?", help="such as P3a-L06-QQ")
     explain.add_argument("results", help="what --qkv-json wrote")
     explain.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    add_load(explain)
     explain.set_defaults(run=run)
 
 

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import SettingsError
+from qkvcheck.settings import OPTIONS
 
 if TYPE_CHECKING:
     from qkvcheck.contexts import ContextSet
     from qkvcheck.models import HookedModel
 
 
-def add_model_options(parser: Any) -> None:
-    """Add what names a model and its contexts, as pytest's options do."""
-    parser.add_argument("--model", default="auto", help="as --qkv-model; default: auto")
-    parser.add_argument("--corpus", default="replication", help="as --qkv-corpus; default: replication")
-    parser.add_argument("--target", default=" her", help="as --qkv-target; default: ' her'")
-    parser.add_argument("--tokenizer", help="as --qkv-tokenizer")
+MODEL_OPTIONS = ("model", "corpus", "target", "tokenizer")
+"""What names a model and its contexts."""
+
+
+def add_options(parser: Any, *names: str, **without: str) -> None:
+    """Add options as pytest has them: the same values, defaults and help, as ``--NAME``.
+
+    Parameters
+    ----------
+    parser : ArgumentParser or argument group
+        Where they are added.
+    *names : str
+        Of `qkvcheck.settings.OPTIONS`.
+    **without : str
+        Further names, each with what holds in this command where the option is not given.
+    """
+    rows = {row.name: row for row in OPTIONS}
+    for name in (*names, *without):
+        row = replace(rows[name], without=without.get(name, rows[name].without))
+        flag = f"--{name}"
+        if row.switch:
+            parser.add_argument(flag, action="store_true", help=row.help)
+            continue
+        default = f" Default: {row.default!r}." if row.default is not None else ""
+        parser.add_argument(
+            flag, type=partial(row.parse, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
+        )
+
+
+def add_load(parser: Any) -> None:
+    """Add ``--load``; `qkvcheck.cli` imports what it names before the command runs."""
+    add_options(parser, load="what QKV_LOAD names")
+    parser.set_defaults(load=os.environ.get("QKV_LOAD") or None)
 
 
 def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextSet]:
@@ -27,7 +58,7 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
     Parameters
     ----------
     options : Namespace
-        With what `add_model_options` added.
+        With what `add_options` added for `MODEL_OPTIONS`.
     **how : object
         As `qkvcheck.models.load_model` takes it, such as a device.
 
@@ -41,8 +72,7 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
 
     corpus = read_corpus(options.corpus)  # the cheap mistakes first
     hooked = load_model(options.model, tokenizer=options.tokenizer, **how)
-    target = int(options.target) if options.target.isdigit() else options.target
-    return hooked, encode_corpus(corpus, hooked.encoder, target=target)
+    return hooked, encode_corpus(corpus, hooked.encoder, target=options.target)
 
 
 def check_writable(flag: str, path: str | None) -> None:

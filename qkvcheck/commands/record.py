@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.commands.options import add_model_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_options, check_writable, load
 from qkvcheck.errors import SettingsError
 
 
@@ -24,28 +24,22 @@ def add(commands: Any) -> None:
     )
     record.add_argument("--out", metavar="FILE", required=True, help="a safetensors file")
     record.add_argument("--force", action="store_true", help="replace a file that is there")
-    add_model_options(record)
-    record.add_argument("--layers", help="zero-based, as --qkv-layers; default: all of the model's")
-    record.add_argument("--device", default="cpu", help="as --qkv-device; default: cpu")
-    record.add_argument("--dtype", default="float32", help="as --qkv-dtype; default: float32")
-    record.add_argument("--exact-layout", action="store_true", help="as --qkv-exact-layout")
+    add_options(record, *MODEL_OPTIONS, "device", "dtype", "exact-layout", layers="all of the model's")
     record.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.capture import capture
-    from qkvcheck.settings import parse_layers
 
     check_writable("--out", options.out)
     path = Path(options.out)
     if path.exists() and not options.force:
         raise SettingsError(f"--out {options.out!r} is there already; name another file, or replace it with --force.")
-    layers = None if options.layers is None else parse_layers(options.layers)
     hooked, contexts = load(options, device=options.device, dtype=options.dtype)
     print(f"capturing {len(contexts)} contexts on {hooked.spec} ...", file=sys.stderr, flush=True)
     captured = capture(
-        hooked, contexts, layers=layers or range(hooked.depth), exact_layout=options.exact_layout
+        hooked, contexts, layers=options.layers or range(hooked.depth), exact_layout=options.exact_layout
     ).recorded(
         model=hooked.spec,
         source=hooked.origin,

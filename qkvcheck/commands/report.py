@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from qkvcheck.commands.options import check_writable
+from qkvcheck.commands.options import add_load, check_writable
 from qkvcheck.errors import SettingsError
 
 
@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
     report.add_argument("results", nargs="+", help="what --qkv-json wrote")
     report.add_argument("--out", metavar="FILE", default="report.html", help="default: report.html")
     report.add_argument("--figures", metavar="FOLDER", help="also write each figure of a single result as SVG, there")
+    add_load(report)
     report.set_defaults(run=run)
 
 

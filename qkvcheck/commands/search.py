@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import add_model_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
 from qkvcheck.errors import ClaimError, SettingsError
+from qkvcheck.settings import parse_layers
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Samples
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
     search.add_argument("--layer", type=int, help="zero-based; default: the one that decides the claim")
     search.add_argument("--group", help="pair group or block; default: the claim's first primary cell")
     search.add_argument("--measure", help="default: the claim's first primary cell")
-    add_model_options(search)
+    add_options(search, *MODEL_OPTIONS)
     search.add_argument("--budget", type=int, default=2000, help="examples drawn; shrinking may measure as many more")
     search.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
     search.add_argument("--words", default="sentences", help="sentences, words or tokens; default: sentences")
@@ -54,6 +55,7 @@ def add(commands: Any) -> None:
     search.add_argument("--out", metavar="FILE", help="write what was found as a corpus, JSON lines")
     search.add_argument("--replay", metavar="FILE", help="search nothing: measure again what --out wrote")
     search.add_argument("--json", action="store_true", help="print what was found as JSON")
+    add_load(search)
     search.set_defaults(run=run)
 
 
@@ -115,8 +117,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _span(text: str) -> tuple[int, int]:
-    from qkvcheck.settings import parse_layers
-
     try:
         span = parse_layers(text)  # the same form: a number, or the least and the most
     except SettingsError:

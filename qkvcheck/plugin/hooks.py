@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _make_session(config: pytest.Config) -> Session:
     from qkvcheck.claims import load_claims
     from qkvcheck.plugin.session import Session
-    from qkvcheck.settings import from_root, resolve_settings
+    from qkvcheck.settings import from_root, load_extensions, resolve_settings
 
     def command_line(option: Option) -> str | None:
         value: str | None = config.getoption(option.flag)
@@ -80,6 +80,7 @@ def _make_session(config: pytest.Config) -> Session:
     settings = resolve_settings(
         command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=bool(config.getoption(TRUST))
     )
+    load_extensions(settings.load or ())  # claims may name what they register
     claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
     session = Session(
         settings,
