@@ -40,6 +40,15 @@ def test_tox_environments_that_jobs_name_exist():
     assert {"slow", "ratios", "parallel", "py310-torch24-tf457"} <= named <= known
 
 
+def test_faults_are_made_every_night():
+    text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text("utf-8")
+    assert re.findall(r"tox run -e (\S+)", text) == ["faults"]
+    assert "faults" in tox_environments()
+    nightly = yaml.safe_load(text)
+    assert nightly[True]["schedule"]  # YAML reads "on" as true
+    assert nightly["permissions"] == {"contents": "read"}
+
+
 def test_pairs_of_versions_can_be_installed():
     """As tox.ini says: torch 2.4 goes with 4.57 and Python up to 3.12, transformers 5.24 with 3.11 and newer."""
     pairs = JOBS["versions"]["strategy"]["matrix"]["include"]
