@@ -17,7 +17,34 @@ from qkvcheck.contexts.context import ContextSet
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.models.loading import HookedModel, embedded_directory, from_model, load_model, untrained_twin
 
-ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+HEAVY = {
+    "pytester": "needs_pytester",
+    **dict.fromkeys(("embedded", "full_size", "hooked"), "needs_model"),
+    "distributions": "needs_time",
+}
+"""Fixtures that take seconds, and the marker of a test that uses one, directly or through other fixtures."""
+
+
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Leave slow tests out unless ``-m`` names the marker or an argument names a test."""
+    config = collector.config
+    if "slow" in config.getoption("markexpr") or any("::" in argument for argument in config.args):
+        return None
+    marks = [*getattr(obj, "pytestmark", ()), *collector.iter_markers()]
+    return [] if any(mark.name == "slow" for mark in marks) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs, and `quick` where that is nothing."""
+    for item in items:
+        if HERE in item.path.parents:
+            for needed in {HEAVY[name] for name in item.fixturenames if name in HEAVY}:
+                item.add_marker(needed)
+            if not any(mark.name.startswith("needs_") or mark.name == "slow" for mark in item.iter_markers()):
+                item.add_marker("quick")
 
 
 @pytest.fixture(scope="session")

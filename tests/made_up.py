@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.claims.verdict import Verdict
+from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.record.baseline import Finding
 from qkvcheck.record.results import Results
 
@@ -62,3 +62,7 @@ def synthetic(layers=(6,), *, contexts=24, texts=None) -> Results:
         "versions": {"torch": "2"},
     }  # fmt: skip
     return Results(run, tuple(findings))
+
+
+def seeds_control(specificity):
+    return ControlResult("untrained", 0.1, 0.4, False, 0.3, 0.5, specificity, kind="seeds", seeds=19, passing=0)

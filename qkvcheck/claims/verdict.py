@@ -189,7 +189,7 @@ def threshold_text(verdict: Verdict, *, digits: str = ".4f") -> str:
 
 
 def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
-    """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote, after a trip through JSON."""
+    """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote as JSON."""
     known = {one.name for one in fields(Verdict)}
     values = {name: value for name, value in data.items() if name in known}
     values["controls"] = tuple(_control_from_dict(control) for control in values["controls"])

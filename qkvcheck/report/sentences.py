@@ -88,12 +88,13 @@ def poles_sentence(findings: Sequence[Finding]) -> str | None:
             else f"{shape.share_low:.0%} of the pairs are below -0.5 and {shape.share_high:.0%} above 0.5; "
         )
         several = (untrained.seeds or 1) > 1
+        said = "" if untrained.specificity is None else _POLES_AND_TRAINING[untrained.specificity]
         return (
             f"In this run, {verdict.claim} {_place(verdict)}: {shares}the variance of the cosines is "
             f"{number_text(verdict.plug_in)} (uncorrected), {_shape(verdict.plug_in)}. "
             f"{'Networks with random weights have' if several else 'One network with random weights has'} "
             f"{number_text(untrained.estimate)}{' on average' if several else ''}, {_shape(untrained.estimate)}"
-            f"{_untrained_shares(verdict, several=several)}.{'' if untrained.specificity is None else _POLES_AND_TRAINING[untrained.specificity]} "
+            f"{_untrained_shares(verdict, several=several)}.{said} "
             f"Of this network's mean squared cosine {verdict.offset_share:.0%} is mean offset."
         )
     return None

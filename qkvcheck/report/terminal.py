@@ -195,7 +195,8 @@ def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
         means = [f"{control.column}: {control.says.partition(':')[0]}" for control in columns]
         lines.append(
             Line(
-                f"{'; '.join(means)}; offset: the share that is mean offset alone. All controls: -v, or qkvcheck explain."
+                f"{'; '.join(means)}; offset: the share that is mean offset alone. All controls: -v, or qkvcheck "
+                "explain."
             )
         )
     lines.append(Line(tally(run, findings), "bold"))

@@ -1,0 +1,47 @@
+"""Samples: what stands at each position, and matched arms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.samples import Plan, Samples
+from qkvcheck.claims.claim import load_claims
+from qkvcheck.contexts.corpora import encode_corpus, read_corpus
+from tests.conftest import ROOT
+
+WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
+
+
+@pytest.fixture(scope="module")
+def samples(embedded, replication) -> Samples:
+    return Samples(embedded, replication, Plan((5, 6), WORDS, fresh_count=59, fresh_seed=1))
+
+
+def test_target_and_preceding_are_what_stands_there(samples):
+    everywhere, mask = samples.everywhere.values, samples.everywhere.mask
+    for row, index in enumerate(samples.contexts.target_indices):
+        np.testing.assert_allclose(samples.target.values[row], everywhere[row, :, index], atol=1e-6)
+        np.testing.assert_allclose(samples.preceding.values[row], everywhere[row, :, index - 1], atol=1e-6)
+        assert mask[row, index]
+
+
+def test_words_begin_with_the_target(samples):
+    grid = samples.words()
+    assert grid.values.shape == (54, 2, 20, 384)
+    np.testing.assert_allclose(grid.values[:, :, 0], samples.target.values, atol=1e-5)
+    assert samples.words("pronouns").values.shape[2] == 7
+    assert samples.words("others").values.shape[2] == 13
+    np.testing.assert_array_equal(samples.words("others").values, grid.values[:, :, 7:])
+
+
+def test_matched_arms_hold_each_position_equally(samples, embedded):
+    target, preceding = samples.matched
+    assert target.values.shape == preceding.values.shape == (43, 2, 384)
+    balanced = encode_corpus(read_corpus("balanced"), embedded.encoder, target=" her")
+    everywhere = capture(embedded, balanced, layers=[6], positions="all")
+    places = [int(np.abs(everywhere.at(6) - row).max(axis=2).argmin() % 8) for row in target.at(6)]
+    before = [int(np.abs(everywhere.at(6) - row).max(axis=2).argmin() % 8) for row in preceding.at(6)]
+    assert sorted(places) == sorted(before)
+    assert set(places) == {2, 3, 4, 5}

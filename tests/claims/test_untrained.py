@@ -1,0 +1,75 @@
+"""Untrained networks: their seeds, their rows, and their numbers on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.samples import Plan, Samples
+from qkvcheck.claims.claim import load_claims
+from qkvcheck.claims.controls import Controls
+from qkvcheck.claims.untrained import Twins, Untrained, default_seeds, sample_of
+from qkvcheck.models.loading import untrained_twin
+from tests.conftest import ROOT
+
+WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
+
+
+@pytest.fixture(scope="module")
+def samples(embedded, replication) -> Samples:
+    return Samples(embedded, replication, Plan((5, 6), WORDS, fresh_count=59, fresh_seed=1))
+
+
+@pytest.fixture(scope="module")
+def found(samples):
+    return Controls(samples, seed=0, untrained_seeds=2).of(lambda s: s.target)
+
+
+def test_untrained_seeds(samples, embedded, found):
+    seeds = found["untrained"].at(6, samples.target)
+    assert seeds.count == 2
+    rows = seeds.measure("rows", lambda sample: sample.arrays[0].tolist())
+    for seed, values in enumerate(rows):
+        twin = capture(untrained_twin(embedded, seed=seed), samples.contexts, layers=(5, 6))
+        np.testing.assert_allclose(np.array(values), twin.at(6), atol=1e-6)
+    assert seeds.measure("rows", lambda sample: sample.arrays[0].tolist(), first=1) == rows[:1]
+
+
+def test_an_untrained_model_is_not_its_own_control(full_size, samples):
+    assert Twins(Samples(full_size, samples.contexts, samples.plan), seed=0, count=3).seeds == [1, 2, 3]
+    assert (default_seeds(2_559_744), default_seeds(124_439_808)) == (19, 1)
+
+
+def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):
+    def numbers(choose, what="a", layer=6, folder=tmp_path):
+        calls = []
+
+        def compute(sample):
+            calls.append(1)
+            return float(sample.arrays[0].sum())
+
+        untrained = Untrained(Twins(samples, seed=0, count=2, folder=folder), choose)
+        return untrained.at(layer, choose(samples)).measure(what, compute), len(calls)
+
+    def target(s):
+        return s.target
+
+    first, made = numbers(target)
+    assert made == 2
+    assert numbers(target) == (first, 0)
+    assert numbers(target, what="b") == (first, 2)
+    assert numbers(target, layer=5)[1] == 2
+    assert numbers(lambda s: s.preceding)[1] == 2
+    assert numbers(target, folder=None) == (first, 2)
+    for path in tmp_path.iterdir():
+        path.write_text("{ broken")
+    assert numbers(target) == (first, 2)
+
+
+def test_sample_of_takes_a_layer(samples):
+    sample = sample_of((samples.fresh, samples.target), layer=5)
+    np.testing.assert_array_equal(sample.arrays[1], samples.target.at(5))
+    assert sample.cluster_kind == "first word"
+    assert [len(clusters) for clusters in sample.clusters] == [59, 54]
+    assert sample.arrays[0].shape == (59, 384)

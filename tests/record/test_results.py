@@ -1,0 +1,44 @@
+"""The result file and its documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+
+import pytest
+
+from qkvcheck.claims.verdict import ControlResult, Verdict
+from qkvcheck.errors import ClaimError
+from qkvcheck.record.baseline import Finding
+from qkvcheck.record.results import read_results, write_results
+from tests.conftest import ROOT
+
+
+def test_every_field_is_documented():
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    verdict, control = text.split("## A control")
+    for part, kind in ((verdict, Verdict), (control, ControlResult)):
+        named = set(re.findall(r"`(\w+)`", part))
+        assert {field.name for field in fields(kind)} <= named
+
+
+def test_a_trip_through_the_file(tmp_path):
+    verdict = Verdict("A-L06-QQ", "A", "a", 6, "QQ", "cosine", "dimensions", "variance", "decides", "SUPPORTED",
+                      0.5, low=0.4, high=0.6, controls=(ControlResult("untrained", 0.1, 0.4, False),),
+                      qualifier=("stand-in",))  # fmt: skip
+    finding = Finding(verdict, "REFUTED", "was other")
+    write_results(tmp_path / "r.json", {"model": {"spec": "m"}}, [finding])
+    run, findings = read_results(tmp_path / "r.json")
+    assert run["model"] == {"spec": "m"}
+    assert findings == [finding]
+    data = json.loads((tmp_path / "r.json").read_text())
+    data["verdicts"][0]["a later field"] = 1  # fields may be added
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    assert read_results(tmp_path / "r.json")[1] == [finding]
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "r.json").write_text('{"schema": "other/1"}')
+    with pytest.raises(ClaimError, match="not of schema 'qkvcheck/results/1'"):
+        read_results(tmp_path / "r.json")

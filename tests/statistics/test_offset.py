@@ -1,0 +1,145 @@
+"""Offset and polarisation: the study's self-tests, against loops written from the definition."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from qkvcheck.errors import ClaimError
+from qkvcheck.statistics.group_moments import CERTIFIED, grade, group_moments
+from qkvcheck.statistics.nulls import random_mean_absolute
+from qkvcheck.statistics.offset import decompose, offset_loadings, offset_only_mean_absolute, planted_mean_square
+from qkvcheck.statistics.sample import STATISTICS, Rows, plug_in
+from qkvcheck.statistics.similarity import scaled_columns
+
+BLOCKS = {"Q": slice(0, 8), "K": slice(8, 13), "V": slice(13, 20)}
+GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")
+
+
+@pytest.fixture
+def x(rng) -> np.ndarray:
+    return rng.normal(size=(11, 20)) + 1.5 * rng.normal(size=20)
+
+
+def pairs_of(x: np.ndarray, group: str, measure: str) -> np.ndarray:
+    """Every similarity of a group, pair by pair."""
+    if measure == "pearson":
+        x = x - x.mean(axis=0)
+    first, second = (range(20)[BLOCKS[name]] for name in group)
+    pairs = itertools.combinations(first, 2) if group[0] == group[1] else itertools.product(first, second)
+    return np.array([x[:, i] @ x[:, j] / np.sqrt((x[:, i] @ x[:, i]) * (x[:, j] @ x[:, j])) for i, j in pairs])
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+def test_gram_is_brute_force(x, measure):
+    """Blocks of three different widths, all six groups, to 1e-12."""
+    found = group_moments(scaled_columns(x), BLOCKS, GROUPS, measure=measure, absolute=True)
+    for group in GROUPS:
+        c = pairs_of(x, group, measure)
+        assert found[group].mean == pytest.approx(c.mean(), abs=1e-12)
+        assert found[group].mean_square == pytest.approx((c**2).mean(), abs=1e-12)
+        assert found[group].variance == pytest.approx(c.var(), abs=1e-12)
+        assert found[group].mean_absolute == pytest.approx(np.abs(c).mean(), abs=1e-12)
+
+
+def test_gram_on_very_small_and_large_columns(x):
+    found = group_moments(scaled_columns(x * np.logspace(-160, 160, 20)), BLOCKS, ["QQ"])["QQ"]
+    assert found.mean_square == pytest.approx((pairs_of(x, "QQ", "cosine") ** 2).mean(), abs=1e-12)
+
+
+def test_moments_refuse(x):
+    with pytest.raises(ClaimError, match="measure 'dot' is not known"):
+        group_moments(x, BLOCKS, ["QQ"], measure="dot")
+    with pytest.raises(ClaimError, match="one dimension"):
+        group_moments(x, {"Q": slice(0, 1)}, ["QQ"])
+    with pytest.raises(ClaimError, match="NaN"):
+        scaled_columns(np.array([[np.nan]]))
+
+
+@pytest.mark.parametrize("n", [20, 54])
+def test_random_vectors_have_one_over_n(rng, n):
+    noise = rng.normal(size=(n, 1500))
+    blocks = {"Q": slice(0, 1500)}
+    assert group_moments(noise, blocks, ["QQ"])["QQ"].mean_square == pytest.approx(1 / n, rel=0.02)
+    pearson = group_moments(noise, blocks, ["QQ"], measure="pearson", absolute=True)["QQ"]
+    assert pearson.mean_square == pytest.approx(1 / (n - 1), rel=0.02)
+    assert pearson.mean_absolute == pytest.approx(random_mean_absolute(n - 1), rel=0.01)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_parts_add_up_to_the_mean_square(x, group):
+    """A + X + R = P to 1e-12, and each part is what its definition says."""
+    first, second = x[:, BLOCKS[group[0]]], x[:, BLOCKS[group[1]]]
+    within = group[0] == group[1]
+    found = decompose(first, None if within else second)
+    c = pairs_of(x, group, "cosine")
+    assert found.offset + found.cross + found.residual == pytest.approx((c**2).mean(), abs=1e-12)
+    assert found.pearson_mean_square == pytest.approx((pairs_of(x, group, "pearson") ** 2).mean(), abs=1e-12)
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    a = mean / np.sqrt(mean**2 + spread**2)
+    b = np.sqrt(1 - a**2)
+    indices = [range(20)[BLOCKS[name]] for name in group]
+    pairs = list(itertools.combinations(indices[0], 2) if within else itertools.product(*indices))
+    r = pairs_of(x, group, "pearson")
+    aa, bb = (np.array([v[i] * v[j] for i, j in pairs]) for v in (a, b))
+    np.testing.assert_allclose(aa + bb * r, c, atol=1e-12)  # the identity itself
+    assert found.offset == pytest.approx((aa**2).mean(), abs=1e-12)
+    assert found.residual == pytest.approx(((bb * r) ** 2).mean(), abs=1e-12)
+    assert found.cross == pytest.approx(2 * (aa * bb * r).mean(), abs=1e-12)
+    np.testing.assert_allclose(offset_loadings(x), a, atol=1e-12)
+
+
+def test_closed_form_null_is_the_mean_over_permutations(rng):
+    x = rng.normal(size=(15, 60)) + rng.normal(size=60)
+    blocks = {"A": slice(0, 30), "B": slice(30, 60)}
+    squares, absolutes = [], []
+    for _ in range(400):
+        permuted = rng.permuted(x, axis=0)
+        found = group_moments(permuted, blocks, ["AA", "AB"], absolute=True)
+        squares.append([found[g].mean_square for g in ("AA", "AB")])
+        absolutes.append([found[g].mean_absolute for g in ("AA", "AB")])
+    error = np.std(squares, axis=0) / np.sqrt(400)
+    for place, y in enumerate((None, x[:, 30:])):
+        assert abs(decompose(x[:, :30], y).offset_only - np.mean(squares, axis=0)[place]) < 4 * error[place]
+        assert offset_only_mean_absolute(x[:, :30], y) == pytest.approx(np.mean(absolutes, axis=0)[place], rel=0.02)
+
+
+@pytest.mark.parametrize("tau", [1.0, 2.0, 3.0, 5.0])
+def test_planted_offsets_follow_the_curve(rng, tau):
+    curve = {1.0: 0.13, 2.0: 0.32, 3.0: 0.46, 5.0: 0.62}[tau]
+    assert planted_mean_square(tau, 54) == pytest.approx(curve, abs=0.006)
+    x = tau * rng.normal(size=4000) + rng.normal(size=(54, 4000))
+    found = group_moments(x, {"Q": slice(0, 4000)}, ["QQ"])["QQ"]
+    assert found.mean_square == pytest.approx(planted_mean_square(tau, 54), rel=0.04)
+
+
+def test_certificate(rng):
+    """It fires on two points and never on unimodal draws, however wide."""
+    two_points = rng.choice([-0.9, 0.9], size=20_000) + 0.02 * rng.normal(size=20_000)
+    assert two_points.var() > CERTIFIED
+    assert grade(two_points.var()) == "certified bimodal"
+    uniform = rng.uniform(-1, 1, size=20_000)
+    assert grade(uniform.var() - 0.01) == "no evidence of two poles"
+    for _ in range(200):
+        # An atom at one end mixed with a uniform is the widest unimodal law: variance up to 4/9.
+        weight = rng.uniform()
+        draws = np.where(rng.uniform(size=20_000) < weight, 1.0, rng.uniform(-1, 1, size=20_000))
+        assert draws.var() < CERTIFIED + 0.006
+        assert grade(draws.var() - 0.006) != "certified bimodal"
+        mode = rng.uniform(-1, 1)
+        assert grade(rng.triangular(-1, mode, 1, size=2_000).var()) == "no evidence of two poles"
+    assert grade(0.4) == "U-shaped if symmetric"
+
+
+def test_collapse_and_block_difference(x):
+    rows = Rows((x,), ([],), BLOCKS, {}, 11, 11)
+    places = [(group, "cosine") for group in GROUPS]
+    found = plug_in(STATISTICS["collapse"], rows, places)
+    above = plug_in(STATISTICS["block_difference"], rows, places)
+    for group in GROUPS:
+        squares = [(pairs_of(x, group, m) ** 2).mean() for m in ("pearson", "cosine")]
+        assert found[group, "cosine"] == pytest.approx(squares[0] / squares[1], abs=1e-12)
+        want = pairs_of(x, group, "cosine").var() - pairs_of(x, "VV", "cosine").var()
+        assert above[group, "cosine"] == pytest.approx(want, abs=1e-12)
