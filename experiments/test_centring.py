@@ -31,7 +31,7 @@ def test_poles_are_the_tokens_own(claim):
 @pytest.mark.claim(id="B7")
 def test_offset_is_the_tokens(claim, samples, contexts):
     """Of the offset at least half is the token's; the five shares of its energy go with the verdict."""
-    rows = samples.captured("words_and_weights").block(claim.cell.layer, claim.cell.group)
+    rows = samples.captured("words_and_weights").projection(claim.cell.layer, claim.cell.group)
     claim.note(attribution=asdict(attribute(rows, np.array(contexts.target_indices))))
     claim.check()
 

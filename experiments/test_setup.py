@@ -22,7 +22,7 @@ def test_padded_contexts_hold_the_target(claim, contexts, samples, qkv_model):
     """54 contexts, the target once each, padded by the tokenizer itself to 54 x 8 x (Q + K + V)."""
     captured = samples.everywhere
     values = captured.at(claim.cell.layer)
-    width = sum(part.stop - part.start for part in captured.blocks.values())
+    width = sum(part.stop - part.start for part in captured.projections.values())
     rows = contexts.contexts
     padded = qkv_model.encoder.pad([row.text for row in rows])
     ours = np.full_like(padded, qkv_model.encoder.pad_id)
@@ -51,7 +51,7 @@ def test_padded_contexts_hold_the_target(claim, contexts, samples, qkv_model):
 def test_normalised_product_is_a_cosine_matrix(claim, samples):
     """Every cosine lies in [-1, 1]; dividing by the norm of the whole matrix instead gives no cosines."""
     tolerance = claim.claim.tolerance
-    x, y = split_group(samples.target.at(claim.cell.layer), claim.cell.group, samples.target.blocks)
+    x, y = split_group(samples.target.at(claim.cell.layer), claim.cell.group, samples.target.projections)
     first = unit_columns(x)
     second = first if y is None else unit_columns(y)
     cosines = first.T @ second

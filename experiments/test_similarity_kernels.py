@@ -44,7 +44,7 @@ def test_kernels_agree_on_the_model(kernel, measure, samples, qkv_model):
     captured = samples.target
     x = captured.at(captured.layers[-1])
     fast, slow = (
-        summarise_groups(x, captured.blocks, PAIR_GROUPS, measure=measure, kernel=name)
+        summarise_groups(x, captured.projections, PAIR_GROUPS, measure=measure, kernel=name)
         for name in (kernel, "reference")
     )
     for own, reference in zip(fast, slow, strict=True):

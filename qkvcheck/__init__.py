@@ -1,11 +1,12 @@
 """qkvcheck: claims about a transformer's queries, keys and values, as pytest experiments.
 
-A first look, on an array of your own (one row a context)::
+A first look, on an array of your own with one row a context::
 
-    import numpy as np
-    import qkvcheck
-
-    groups = qkvcheck.summarise_groups(np.random.default_rng(0).normal(size=(54, 8)), {"Q": slice(0, 8)}, ["QQ"])
+    >>> import numpy as np
+    >>> import qkvcheck
+    >>> rows = np.random.default_rng(0).normal(size=(54, 8)) + 5
+    >>> qkvcheck.judge(rows, statistic="row_mean", group="Q", above=0.9)
+    Verdict(claim-L00-Q: SUPPORTED, 0.9648 [0.9595, 0.9701] > 0.9)
 
 Names are imported when they are first used, so that a pytest with this plugin starts without torch.
 """
@@ -18,15 +19,25 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Activations, load_activations
-    from qkvcheck.claims import Claim, Verdict, judge, load_claims
+    from qkvcheck.claims import Cell, Claim, Verdict, judge, load_claims, register_control
     from qkvcheck.contexts import Context, ContextSet, audit, encode_corpus, read_corpus
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.models import HookedModel, from_model, load_model, untrained_twin
     from qkvcheck.record import Results, load_results
-    from qkvcheck.statistics import GroupSummary, Moments, accumulate, summarise_groups, summarise_moments
+    from qkvcheck.report import register_figure
+    from qkvcheck.statistics import (
+        GroupSummary,
+        Moments,
+        Sample,
+        accumulate,
+        register_statistic,
+        summarise_groups,
+        summarise_moments,
+    )
 
 __all__ = [
     "Activations",
+    "Cell",
     "Claim",
     "Context",
     "ContextSet",
@@ -35,6 +46,7 @@ __all__ = [
     "Moments",
     "QkvcheckError",
     "Results",
+    "Sample",
     "Verdict",
     "accumulate",
     "audit",
@@ -46,6 +58,9 @@ __all__ = [
     "load_model",
     "load_results",
     "read_corpus",
+    "register_control",
+    "register_figure",
+    "register_statistic",
     "summarise_groups",
     "summarise_moments",
     "untrained_twin",
@@ -55,11 +70,20 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "capture": ["Activations", "load_activations"],
-        "claims": ["Claim", "Verdict", "judge", "load_claims"],
+        "claims": ["Cell", "Claim", "Verdict", "judge", "load_claims", "register_control"],
         "contexts": ["Context", "ContextSet", "audit", "encode_corpus", "read_corpus"],
         "errors": ["QkvcheckError"],
         "models": ["HookedModel", "from_model", "load_model", "untrained_twin"],
         "record": ["Results", "load_results"],
-        "statistics": ["GroupSummary", "Moments", "accumulate", "summarise_groups", "summarise_moments"],
+        "report": ["register_figure"],
+        "statistics": [
+            "GroupSummary",
+            "Moments",
+            "Sample",
+            "accumulate",
+            "register_statistic",
+            "summarise_groups",
+            "summarise_moments",
+        ],
     },
 )

@@ -32,7 +32,7 @@ class Activations:
         Names of the axes.
     layers : tuple of int
         Zero-based layers along the layer axis.
-    blocks : mapping of str to slice
+    projections : mapping of str to slice
         Where Q, K and V stand along the width.
     mask : ndarray of bool, optional
         (context, token): true where there is a token, false where there is padding.
@@ -47,7 +47,7 @@ class Activations:
     values: np.ndarray
     axes: tuple[str, ...]
     layers: tuple[int, ...]
-    blocks: Mapping[str, slice]
+    projections: Mapping[str, slice]
     mask: np.ndarray | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     clusters: tuple[str, ...] | None = None
@@ -70,9 +70,9 @@ class Activations:
         values: np.ndarray = np.take(self.values, self.layers.index(layer), axis=self.axes.index("layer"))
         return values
 
-    def block(self, layer: int, name: str) -> np.ndarray:
-        """Return Q, K or V of one layer: `at` cut to the block's part of the width."""
-        return self.at(layer)[..., self.blocks[name]]
+    def projection(self, layer: int, name: str) -> np.ndarray:
+        """Return Q, K or V of one layer: `at` cut to the projection's part of the width."""
+        return self.at(layer)[..., self.projections[name]]
 
     def __repr__(self) -> str:
         shape = " x ".join(f"{size} {name}" for name, size in zip(self.axes, self.values.shape, strict=True))
@@ -103,7 +103,7 @@ class Activations:
         layout = {
             "axes": list(self.axes),
             "layers": list(self.layers),
-            "blocks": {name: [part.start, part.stop] for name, part in self.blocks.items()},
+            "blocks": {name: [part.start, part.stop] for name, part in self.projections.items()},
         }
         about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
         temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
@@ -130,7 +130,7 @@ def sample_of(captured: Captured, *, layer: int) -> Sample:
         clusters = tuple(part.clusters for part in parts if part.clusters is not None)
         kept[key] = Sample(
             arrays=tuple(part.at(layer) for part in parts),
-            blocks=parts[0].blocks,
+            projections=parts[0].projections,
             clusters=clusters if len(clusters) == len(parts) else None,
             cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
             subsets=parts[0].subsets,
@@ -165,7 +165,7 @@ def load_activations(path: str | Path) -> Activations:
         values=arrays["values"],
         axes=tuple(layout["axes"]),
         layers=tuple(layout["layers"]),
-        blocks={name: slice(*part) for name, part in layout["blocks"].items()},
+        projections={name: slice(*part) for name, part in layout["blocks"].items()},
         mask=arrays.get("mask"),
         provenance=json.loads(about["provenance"]),
     )

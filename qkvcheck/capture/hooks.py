@@ -78,7 +78,7 @@ def capture(
     every = wanted is None
     asked = _every_position(contexts, length) if wanted is None else _one_position(contexts, wanted)
     layout, forwards = _arrange(hooked, asked, batch_size=batch_size, exact_layout=exact_layout)
-    width = max(part.stop for part in hooked.blocks.values())
+    width = max(part.stop for part in hooked.projections.values())
     values = np.zeros((len(contexts) * (length if every else 1), len(layers), width), dtype=np.float32)
     computed = 0
     for forward in forwards:
@@ -91,7 +91,7 @@ def capture(
         values=values,
         axes=("context", "layer", "token", "width") if every else ("context", "layer", "width"),
         layers=layers,
-        blocks=hooked.blocks,
+        projections=hooked.projections,
         mask=np.arange(length) < lengths[:, None] if every else None,
         provenance={
             "model": str(hooked.spec),
@@ -125,11 +125,11 @@ def _arrange(
     """Choose the layout that computes least and is exact for the model."""
     if exact_layout:
         return PADDED, padded(wanted, pad_id=hooked.encoder.pad_id, batch_size=batch_size)
-    if hooked.layout.causal:
+    if hooked.architecture.causal:
         wanted = [row.cut() for row in wanted]
     deepest = max(len(row.token_ids) for row in wanted)
-    if hooked.layout.trie_obstacle(hooked.model, depth=deepest) is None:
-        return TRIE, trie(wanted, batch_size=min(batch_size, hooked.layout.most_nodes(hooked.model)))
+    if hooked.architecture.trie_obstacle(hooked.model, depth=deepest) is None:
+        return TRIE, trie(wanted, batch_size=min(batch_size, hooked.architecture.most_nodes(hooked.model)))
     return EQUAL_LENGTHS, equal_lengths(wanted, batch_size=batch_size)
 
 
@@ -184,7 +184,7 @@ def capture_words(
         values=np.ascontiguousarray(shaped.transpose(0, 2, 1, 3)),
         axes=("context", "layer", "word", "width"),
         layers=flat.layers,
-        blocks=flat.blocks,
+        projections=flat.projections,
         provenance={**flat.provenance, "words": " ".join(word.strip() for word in words)},
     )
 
@@ -291,7 +291,7 @@ def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
 @contextmanager
 def _hooks(hooked: HookedModel, hooks: dict[int, Callable[..., None]]) -> Iterator[None]:
     handles = [
-        hooked.layout.projection_module(hooked.model, layer).register_forward_hook(hook)
+        hooked.architecture.projection_module(hooked.model, layer).register_forward_hook(hook)
         for layer, hook in hooks.items()
     ]
     try:

@@ -265,7 +265,8 @@ class Samples:
         """The words grid with one more word, what the weights put out alone: (context, layer, word, width)."""
         grid, model = self.words(), self.hooked
         alone = [
-            model.layout.weights_alone(model.model, layer).detach().to("cpu").float().numpy() for layer in self.layers
+            model.architecture.weights_alone(model.model, layer).detach().to("cpu").float().numpy()
+            for layer in self.layers
         ]
         last = np.broadcast_to(np.stack(alone)[None, :, None], (len(self.contexts), len(alone), 1, len(alone[0])))
         recipe = f"{grid.provenance.get('recipe')} and the weights alone"

@@ -119,7 +119,7 @@ def read_submission(path: str | Path) -> FileSource:
             values=values,
             axes=("context", "layer", "width"),
             layers=tuple(layers),
-            blocks=blocks,
+            projections=blocks,
             provenance={"file": path.name, "clusters": kind},
             clusters=clusters,
         )

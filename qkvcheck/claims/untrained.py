@@ -83,7 +83,7 @@ class Twins:
         versions = [metadata.version(name) for name in ("torch", "transformers", "numpy")]
         config = json.loads(hooked.model.config.to_json_string(use_diff=False))
         config.pop("_name_or_path", None)
-        return [versions, config, hooked.dtype, str(hooked.device), hooked.layout.family]
+        return [versions, config, hooked.dtype, str(hooked.device), hooked.architecture.family]
 
     def remembered(self, key: list[Any], compute: Callable[[], Any]) -> Any:
         """Return what is kept under a key, in memory or on disk; else compute it and keep it."""

@@ -1,3 +1,4 @@
+from .architecture import Architecture, architecture_of, register_architecture
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
     HookedModel,
@@ -14,9 +15,11 @@ from .weights import flaw_of
 
 __all__ = [
     "GPT2_SMALL",
+    "Architecture",
     "HookedModel",
     "PretrainedEncoder",
     "answers",
+    "architecture_of",
     "cached",
     "choose_automatically",
     "embedded_directory",
@@ -25,6 +28,7 @@ __all__ = [
     "from_model",
     "load_encoder",
     "load_model",
+    "register_architecture",
     "torch_obstacle",
     "untrained_twin",
 ]

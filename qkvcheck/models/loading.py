@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError, ModelError, first_line
-from qkvcheck.models.architectures import Layout, layout_of
+from qkvcheck.models.architecture import Architecture, architecture_of
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.models.weights import libraries_unfit, load_weights
@@ -54,7 +54,7 @@ class ModelSpec:
         return f"{self.source}#untrained" + (f"={self.untrained_seed}" if self.untrained_seed else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HookedModel:
     """A loaded model that can be captured from.
 
@@ -64,7 +64,7 @@ class HookedModel:
         The network; left as it was found.
     encoder : PretrainedEncoder or RecordedEncoder
         Its tokenizer.
-    layout : Layout
+    architecture : Architecture
         Where its family keeps Q, K and V.
     spec : ModelSpec
         What was asked for, with `auto` resolved.
@@ -74,19 +74,24 @@ class HookedModel:
 
     model: Any
     encoder: PretrainedEncoder | RecordedEncoder
-    layout: Layout
+    architecture: Architecture
     spec: ModelSpec
     origin: str
+
+    def __repr__(self) -> str:
+        return (
+            f"HookedModel({self.spec}: {self.architecture.family}, {self.depth} layers, {self.dtype} on {self.device})"
+        )
 
     @property
     def depth(self) -> int:
         """Number of layers."""
-        return self.layout.depth(self.model)
+        return self.architecture.depth(self.model)
 
     @property
-    def blocks(self) -> dict[str, slice]:
+    def projections(self) -> dict[str, slice]:
         """Where Q, K and V stand in the projection's output."""
-        return self.layout.blocks(self.model.config)
+        return self.architecture.projections(self.model.config)
 
     @property
     def device(self) -> torch.device:
@@ -166,7 +171,7 @@ def load_model(
     trust_remote_code: bool = False,
     announce: Announce | None = None,
 ) -> HookedModel:
-    """Load a model, its tokenizer and its layout.
+    """Load a model, its tokenizer and its architecture.
 
     Parameters
     ----------
@@ -205,12 +210,12 @@ def load_model(
     else:
         assert directory is not None  # only an untrained model has no directory
         config = _config(str(directory), directory, options)
-        _layout(config)
+        _architecture(config)
         model = load_weights(directory, config, options)
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
     known = _is_known(resolved.source) and directory is None
     encoder = load_encoder(directory, named=tokenizer, source=resolved.source, gpt2=known, options=options)
-    return HookedModel(model, encoder, _layout(model.config), resolved, origin)
+    return HookedModel(model, encoder, _architecture(model.config), resolved, origin)
 
 
 def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> HookedModel:
@@ -226,7 +231,7 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
         How to name it in reports.
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
-    return HookedModel(model, encoder, _layout(model.config), ModelSpec(name), "given in memory")
+    return HookedModel(model, encoder, _architecture(model.config), ModelSpec(name), "given in memory")
 
 
 def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
@@ -239,7 +244,7 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     model = _initialise(hooked.model.config, seed=seed, options={})
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
-    return HookedModel(model, hooked.encoder, hooked.layout, spec, f"untrained twin, seed {seed}")
+    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}")
 
 
 def torch_obstacle() -> str | None:
@@ -332,9 +337,9 @@ def _config(source: str, directory: Path | None, options: dict[str, bool]) -> An
         ) from None
 
 
-def _layout(config: Any) -> Layout:
+def _architecture(config: Any) -> Architecture:
     try:
-        return layout_of(config)
+        return architecture_of(config)
     except CaptureError as error:
         raise ModelError(str(error)) from None
 
@@ -385,7 +390,7 @@ def _fingerprint(hooked: HookedModel) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     config = hooked.model.config
-    fields = {name: getattr(config, name, None) for name in hooked.layout.fingerprint_fields}
+    fields = {name: getattr(config, name, None) for name in hooked.architecture.fingerprint_fields}
     digest.update(json.dumps(fields, sort_keys=True).encode())
     digest.update(hooked.encoder.fingerprint().encode())
     return digest.hexdigest()

@@ -101,10 +101,10 @@ def drifts(one: Activations, other: Activations) -> list[Drift]:
             f"there is no layer in both: {', '.join(map(str, one.layers))} and {', '.join(map(str, other.layers))}."
         )
     return [
-        _drift(one.block(layer, name), other.block(layer, name), layer=layer, name=name)
+        _drift(one.projection(layer, name), other.projection(layer, name), layer=layer, name=name)
         for layer in layers
-        for name in one.blocks
-        if name in other.blocks
+        for name in one.projections
+        if name in other.projections
     ]
 
 

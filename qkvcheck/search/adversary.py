@@ -99,7 +99,7 @@ def attack(
     measure = measure_of(samples, claim, cell)
     encoder, own = samples.hooked.encoder, samples.contexts
     drawn: dict[str, Any] = {"before": before, "words": words}
-    if samples.hooked.layout.causal:
+    if samples.hooked.architecture.causal:
         drawn["after"] = 0  # the target can't see it
     brief: Any = None
     if isinstance(measure, ContextMeasure):

@@ -31,22 +31,24 @@ class ContextMeasure:
         self._samples = samples
         self._cell = cell
         self._prefixes = {context.prefix for context in samples.contexts.contexts}
-        if cell.group not in samples.hooked.blocks:
-            raise ClaimError(f"block {cell.group!r} is not one of {', '.join(samples.hooked.blocks)}; check --group.")
+        if cell.group not in samples.hooked.projections:
+            raise ClaimError(
+                f"block {cell.group!r} is not one of {', '.join(samples.hooked.projections)}; check --group."
+            )
 
     @cached_property
     def _reference(self) -> np.ndarray:
         rows = sample_of(self._samples.target, layer=self._cell.layer).rows.arrays[0]
-        return split_group(rows, self._cell.group, self._samples.hooked.blocks)[0]
+        return split_group(rows, self._cell.group, self._samples.hooked.projections)[0]
 
     def key(self, example: Context) -> Hashable | None:
         """Return what the model sees of a context, or None for one of the corpus' own."""
-        seen = example.prefix if self._samples.hooked.layout.causal else example.token_ids
+        seen = example.prefix if self._samples.hooked.architecture.causal else example.token_ids
         return None if example.prefix in self._prefixes else seen
 
     def value(self, example: Context) -> float:
         """Return its mean similarity to the corpus."""
-        row = self._samples.alone(example).block(self._cell.layer, self._cell.group)
+        row = self._samples.alone(example).projection(self._cell.layer, self._cell.group)
         return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
 
     def of_model(self, hooked: HookedModel) -> ContextMeasure:

@@ -142,7 +142,7 @@ class PairStatistic(Statistic):
 
     def values(self, arrays: Sequence[np.ndarray], rows: Rows, comparisons: Sequence[Comparison]) -> list[float]:
         """Return the numbers of all comparisons from the same Gram matrices."""
-        return self._together(partial(group_moments, scaled_columns(arrays[0]), rows.blocks), comparisons)
+        return self._together(partial(group_moments, scaled_columns(arrays[0]), rows.projections), comparisons)
 
     def replicate(
         self, rows: Rows, comparisons: Sequence[Comparison], clusters: Sequence[str]
@@ -150,7 +150,7 @@ class PairStatistic(Statistic):
         """Return the numbers without each cluster, taking its rows off the columns' squared lengths."""
         whole = self.values(rows.arrays, rows, comparisons)
         held, labels = set(rows.clusters), np.array(rows.labels[0])
-        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.blocks)
+        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections)
         left_out = [
             self._together(deletions.without(labels == c), comparisons) if c in held else whole for c in clusters
         ]

@@ -32,7 +32,7 @@ class Sample:
     ----------
     arrays : tuple of ndarray
         Each (context, width), or (context, word, width) with the target as word 0.
-    blocks : mapping of str to slice
+    projections : mapping of str to slice
         Where Q, K and V stand along the width.
     clusters : tuple of tuple of str, or None
         For each array, each context's cluster; None where every context is one of its own.
@@ -50,7 +50,7 @@ class Sample:
     """
 
     arrays: tuple[np.ndarray, ...]
-    blocks: Mapping[str, slice]
+    projections: Mapping[str, slice]
     clusters: tuple[tuple[str, ...], ...] | None = None
     cluster_kind: str = "distinct row"
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Sample:
 
     def part(self, group: str) -> Part:
         """Return the projections that a group compares, of the first array, with all its rows."""
-        return split_group(self.arrays[0], group, self.blocks)
+        return split_group(self.arrays[0], group, self.projections)
 
     def joint_rows(self, other: Sample) -> tuple[Rows, Rows]:
         """Return the distinct rows of this sample and of another, under clusters that both share."""
@@ -90,7 +90,7 @@ class Rows:
         Of distinct contexts.
     labels : tuple of list of str
         Each row's cluster.
-    blocks, subsets : mapping
+    projections, subsets : mapping
         As in `Sample`.
     n, n_distinct : int
         Contexts and distinct ones, of the array with fewest.
@@ -98,7 +98,7 @@ class Rows:
 
     arrays: tuple[np.ndarray, ...]
     labels: tuple[list[str], ...]
-    blocks: Mapping[str, slice]
+    projections: Mapping[str, slice]
     subsets: Mapping[str, tuple[int, ...]]
     n: int
     n_distinct: int
@@ -146,14 +146,14 @@ def distinct(sample: Sample) -> Rows:
         labels.append([merged[row] for row in kept])
         counts.append((len(array), len(kept)))
     n, n_distinct = min(counts, key=lambda pair: pair[1])
-    return Rows(tuple(arrays), tuple(labels), sample.blocks, sample.subsets, n, n_distinct)
+    return Rows(tuple(arrays), tuple(labels), sample.projections, sample.subsets, n, n_distinct)
 
 
 def parts_of(arrays: Sequence[np.ndarray], comparison: Comparison, rows: Rows) -> list[Part]:
     """Return what a statistic takes of each array: its projections, and of the words those that are named."""
     subset = comparison.measure.partition("-")[2]
     chosen = [array[:, list(rows.subsets[subset])] if subset and array.ndim == 3 else array for array in arrays]
-    return [split_group(array, comparison.group, rows.blocks) for array in chosen]
+    return [split_group(array, comparison.group, rows.projections) for array in chosen]
 
 
 def joint_clusters(first: Sample, second: Sample) -> tuple[Rows, Rows]:
@@ -188,10 +188,10 @@ def unjudgeable(rows: Rows, groups: Sequence[str], *, axis: str) -> str | None:
     """
     if axis != "dimensions":
         return None
-    names = sorted({name for group in groups for name in group if name in rows.blocks})
+    names = sorted({name for group in groups for name in group if name in rows.projections})
     for array in rows.arrays:
         for name in names:
-            block = array[..., rows.blocks[name]]
+            block = array[..., rows.projections[name]]
             if block.shape[-1] < 2:
                 return f"{name} has {block.shape[-1]} dimension; pairs need at least two"
             constant = np.flatnonzero((block == block[:1]).all(axis=0))

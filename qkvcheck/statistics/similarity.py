@@ -27,7 +27,7 @@ _WORTH_COMPILING = 500_000
 """Pairs from which on the numba kernel saves more than loading it takes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GroupSummary:
     """Similarities between the dimensions of a pair group, summed up.
 
@@ -60,6 +60,24 @@ class GroupSummary:
     share_low: float
     share_high: float
     zero_columns: int
+
+    def __repr__(self) -> str:
+        moments = f"mean {self.mean:.4f}, mean abs {self.mean_absolute:.4f}, variance {self.variance:.4f}"
+        return f"GroupSummary({self.pairs:,} pairs: {moments})"
+
+    def _repr_html_(self) -> str:
+        """Return the summary as a small table, for a notebook."""
+        rows = [
+            ("pairs", f"{self.pairs:,}"),
+            ("mean", f"{self.mean:.4f}"),
+            ("mean magnitude", f"{self.mean_absolute:.4f}"),
+            ("mean square", f"{self.mean_square:.4f}"),
+            ("variance", f"{self.variance:.4f}"),
+            ("below -0.5", f"{self.share_low:.1%}"),
+            ("above 0.5", f"{self.share_high:.1%}"),
+        ]
+        cells = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows)
+        return f"<table><tbody>{cells}</tbody></table>"
 
 
 def unit_columns(x: np.ndarray, *, measure: str = "cosine") -> np.ndarray:

@@ -14,7 +14,7 @@ from qkvcheck.capture import hooks as capturing
 from qkvcheck.capture.forwards import Wanted, equal_lengths, padded, trie
 from qkvcheck.capture.hooks import capture
 from qkvcheck.contexts.context import Context, ContextSet
-from qkvcheck.models.architectures import LAYOUTS, Layout
+from qkvcheck.models.architectures import ARCHITECTURES, Architecture
 from qkvcheck.models.loading import HookedModel, ModelSpec
 
 VOCABULARY = 7
@@ -29,7 +29,7 @@ class Pads:
     name, pad_id = "numbers", 0
 
 
-def hook(model, layout: Layout) -> HookedModel:
+def hook(model, layout: Architecture) -> HookedModel:
     return HookedModel(model.eval(), Pads(), layout, ModelSpec(layout.family), "made here")
 
 
@@ -42,7 +42,7 @@ def tiny_gpt2(**options) -> HookedModel:
     )
     model = GPT2LMHeadModel(config)
     # In float64 where it can be, so that what differs is the layout and not the rounding.
-    return hook(model if config.reorder_and_upcast_attn else model.double(), LAYOUTS["gpt2"])
+    return hook(model if config.reorder_and_upcast_attn else model.double(), ARCHITECTURES["gpt2"])
 
 
 GPT2S = {
@@ -65,7 +65,7 @@ def contexts_of(sequences: list[list[int]], targets: list[int] | None = None) ->
 def plain(hooked: HookedModel, contexts: ContextSet, *, layer: int = LAYER) -> np.ndarray:
     """One whole, unpadded forward a context, and the projection's output at the target."""
     found = []
-    module = hooked.layout.projection_module(hooked.model, layer)
+    module = hooked.architecture.projection_module(hooked.model, layer)
     for context in contexts.contexts:
         seen = []
         handle = module.register_forward_hook(lambda _module, _inputs, output, seen=seen: seen.append(output))
@@ -179,14 +179,14 @@ def small(family: str, **options):
 
 
 def bloom():
-    return small("bloom", hidden_size=16, n_layer=4, n_head=2), Layout(
+    return small("bloom", hidden_size=16, n_layer=4, n_head=2), Architecture(
         "bloom", "h", "self_attention.query_key_value", (), ""
     )
 
 
 def mpt():
     model = small("mpt", d_model=16, n_layers=4, n_heads=2, max_seq_len=20, expansion_ratio=2)
-    return model, Layout("mpt", "blocks", "attn.Wqkv", (), "")
+    return model, Architecture("mpt", "blocks", "attn.Wqkv", (), "")
 
 
 def falcon_alibi():
@@ -194,7 +194,7 @@ def falcon_alibi():
         "falcon", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, alibi=True,
         new_decoder_architecture=False, multi_query=False,
     )  # fmt: skip
-    return model, Layout("falcon", "h", "self_attention.query_key_value", (), "")
+    return model, Architecture("falcon", "h", "self_attention.query_key_value", (), "")
 
 
 def gpt_neo():
@@ -202,7 +202,7 @@ def gpt_neo():
         "gpt_neo", hidden_size=16, num_layers=4, num_heads=2, max_position_embeddings=64, window_size=3,
         attention_types=[[["global", "local"], 2]],
     )  # fmt: skip
-    return model, Layout("gpt_neo", "h", "attn.attention.q_proj", (), "")
+    return model, Architecture("gpt_neo", "h", "attn.attention.q_proj", (), "")
 
 
 def mistral():
@@ -210,7 +210,7 @@ def mistral():
         "mistral", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=1,
         intermediate_size=32, sliding_window=3, head_dim=8,
     )  # fmt: skip
-    return model, Layout("mistral", "layers", "self_attn.q_proj", (), "")
+    return model, Architecture("mistral", "layers", "self_attn.q_proj", (), "")
 
 
 UNSAFE = {"bloom": bloom, "mpt": mpt, "falcon_alibi": falcon_alibi, "gpt_neo": gpt_neo, "mistral": mistral}
@@ -239,7 +239,7 @@ def test_unsafe_families_never_take_the_trie(family, claimed, long_contexts, wid
     """Not by themselves, and not if somebody put them on the list of families shown exact."""
     model, layout = UNSAFE[family]()
     hooked = hook(model, replace(layout, causal=True, trie=claimed))
-    assert hooked.layout.trie_obstacle(model, depth=9) is not None
+    assert hooked.architecture.trie_obstacle(model, depth=9) is not None
     wanted = plain(hooked, long_contexts)
     width_of(wanted.shape[1])
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=64)
@@ -254,7 +254,7 @@ def test_the_trie_would_lie_about_them(family, long_contexts, width_of, monkeypa
     hooked = hook(model, replace(layout, causal=True, trie=True))
     wanted = plain(hooked, long_contexts)
     width_of(wanted.shape[1])
-    monkeypatch.setattr(Layout, "trie_obstacle", lambda *_, **__: None)
+    monkeypatch.setattr(Architecture, "trie_obstacle", lambda *_, **__: None)
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=512)
     assert got.provenance["layout"] == "trie"
     assert np.abs(got.at(LAYER) - wanted).max() > 0.1 * np.abs(wanted).max()
@@ -270,7 +270,7 @@ def test_a_window_that_no_context_reaches_is_no_obstacle():
 def test_other_attention_kernels_are_an_obstacle(monkeypatch):
     model = TINY["sdpa"].model
     monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
-    assert "flash_attention_2 attention may take no mask" in LAYOUTS["gpt2"].trie_obstacle(model, depth=3)
+    assert "flash_attention_2 attention may take no mask" in ARCHITECTURES["gpt2"].trie_obstacle(model, depth=3)
 
 
 def test_masks_of_truth_values_are_wrong_under_eager_attention(rng, monkeypatch):
@@ -292,7 +292,7 @@ def test_a_bidirectional_model_sees_whole_contexts(rng, width_of):
         vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
         initializer_range=0.5,
     )  # fmt: skip
-    hooked = hook(BertModel(config), Layout("bert", "encoder.layer", "attention.self.query", (), ""))
+    hooked = hook(BertModel(config), Architecture("bert", "encoder.layer", "attention.self.query", (), ""))
     width_of(16)
     sequences = [rng.integers(0, VOCABULARY, size=rng.integers(4, 9)).tolist() for _ in range(12)]
     contexts = contexts_of(sequences, [1] * 12)

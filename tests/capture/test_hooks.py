@@ -47,7 +47,7 @@ def test_target_and_preceding_token(hooked, corpus, by_hand, batch_size):
         assert got.values.dtype == np.float32
         for number, block in enumerate("QKV"):
             part = want[:, number * width : (number + 1) * width]
-            np.testing.assert_allclose(got.block(LAYER, block), part, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(got.projection(LAYER, block), part, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 54])
@@ -144,7 +144,7 @@ def test_later_layers_never_run(embedded, replication, monkeypatch):
 
 def test_a_hook_that_never_fires_is_an_error(embedded, replication, monkeypatch):
     stranger = torch.nn.Linear(2, 2)
-    monkeypatch.setattr(type(embedded.layout), "projection_module", lambda *_: stranger)
+    monkeypatch.setattr(type(embedded.architecture), "projection_module", lambda *_: stranger)
     with pytest.raises(CaptureError, match="ran 0 times"):
         capture(embedded, replication, layers=[LAYER])
 
@@ -184,7 +184,7 @@ def test_saved_activations_come_back(embedded, replication, tmp_path):
     back = load_activations(tmp_path / "a.safetensors")
     assert np.array_equal(back.values, got.values)
     assert np.array_equal(back.mask, got.mask)
-    assert (back.axes, back.layers, dict(back.blocks)) == (got.axes, got.layers, dict(got.blocks))
+    assert (back.axes, back.layers, dict(back.projections)) == (got.axes, got.layers, dict(got.projections))
     assert dict(back.provenance) == dict(got.provenance)
     (tmp_path / "b").write_bytes(b"no")
     with pytest.raises(CaptureError, match="not a readable safetensors file"):

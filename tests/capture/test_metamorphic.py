@@ -170,7 +170,7 @@ def test_scaling_a_projection_scales_its_block(model, block):
     @given(contexts(model.encoder, " her"))
     def holds(context):
         before, after = gather(model, [context])[0], gather(scaled, [context])[0]
-        for name, place in model.blocks.items():
+        for name, place in model.projections.items():
             close(after[-1, place], before[-1, place] * (3 if name == block else 1))
         close(after[:-1], before[:-1])
 

@@ -39,7 +39,7 @@ def test_both_formats_hold_the_same(ours, tmp_path):
         found = read_submission(tmp_path / name)
         np.testing.assert_array_equal(found.target.values, ours["target"])
         np.testing.assert_array_equal(found.preceding.at(6), ours["preceding"][:, 1])
-        assert found.target.blocks["K"] == slice(128, 256)
+        assert found.target.projections["K"] == slice(128, 256)
         assert (found.layers, len(found.texts)) == ((5, 6), 54)
         assert found.target.provenance["clusters"] == "first word"
         with pytest.raises(NotCapturedError, match=f"{name} holds the target's rows only, not other words"):

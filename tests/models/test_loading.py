@@ -339,7 +339,7 @@ def test_twin_of_an_untrained_model_is_another_one():
 def test_full_size_is_gpt2_small(full_size):
     assert full_size.parameters == 124_439_808
     assert full_size.depth == 12
-    assert full_size.blocks == {"Q": slice(0, 768), "K": slice(768, 1536), "V": slice(1536, 2304)}
+    assert full_size.projections == {"Q": slice(0, 768), "K": slice(768, 1536), "V": slice(1536, 2304)}
 
 
 def test_fingerprint_sees_weights_tokenizer_and_architecture(copy, embedded):

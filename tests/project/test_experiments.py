@@ -115,7 +115,7 @@ def test_layers_are_judged_together(copy):
     contexts = encode_corpus(read_corpus("replication"), hooked.encoder, target=" her")
     rows = capture(hooked, contexts, layers=range(12))
     for point in verdict["evidence"]["profile"][1:]:
-        plain = variance(rows.block(point["layer"], "K"))
+        plain = variance(rows.projection(point["layer"], "K"))
         assert point["low"] < point["estimate"] < point["high"]
         assert abs(plain - point["estimate"]) < 0.03  # its bias
         assert point["untrained"]["low"] <= point["untrained"]["mean"] <= point["untrained"]["high"]

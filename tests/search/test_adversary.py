@@ -40,7 +40,7 @@ def by_definition(hooked, corpus, contexts) -> list[float]:
     """Return each context's mean correlation with the corpus' keys, from plain padded forwards."""
     drawn = context_set(contexts, target=corpus.target, target_id=corpus.target_id)
     rows, own = (
-        capture(hooked, c, layers=[6], exact_layout=True).block(6, "K").astype(np.float64) for c in (drawn, corpus)
+        capture(hooked, c, layers=[6], exact_layout=True).projection(6, "K").astype(np.float64) for c in (drawn, corpus)
     )
     return [float(np.mean([np.corrcoef(row, other)[0, 1] for other in own])) for row in rows]
 

@@ -46,8 +46,10 @@ def attack(samples, identity: str = "P5", *, budget: int = 150, seed: int = 0, c
 def by_definition(samples, context: Context) -> float:
     """Return the mean Pearson correlation of a context's query with those of the corpus, from single forwards."""
     one = context_set([context], target=" her", target_id=samples.contexts.target_id)
-    row = capture(samples.hooked, one, layers=[6], exact_layout=True).block(6, "Q")[0].astype(np.float64)
-    corpus = capture(samples.hooked, samples.contexts, layers=[6], exact_layout=True).block(6, "Q").astype(np.float64)
+    row = capture(samples.hooked, one, layers=[6], exact_layout=True).projection(6, "Q")[0].astype(np.float64)
+    corpus = (
+        capture(samples.hooked, samples.contexts, layers=[6], exact_layout=True).projection(6, "Q").astype(np.float64)
+    )
     return float(np.mean([np.corrcoef(row, other)[0, 1] for other in corpus]))
 
 
@@ -102,7 +104,7 @@ def test_set_measure_is_the_statistic(samples):
     from qkvcheck.statistics.formulas import variance
 
     worst = attack(samples, "P3a", budget=4).worst
-    rows = capture(samples.hooked, worst.example, layers=[6], exact_layout=True).block(6, "Q")
+    rows = capture(samples.hooked, worst.example, layers=[6], exact_layout=True).projection(6, "Q")
     assert variance(rows) == pytest.approx(worst.value, abs=1e-5)
 
 

@@ -55,7 +55,7 @@ def population(embedded):
     words = [*listed["pronouns"], *listed["others"]]
     target, preceding = (capture(embedded, drawn, layers=[6], positions=p).at(6) for p in ("target", "preceding"))
     grid = capture_words(embedded, drawn, words, layers=[6]).at(6)
-    alone = embedded.layout.weights_alone(embedded.model, 6).numpy()
+    alone = embedded.architecture.weights_alone(embedded.model, 6).numpy()
     with_weights = np.concatenate([grid, np.broadcast_to(alone, (POPULATION, 1, len(alone)))], axis=1)
     return {"target": target, "preceding": preceding, "words": grid, "words and weights": with_weights}
 

@@ -21,7 +21,7 @@ def test_closed_references_are_what_permutations_give(rng, name):
         found = []
         for _ in range(20):
             mixed = rng.permuted(x, axis=0) if kind == "within-column" else rng.normal(size=x.shape)
-            again = Rows((mixed,), ([],), rows.blocks, {}, 25, 25)
+            again = Rows((mixed,), ([],), rows.projections, {}, 25, 25)
             found.append(plug_in(STATISTICS[name], again, [("QQ", "cosine")])["QQ", "cosine"])
         assert value == pytest.approx(np.mean(found), abs=0.003, rel=0.02)
 

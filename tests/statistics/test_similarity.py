@@ -66,7 +66,7 @@ def test_captured_activations(embedded, replication):
 
     got = capture(embedded, replication, layers=[6])
     for group, measure in itertools.product(PAIR_GROUPS, ("cosine", "pearson")):
-        x, y = split_group(got.at(6), group, got.blocks)
+        x, y = split_group(got.at(6), group, got.projections)
         c = pairs_by_definition(x, y, measure)
         summary = summarise_group(x, y, measure=measure)
         assert summary.pairs == c.size == (128 * 127 // 2 if y is None else 128 * 128)

@@ -1,6 +1,6 @@
-"""Architectures: where each model family keeps queries, keys and values, and how to split what a hook sees.
+"""Architecture: where each model family keeps queries, keys and values, and how to split what a hook sees.
 
-A family is added by adding a `Layout` to `LAYOUTS`; nothing else knows module names.
+A family is one file in `qkvcheck.models.architectures`; nothing else knows module names.
 """
 
 from __future__ import annotations
@@ -8,21 +8,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from operator import attrgetter
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError
+from qkvcheck.groups import PROJECTIONS
 
 if TYPE_CHECKING:
     import torch
 
-BLOCKS = ("Q", "K", "V")
 TRIE_ATTENTION = ("sdpa", "eager")
 _ALIBI = ("bloom",)
 
 
 @dataclass(frozen=True)
-class Layout:
+class Architecture:
     """How one model family lays out its attention projections.
 
     Attributes
@@ -103,41 +106,44 @@ class Layout:
         eager = getattr(model.config, "_attn_implementation", None) == "eager"
         return int(model.config.max_position_embeddings) if eager else sys.maxsize
 
-    def blocks(self, config: Any) -> dict[str, slice]:
+    def projections(self, config: Any) -> dict[str, slice]:
         """Return where Q, K and V stand in the last axis of the projection's output."""
         width = int(config.hidden_size)
-        return {name: slice(i * width, (i + 1) * width) for i, name in enumerate(BLOCKS)}
+        return {name: slice(i * width, (i + 1) * width) for i, name in enumerate(PROJECTIONS)}
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    # transformers, models/gpt2/modeling_gpt2.py: GPT2Attention.c_attn, a Conv1D of shape (in, 3 x width).
-    "gpt2": Layout(
-        family="gpt2",
-        layers="h",
-        projection="attn.c_attn",
-        fingerprint_fields=(
-            "model_type",
-            "vocab_size",
-            "n_positions",
-            "n_embd",
-            "n_layer",
-            "n_head",
-            "n_inner",
-            "activation_function",
-            "layer_norm_epsilon",
-            "scale_attn_weights",
-            "scale_attn_by_inverse_layer_idx",
-            "reorder_and_upcast_attn",
-        ),
-        norm="ln_1",
-        causal=True,
-        trie=True,
-    ),
-}
+_ARCHITECTURES: dict[str, Architecture] = {}
 
 
-def layout_of(config: Any) -> Layout:
-    """Return the layout of a model's family.
+def register_architecture(architecture: Architecture) -> Architecture:
+    """Register where a model family keeps queries, keys and values.
+
+    Raises
+    ------
+    CaptureError
+        If that family is registered otherwise.
+    """
+    if _ARCHITECTURES.setdefault(architecture.family, architecture) != architecture:
+        raise CaptureError(f"model family {architecture.family!r} is registered already; rename it.")
+    return architecture
+
+
+def architectures_by_family() -> Mapping[str, Architecture]:
+    """Return every registered architecture by its family."""
+    _register_our_own()
+    return _ARCHITECTURES
+
+
+@cache
+def _register_our_own() -> None:
+    from qkvcheck.models import architectures
+
+    for module in iter_modules(architectures.__path__):
+        import_module(f"{architectures.__name__}.{module.name}")
+
+
+def architecture_of(config: Any) -> Architecture:
+    """Return the architecture of a model's family.
 
     Raises
     ------
@@ -145,9 +151,10 @@ def layout_of(config: Any) -> Layout:
         If the family is not known.
     """
     family = getattr(config, "model_type", None)
-    if not isinstance(family, str) or family not in LAYOUTS:
+    known = architectures_by_family()
+    if not isinstance(family, str) or family not in known:
         raise CaptureError(
-            f"model family {family!r} is not supported; supported: {', '.join(sorted(LAYOUTS))}. "
+            f"model family {family!r} is not supported; supported: {', '.join(sorted(known))}. "
             "Choose such a model with --qkv-model."
         )
-    return LAYOUTS[family]
+    return known[family]

@@ -1,0 +1,1 @@
+"""Architectures: one file a model family; a file put here adds one."""
