@@ -22,6 +22,14 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
+WITHOUT_SHRINKING = """
+from hypothesis import Phase, settings
+
+settings.register_profile("faults", phases=[Phase.explicit, Phase.generate])
+settings.load_profile("faults")
+"""
+"""Goes into the copy's conftest: hypothesis would take minutes to find the smallest failure."""
+
 COPIED = ("qkvcheck", "tests", "experiments", "training", "conftest.py", "pyproject.toml", "README.md")
 
 
@@ -55,6 +63,8 @@ def copy_project(folder: Path) -> None:
     for entry in COPIED:
         source = ROOT / entry
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / entry)
+    with (folder / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(WITHOUT_SHRINKING)
     command = [sys.executable, "-c", "import qkvcheck; print(qkvcheck.__file__)"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, env=environment_of(folder))
     if not done.stdout.startswith(str(folder)):

@@ -79,6 +79,7 @@ def plain(hooked: HookedModel, contexts: ContextSet, *, layer: int = LAYER) -> n
 SEQUENCES = st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=9), min_size=1, max_size=14)
 
 
+@pytest.mark.needs_time
 @given(sequences=SEQUENCES, batch_size=st.sampled_from([1, 5, 12, 512]), data=st.data())
 @settings(deadline=None, max_examples=60)
 @pytest.mark.parametrize("name", sorted(TINY))

@@ -110,6 +110,7 @@ def test_the_padded_forward_is_our_reference(embedded, replication):
     assert not any(module._forward_hooks for module in embedded.model.modules())
 
 
+@pytest.mark.needs_model
 @pytest.mark.parametrize("peer", ["Nnsight", "TransformerLens"])
 def test_hooking_libraries_capture_the_same(peer):
     pytest.importorskip({"Nnsight": "nnsight", "TransformerLens": "transformer_lens"}[peer], reason="not installed")
@@ -126,6 +127,7 @@ def test_hooking_libraries_capture_the_same(peer):
     assert bench.same_numbers(ours, theirs, tolerance=2e-5) is None
 
 
+@pytest.mark.needs_model
 def test_command_measures_checks_and_records(tmp_path, capsys):
     record, committed = tmp_path / "mine.json", tmp_path / "committed.json"
     usual = ["bench", "--only", "histogram-torch-lecture", "--ratios", str(committed)]

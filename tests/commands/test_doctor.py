@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.hub_stand_in import HubStandIn
 
+pytestmark = pytest.mark.needs_time
+
 
 def run(tmp_path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "QKV_"))}

@@ -18,6 +18,8 @@ from qkvcheck.models.loading import embedded_directory, load_model
 from tests.conftest import ROOT
 from tests.hub_stand_in import HubStandIn
 
+pytestmark = pytest.mark.needs_time
+
 REPOSITORY = "someone/small-gpt2"
 STALL = 3.0
 EXPERIMENT = """

@@ -75,6 +75,7 @@ def test_auto_falls_back_to_embedded(monkeypatch, embedded):
     assert chosen.fingerprint == embedded.fingerprint
 
 
+@pytest.mark.needs_model
 def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
     monkeypatch.setattr(models, "cached", lambda repository, **_: Cached(copy if repository == "gpt2" else None))
     chosen = load_model("auto")
@@ -170,6 +171,7 @@ def spoil_tokenizer(directory: Path) -> None:
         (directory / name).unlink()
 
 
+@pytest.mark.needs_model
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -263,6 +265,7 @@ def test_shards_load(copy, embedded):
     assert load_model(str(copy)).fingerprint == embedded.fingerprint
 
 
+@pytest.mark.needs_model
 def test_code_of_a_model_runs_only_if_allowed(copy):
     """A directory with code of its own: refused, and the code not run."""
     ran = copy / "ran"
@@ -307,6 +310,7 @@ def test_unknown_dtype():
         load_model("embedded", dtype="int3")
 
 
+@pytest.mark.needs_time
 def test_unknown_tokenizer_directory(tmp_path):
     with pytest.raises(ModelError, match="tokenizer directory .*none.* does not exist"):
         load_model("embedded", tokenizer=str(tmp_path / "none"))
@@ -322,6 +326,7 @@ def test_untrained_is_drawn_from_its_seed(embedded):
     assert again[0].parameters == embedded.parameters
 
 
+@pytest.mark.needs_model
 def test_untrained_leaves_the_global_generator_alone():
     torch.manual_seed(1)
     want = torch.rand(3)
@@ -330,6 +335,7 @@ def test_untrained_leaves_the_global_generator_alone():
     assert torch.equal(torch.rand(3), want)
 
 
+@pytest.mark.needs_model
 def test_twin_of_an_untrained_model_is_another_one():
     model = load_model("embedded#untrained=0")
     assert untrained_twin(model, seed=0).fingerprint == load_model("embedded#untrained=1").fingerprint

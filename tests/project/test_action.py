@@ -15,6 +15,8 @@ import yaml
 from tests.conftest import ROOT
 from tests.project.test_example_project import clean_environment, copy_example
 
+pytestmark = pytest.mark.needs_time
+
 TEXT = (ROOT / "action.yml").read_text("utf-8")
 ACTION = yaml.safe_load(TEXT)
 STEPS = ACTION["runs"]["steps"]

@@ -24,9 +24,10 @@ BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))),
     None,
 )
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium or Chrome on this machine: the page was not looked at"
-)
+pytestmark = [
+    pytest.mark.needs_time,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine: the page was not looked at"),
+]
 
 CHECKS = """
 function luminance(c) {

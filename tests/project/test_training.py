@@ -20,6 +20,8 @@ import generator
 from evaluation import agreement, held_out_loss
 from train import AGREEMENT_ITEMS, HELD_OUT_WINDOWS, SEED, corpus_sentences, windows
 
+pytestmark = pytest.mark.needs_time
+
 CARD = json.loads((embedded_directory() / "training.json").read_text("utf-8"))
 
 

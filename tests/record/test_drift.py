@@ -104,6 +104,7 @@ def test_recorded_files_are_compared(tmp_path, capsys, embedded, replication):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.safetensors", "other.safetensors"]
 
 
+@pytest.mark.needs_model
 def test_a_recorded_file_is_replaced_only_with_force(tmp_path, capsys):
     path = tmp_path / "one.safetensors"
     path.write_text("mine")
@@ -114,6 +115,7 @@ def test_a_recorded_file_is_replaced_only_with_force(tmp_path, capsys):
     load_activations(path)
 
 
+@pytest.mark.needs_model
 def test_mistakes_are_one_line(tmp_path, capsys):
     one, balanced, him = (tmp_path / f"{name}.safetensors" for name in ("one", "balanced", "him"))
     record(one)
@@ -142,6 +144,7 @@ def test_mistakes_are_one_line(tmp_path, capsys):
         assert all(not line.startswith("Traceback") for line in told)
 
 
+@pytest.mark.needs_model
 def test_layers_in_one_file_only_are_told(tmp_path, capsys):
     both, one = tmp_path / "both.safetensors", tmp_path / "one.safetensors"
     record(both)

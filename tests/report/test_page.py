@@ -26,6 +26,8 @@ from qkvcheck.report.texts import label
 from tests.conftest import ROOT
 from tests.made_up import make_verdict, synthetic
 
+pytestmark = pytest.mark.needs_time
+
 EVIL = [
     '<script>alert(1)</script> gave her $x^2$ & "more"',
     "נתן لها gave her 👩‍🔬 'quotes'",

@@ -133,6 +133,7 @@ def test_independent_draws_reach_every_position_evenly(embedded):
     assert np.abs(counts[2:] - 590).max() < 5 * np.sqrt(2360 * 0.25 * 0.75)
 
 
+@pytest.mark.needs_model
 def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     out = str(tmp_path / "found.jsonl")
@@ -149,6 +150,7 @@ def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch):
     assert "misses it  " in capsys.readouterr().out
 
 
+@pytest.mark.needs_model
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--rate", "0"], "--rate 0 is too small"), (["--replay", "none.jsonl"], "'none.jsonl' does not exist")],

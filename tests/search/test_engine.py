@@ -126,6 +126,7 @@ def test_finding_reproduces_from_its_file(samples, tmp_path):
     assert record["search"]["cell"] == "P5-L06-Q"
 
 
+@pytest.mark.needs_model
 def test_command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     out = tmp_path / "found.jsonl"
@@ -144,6 +145,7 @@ def _encoder():
     return load_model("embedded").encoder
 
 
+@pytest.mark.needs_model
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -99,6 +99,7 @@ def problems(draw):
     return x, widths, draw(st.sampled_from([1, 2, 3, 7, 10, 20, 97, 100, 200]))
 
 
+@pytest.mark.needs_time
 @given(problem=problems(), measure=st.sampled_from(MEASURES), threads=st.sampled_from([1, 2, 3]))
 @settings(deadline=None, max_examples=200)
 @pytest.mark.parametrize("name", FAST)
@@ -150,6 +151,7 @@ print("same")
 """
 
 
+@pytest.mark.needs_time
 @pytest.mark.skipif("numba" not in FAST, reason="no numba")
 @pytest.mark.parametrize("lanes", ["4", "8", "16"])
 def test_processors_with_other_vectors(lanes, tmp_path):
@@ -256,6 +258,7 @@ def test_torch_is_left_as_it_was(rng):
         torch.set_float32_matmul_precision(before[1])
 
 
+@pytest.mark.needs_time
 @pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="one setting for all backends")
 def test_a_precision_set_for_one_backend_alone():
     """Such a setting makes torch refuse to tell the common one."""
@@ -318,6 +321,7 @@ def test_without_numba(monkeypatch):
         kernel_named("numba")
 
 
+@pytest.mark.needs_time
 @pytest.mark.skipif("numba" not in FAST, reason="no numba")
 def test_numba_without_a_folder_for_compiled_code():
     """A read-only installation and no home: compiled for this process alone."""

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 
 import pytest
 
+pytestmark = pytest.mark.needs_time
+
 WIDTH, CONTEXTS = 36_864, 54
 
 MEASURE = """
