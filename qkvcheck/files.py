@@ -1,11 +1,45 @@
-"""Documents: JSON files that review well: sorted keys, a newline at the end, written as a whole or not at all."""
+"""Files: JSON that reviews well: sorted keys, a newline at the end, written as a whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
+
+
+def from_document(made: type[Made], data: Any, **given: object) -> Made:
+    """Return a dataclass from a parsed document; what the document does not name keeps its default.
+
+    Parameters
+    ----------
+    made : type
+        A dataclass.
+    data : mapping of str to plain data
+        The document; other names in it are left out.
+    **given : object
+        Fields that are read otherwise.
+
+    Raises
+    ------
+    TypeError
+        If a field without a default is missing.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Point:
+    ...     x: float
+    ...     y: float = 0.0
+    >>> from_document(Point, {"x": 1.0, "z": 2.0})
+    Point(x=1.0, y=0.0)
+    """
+    names = [one.name for one in fields(made)]  # type: ignore[arg-type] # a dataclass, as said
+    return made(**{name: data[name] for name in names if name in data} | given)
 
 
 def write_document(path: Path, data: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -162,7 +161,7 @@ class Samples:
         key = (context.token_ids, context.target_index)
         if key not in self._alone:
             one = replace(self.contexts, contexts=(context,))
-            self._alone[key] = capture(self.hooked, one, layers=self.layers, **self._forwards)
+            self._alone[key] = self._run(one)
         return self._alone[key]
 
     @cached_property
@@ -286,16 +285,19 @@ class Samples:
     def _word_grid(self) -> Activations:
         every = [*self.plan.words["pronouns"], *self.plan.words["others"]]
         listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]
-        grid = capture_words(self.hooked, self.contexts, listed, layers=self.layers, **self._forwards)
+        grid = capture_words(
+            self.hooked,
+            self.contexts,
+            listed,
+            layers=self.layers,
+            batch_size=self.plan.batch_size,
+            exact_layout=self.plan.exact_layout,
+        )
         subsets = {
             name: tuple(listed.index(word) for word in words if word in listed)
             for name, words in self.plan.words.items()
         }
         return self._clustered(replace(grid, subsets=subsets), self.contexts)
-
-    @property
-    def _forwards(self) -> dict[str, Any]:
-        return {"batch_size": self.plan.batch_size, "exact_layout": self.plan.exact_layout}
 
     def _refuse(self, what: Capture) -> None:
         reason = (self._variant.refused or {}).get(what)
@@ -304,8 +306,17 @@ class Samples:
 
     def _capture(self, contexts: ContextSet, positions: str) -> Activations:
         changed = contexts if self._variant.change is None else self._variant.change(contexts)
-        captured = capture(self.hooked, changed, layers=self.layers, positions=positions, **self._forwards)
-        return self._clustered(captured, contexts)
+        return self._clustered(self._run(changed, positions), contexts)
+
+    def _run(self, contexts: ContextSet, positions: str = TARGET) -> Activations:
+        return capture(
+            self.hooked,
+            contexts,
+            layers=self.layers,
+            positions=positions,
+            batch_size=self.plan.batch_size,
+            exact_layout=self.plan.exact_layout,
+        )
 
     def _clustered(self, captured: Activations, contexts: ContextSet) -> Activations:
         clusters, kind = clusters_of(contexts, self.plan.clusters)

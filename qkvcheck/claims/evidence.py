@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from qkvcheck.files import from_document
 from qkvcheck.statistics import Attribution, Distribution, OffsetParts, ViolationRate
 
 
@@ -133,9 +134,9 @@ class SearchRecord:
     found: FoundExample | None
     nearest_passing: FoundExample | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
-        examples = {name: plain(getattr(self, name)) for name in ("worst", "found", "nearest_passing")}
+        examples = {name: plain(getattr(self, name)) for name in _EXAMPLES}
         return {**asdict(self), **examples}
 
 
@@ -247,14 +248,8 @@ _ALWAYS = ("layer", "estimate", "low", "high", "n_distinct", "reason")
 
 def evidence_from_dict(data: Mapping[str, Any]) -> Evidence:
     """Rebuild evidence from what `Evidence.to_dict` returned, after a trip through JSON."""
-    rest = dict(data)
-    found: dict[str, Any] = {}
-    if "histogram" in rest:
-        names = [part.name for part in fields(Distribution)]
-        found["distribution"] = Distribution(**{name: rest.pop(name) for name in names})
-    if "offset" in rest:
-        found["offset"] = OffsetParts(**{k: v for k, v in rest.pop("offset").items() if k != "share"})
-    made: dict[str, Any] = {
+    parts: dict[str, type[Any]] = {
+        "offset": OffsetParts,
         "replicates": KeptReplicates,
         "context_matrix": ContextMatrix,
         "dimension_matrix": DimensionMatrix,
@@ -262,24 +257,23 @@ def evidence_from_dict(data: Mapping[str, Any]) -> Evidence:
         "violations": ViolationRate,
         "attribution": Attribution,
     }
-    found |= {name: make(**rest.pop(name)) for name, make in made.items() if name in rest}
-    if "profile" in rest:
-        found["profile"] = [_point(point) for point in rest.pop("profile")]
-    if "search" in rest:
-        found["search"] = _search(rest.pop("search"))
-    known = {part.name for part in fields(Evidence)} - {"further"}
-    found |= {name: rest.pop(name) for name in list(rest) if name in known}
-    return Evidence(**found, further=rest)
+    given: dict[str, object] = {name: from_document(made, data[name]) for name, made in parts.items() if name in data}
+    known = {part.name for part in fields(Evidence)}
+    if "histogram" in data:
+        given["distribution"] = from_document(Distribution, data)
+        known |= {part.name for part in fields(Distribution)}
+    if "profile" in data:
+        given["profile"] = [
+            from_document(ProfilePoint, point, **{name: SeedRange(**point[name]) for name in _RANGES if name in point})
+            for point in data["profile"]
+        ]
+    if "search" in data:
+        found = data["search"]
+        examples = {name: found[name] and from_document(FoundExample, found[name]) for name in _EXAMPLES}
+        given["search"] = from_document(SearchRecord, found, **examples)
+    further = {name: value for name, value in data.items() if name not in known}
+    return from_document(Evidence, data, **given, further=further)
 
 
-def _point(data: Mapping[str, Any]) -> ProfilePoint:
-    ranges = {name: SeedRange(**data[name]) for name in ("untrained", "untrained_mean_square") if name in data}
-    return ProfilePoint(**{**data, **ranges})
-
-
-def _search(data: Mapping[str, Any]) -> SearchRecord:
-    examples = {
-        name: None if data[name] is None else FoundExample(**data[name])
-        for name in ("worst", "found", "nearest_passing")
-    }
-    return SearchRecord(**{**data, **examples})
+_RANGES = ("untrained", "untrained_mean_square")
+_EXAMPLES = ("worst", "found", "nearest_passing")

@@ -87,19 +87,19 @@ def judge_sample(
     """
     statistic = statistic_named(claim.statistic, claim=claim.id)
     measured = measure(statistic, sample, cell.comparison, together=claim.comparisons)
-    rows = measured.rows
-    common = {"n": rows.n, "n_distinct": rows.n_distinct, "cluster_kind": sample.cluster_kind}
     obstacle = measured.obstacle(axis=claim.axis, min_distinct=options.min_distinct)
     if obstacle is not None:
-        decision = Decision.NOT_JUDGED
-        return make_verdict(claim, cell, decision, qualifier=options.qualifier, reason=obstacle, **common)
-    decide = _count_violations if statistic.counts else _decide
-    decided, evidence = decide(claim, measured, cell, _comparisons(cell, family))
-    evidence = _with_evidence(evidence, claim, measured)
+        return _measured_verdict(
+            claim, cell, measured, Decision.NOT_JUDGED, qualifier=options.qualifier, reason=obstacle
+        )
+    if statistic.counts:
+        verdict = _count_violations(claim, cell, measured)
+    else:
+        verdict = _decide(claim, cell, measured, _comparisons(cell, family))
+    evidence = _with_evidence(verdict.evidence, claim, measured)
     if options.pictures:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
-    verdict = make_verdict(claim, cell, decided.pop("verdict"), **common, **decided, evidence=evidence)
-    verdict = _with_poles(claim, verdict)
+    verdict = _with_poles(claim, replace(verdict, evidence=evidence))
     results = [
         compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct)
         for name in claim.controls
@@ -119,9 +119,12 @@ def _comparisons(cell: Cell, family: Sequence[Cell]) -> tuple[Comparison, ...]:
     return tuple(sorted({one.comparison for one in (cell, *family)}))
 
 
-def _decide(
-    claim: Claim, measured: Measurement, cell: Cell, family: tuple[Comparison, ...]
-) -> tuple[dict[str, Any], Evidence]:
+def _measured_verdict(claim: Claim, cell: Cell, measured: Measurement, decision: Decision, **found: Any) -> Verdict:
+    rows, kind = measured.rows, measured.sample.cluster_kind
+    return make_verdict(claim, cell, decision, n=rows.n, n_distinct=rows.n_distinct, cluster_kind=kind, **found)
+
+
+def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Comparison, ...]) -> Verdict:
     """Compare the interval of the statistic with the threshold."""
     own, statistic, rows = measured.replicates, measured.statistic, measured.rows
     if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
@@ -141,23 +144,25 @@ def _decide(
         effective_contexts=effective_contexts(rows.labels[0]),
         replicates=KeptReplicates(float(own.whole), [float(value) for value in own.without]),
     )
-    return {
-        "verdict": decision,
-        "estimate": estimate.value,
-        "plug_in": estimate.plug_in,
-        "low": estimate.low,
-        "high": estimate.high,
-        "level": LEVEL,
-        "simultaneous": simultaneous,
-        "n_needed": needed,
-        "clusters": estimate.clusters,
-        "grade": grade(estimate.low) if graded else None,
-    }, evidence
+    return _measured_verdict(
+        claim,
+        cell,
+        measured,
+        decision,
+        estimate=estimate.value,
+        plug_in=estimate.plug_in,
+        low=estimate.low,
+        high=estimate.high,
+        level=LEVEL,
+        simultaneous=simultaneous,
+        n_needed=needed,
+        clusters=estimate.clusters,
+        grade=grade(estimate.low) if graded else None,
+        evidence=evidence,
+    )
 
 
-def _count_violations(
-    claim: Claim, measured: Measurement, _cell: Cell, _family: tuple[Comparison, ...]
-) -> tuple[dict[str, Any], Evidence]:
+def _count_violations(claim: Claim, cell: Cell, measured: Measurement) -> Verdict:
     """Count the contexts that miss the threshold, and bound their rate exactly."""
     fresh, reference_rows = (part[0] for part in measured.parts)
     means = row_similarities(fresh, reference_rows, measure=measured.comparison.measure).mean(axis=1)
@@ -166,13 +171,17 @@ def _count_violations(
     decision = Decision.SUPPORTED if supported else Decision.REFUTED if refuted else Decision.INCONCLUSIVE
     text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {rate.confidence:.0%} confidence "
     text += f"at least {rate.low:.1%}" if rate.violations else f"fewer than {rate.high:.1%}"
-    return {
-        "verdict": decision,
-        "kind": Kind.COUNT,
-        "estimate": float(means.min()),
-        "plug_in": float(means.min()),
-        "reason": f"{text} of such contexts do",
-    }, Evidence(violations=rate, allowed_rate=claim.rate, means=[float(mean) for mean in means])
+    return _measured_verdict(
+        claim,
+        cell,
+        measured,
+        decision,
+        kind=Kind.COUNT,
+        estimate=float(means.min()),
+        plug_in=float(means.min()),
+        reason=f"{text} of such contexts do",
+        evidence=Evidence(violations=rate, allowed_rate=claim.rate, means=[float(mean) for mean in means]),
+    )
 
 
 def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim, Direction, Kind, Role
 from qkvcheck.claims.evidence import Evidence, evidence_from_dict
+from qkvcheck.files import from_document
 from qkvcheck.groups import StrEnum
 from qkvcheck.statistics import Specificity
 
@@ -190,26 +191,28 @@ def threshold_text(verdict: Verdict, *, digits: str = ".4f") -> str:
 
 def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
     """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote as JSON."""
-    known = {one.name for one in fields(Verdict)}
-    values = {name: value for name, value in data.items() if name in known}
-    values["controls"] = tuple(_control_from_dict(control) for control in values["controls"])
-    for name in ("qualifier", "not_independent_of"):
-        values[name] = tuple(values.get(name, ()))
-    for name, names in (("role", Role), ("verdict", Decision), ("direction", Direction)):
-        values[name] = names(values[name])
-    values["evidence"] = evidence_from_dict(values["evidence"])
-    values["kind"] = Kind(values["kind"]) if "kind" in values else _kind_of(values["evidence"], values["threshold"])
-    return Verdict(**values)
+    evidence = evidence_from_dict(data["evidence"])
+    return from_document(
+        Verdict,
+        data,
+        role=Role(data["role"]),
+        verdict=Decision(data["verdict"]),
+        direction=Direction(data["direction"]),
+        kind=Kind(data["kind"]) if "kind" in data else _kind_of(evidence, data["threshold"]),
+        controls=tuple(_control_from(control) for control in data["controls"]),
+        qualifier=tuple(data["qualifier"]),
+        not_independent_of=tuple(data.get("not_independent_of", ())),
+        evidence=evidence,
+    )
 
 
-def _control_from_dict(data: Mapping[str, Any]) -> ControlResult:
+def _control_from(data: Any) -> ControlResult:
     specificity = data.get("specificity")
-    return ControlResult(
-        **{
-            **data,
-            "kind": ControlKind(data.get("kind", ControlKind.PAIRED)),
-            "specificity": None if specificity is None else Specificity(specificity),
-        }
+    return from_document(
+        ControlResult,
+        data,
+        kind=ControlKind(data.get("kind", ControlKind.PAIRED)),
+        specificity=None if specificity is None else Specificity(specificity),
     )
 
 

@@ -49,12 +49,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _noise(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
     from tqdm import tqdm
 
     from qkvcheck.capture import Plan, Samples
     from qkvcheck.claims import load_claims
     from qkvcheck.commands.machine import machine
-    from qkvcheck.record import measure_noise, noise_document, noise_lines, read_baseline, write_noise
+    from qkvcheck.record import Conditions, measure_noise, noise_floor, noise_lines, read_baseline, write_noise
 
     check_writable("--baseline", options.baseline)
     if options.baseline:
@@ -70,19 +72,14 @@ def _noise(options: argparse.Namespace) -> int:
             bar.update()
 
         noise = measure_noise(samples, list(file.claims.values()), announce=announce)
-    document = noise_document(noise, machine())
+    floor = noise_floor(noise, machine())
     if options.json:
-        print(json.dumps(document, indent=1))
+        print(json.dumps(asdict(floor), indent=1))
     else:
         print(f"model {hooked.spec}, corpus {contexts.name}, layers {', '.join(map(str, layers))} (zero-based)")
         print("\n".join(noise_lines(noise)))
     if options.baseline:
-        conditions = {
-            "fingerprint": hooked.fingerprint,
-            "corpus_sha256": contexts.sha256,
-            "dtype": hooked.dtype,
-            "device": hooked.device.type,
-        }
-        write_noise(options.baseline, document, conditions)
+        conditions = Conditions(hooked.fingerprint, contexts.sha256, hooked.dtype, hooked.device.type)
+        write_noise(options.baseline, floor, conditions)
         print(f"Noise floor written to {options.baseline}", file=sys.stderr)
     return 0

@@ -166,7 +166,7 @@ def _tokenizer(environment: Mapping[str, str]) -> Check:
     from qkvcheck.models import load_encoder
 
     try:
-        load_encoder(None, named=given, source=given, gpt2=True, options={})
+        load_encoder(None, named=given, source=given, gpt2=True, trust_remote_code=False)
     except ModelError as error:
         return Check("tokenizer", f"NOT USABLE: {error}", healthy=False)
     return Check("tokenizer", f"QKV_GPT2_TOKENIZER: {given}")

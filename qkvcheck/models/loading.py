@@ -202,19 +202,20 @@ def load_model(
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
     resolved, directory, origin = _locate(asked, tokenizer is None, announce)
-    options = {"trust_remote_code": trust_remote_code}
     if resolved.untrained_seed is not None:
-        config = _config(resolved.source, directory, options)
-        model = _initialise(config, seed=resolved.untrained_seed, options=options)
+        config = _config(resolved.source, directory, trust=trust_remote_code)
+        model = _initialise(config, seed=resolved.untrained_seed, trust=trust_remote_code)
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
-        config = _config(str(directory), directory, options)
+        config = _config(str(directory), directory, trust=trust_remote_code)
         _architecture(config)
-        model = load_weights(directory, config, options)
+        model = load_weights(directory, config, trust_remote_code=trust_remote_code)
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
     known = _is_known(resolved.source) and directory is None
-    encoder = load_encoder(directory, named=tokenizer, source=resolved.source, gpt2=known, options=options)
+    encoder = load_encoder(
+        directory, named=tokenizer, source=resolved.source, gpt2=known, trust_remote_code=trust_remote_code
+    )
     return HookedModel(model, encoder, _architecture(model.config), resolved, origin)
 
 
@@ -241,7 +242,7 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     """
     if hooked.spec.untrained_seed == seed:
         seed += 1
-    model = _initialise(hooked.model.config, seed=seed, options={})
+    model = _initialise(hooked.model.config, seed=seed)
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
     return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}")
@@ -323,13 +324,13 @@ def _is_known(repository: str) -> bool:
     return repository.removeprefix("openai-community/") in _KNOWN_CONFIGS
 
 
-def _config(source: str, directory: Path | None, options: dict[str, bool]) -> Any:
+def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
     from transformers import AutoConfig, GPT2Config
 
     if directory is None:
         return GPT2Config(**_KNOWN_CONFIGS[source.removeprefix("openai-community/")])
     try:
-        return AutoConfig.from_pretrained(directory, local_files_only=True, **options)
+        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=trust)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"model directory {str(directory)!r} has no usable config.json ({first_line(error)}); "
@@ -344,7 +345,7 @@ def _architecture(config: Any) -> Architecture:
         raise ModelError(str(error)) from None
 
 
-def _initialise(config: Any, *, seed: int, options: dict[str, bool]) -> Any:
+def _initialise(config: Any, *, seed: int, trust: bool = False) -> Any:
     """Draw fresh weights with the library's own initialiser; torch's global generator is left as it was."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -352,7 +353,7 @@ def _initialise(config: Any, *, seed: int, options: dict[str, bool]) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return AutoModelForCausalLM.from_config(config, **options)
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
         except ImportError as error:
             raise libraries_unfit(error) from None
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class RecordedEncoder:
 
 
 def load_encoder(
-    directory: Path | None, *, named: str | None, source: str, gpt2: bool, options: Mapping[str, Any]
+    directory: Path | None, *, named: str | None, source: str, gpt2: bool, trust_remote_code: bool
 ) -> PretrainedEncoder | RecordedEncoder:
     """Load the tokenizer that was named, else the model's own, else the recorded words of GPT-2.
 
@@ -164,8 +164,8 @@ def load_encoder(
     gpt2 : bool
         Whether it is a GPT-2 without files of its own: then ``QKV_GPT2_TOKENIZER`` of the environment is looked
         at, and after it the recorded words.
-    options : mapping
-        Further arguments of ``from_pretrained``.
+    trust_remote_code : bool
+        Whether code that comes with it may run.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def load_encoder(
             "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
         )
     try:
-        loaded = _load_tokenizer(place, options)
+        loaded = _load_tokenizer(place, trust=trust_remote_code)
     except Exception as error:
         raise ModelError(
             f"{str(place)!r} holds no usable tokenizer ({first_line(error)}); it needs tokenizer.json, or vocab.json "
@@ -192,11 +192,11 @@ def load_encoder(
     return PretrainedEncoder(loaded, name=source if named is None else str(place))
 
 
-def _load_tokenizer(place: Path, options: Mapping[str, Any]) -> Any:
+def _load_tokenizer(place: Path, *, trust: bool) -> Any:
     from transformers import AutoTokenizer, GPT2TokenizerFast
 
     if (place / "tokenizer.json").exists():
-        return AutoTokenizer.from_pretrained(place, local_files_only=True, **options)
+        return AutoTokenizer.from_pretrained(place, local_files_only=True, trust_remote_code=trust)
     # Without its files, transformers 5 would make an empty tokenizer and say nothing.
     absent = [name for name in ("vocab.json", "merges.txt") if not (place / name).exists()]
     if absent:

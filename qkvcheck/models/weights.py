@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def _flaw_of_file(path: Path) -> str | None:
     return None
 
 
-def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> Any:
+def load_weights(directory: Path, config: Any, *, trust_remote_code: bool) -> Any:
     """Load a causal language model from a directory's safetensors files.
 
     Parameters
@@ -73,8 +73,8 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
         With ``model.safetensors``, or the shards that ``model.safetensors.index.json`` names.
     config : transformers.PretrainedConfig
         Of the model.
-    options : mapping
-        Further arguments of ``from_pretrained``.
+    trust_remote_code : bool
+        Whether code that comes with it may run.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def load_weights(directory: Path, config: Any, options: Mapping[str, Any]) -> An
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # they are told below, by name
                 output_loading_info=True,
-                **options,
+                trust_remote_code=trust_remote_code,
             )
     except ImportError as error:
         raise libraries_unfit(error) from None
@@ -136,7 +136,7 @@ def _refuse_pickles(directory: Path) -> None:
     )
 
 
-def _refuse_filled_in(directory: Path, info: Mapping[str, Any]) -> None:
+def _refuse_filled_in(directory: Path, info: Any) -> None:
     """Refuse tensors that were not in the files, or had another shape there."""
     missing = sorted(info["missing_keys"])
     if missing:

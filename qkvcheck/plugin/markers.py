@@ -15,10 +15,12 @@ KEYWORDS = (
 )  # fmt: skip
 USUAL_CONTROLS = ("different-words", "untrained", "within-column")
 """Controls of a claim that its marker makes, unless it names others."""
+Keywords = Mapping[str, Any]
+"""What a marker was given; checked here before anything is taken from it."""
 SIGNS = {Direction.ABOVE: ">", Direction.AT_LEAST: ">=", Direction.AT_MOST: "<="}
 
 
-def claim_of_marker(keywords: Mapping[str, Any], file: ClaimsFile | None) -> Claim:
+def claim_of_marker(keywords: Keywords, file: ClaimsFile | None) -> Claim:
     """Return the claim that a marker names, or the one that it makes itself.
 
     Parameters
@@ -58,7 +60,7 @@ def claim_of_marker(keywords: Mapping[str, Any], file: ClaimsFile | None) -> Cla
     return claim
 
 
-def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
+def _claim_made_here(identity: str, keywords: Keywords) -> Claim:
     bounds = [direction for direction in BOUNDS if direction in keywords]
     if len(bounds) != 1 or "group" not in keywords:
         raise ClaimError(
@@ -87,9 +89,7 @@ def _claim_made_here(identity: str, keywords: Mapping[str, Any]) -> Claim:
     )
 
 
-def cells_of_marker(
-    claim: Claim, keywords: Mapping[str, Any], *, layers: Sequence[int], deciding: int | None
-) -> list[Cell]:
+def cells_of_marker(claim: Claim, keywords: Keywords, *, layers: Sequence[int], deciding: int | None) -> list[Cell]:
     """Return the cells of a claim that a marker's coordinates leave."""
     asked = (keywords["layer"],) if "layer" in keywords else tuple(layers)
     return [

@@ -1,8 +1,18 @@
-from .baseline import ADD_COMMAND, Baseline, compare, difference, read_baseline, stale_keys, write_baseline, write_noise
-from .change import change_rows
+from .baseline import (
+    ADD_COMMAND,
+    Baseline,
+    Conditions,
+    compare,
+    difference,
+    read_baseline,
+    stale_keys,
+    write_baseline,
+    write_noise,
+)
+from .change import NoiseFloor, change_rows
 from .drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
 from .finding import Finding, finding_from_dict, label
-from .noise import measure_noise, noise_document, noise_lines
+from .noise import measure_noise, noise_floor, noise_lines
 from .results import Results, load_results, read_results, write_results
 from .run import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen, run_from_dict
 
@@ -10,9 +20,11 @@ __all__ = [
     "ADD_COMMAND",
     "Baseline",
     "Cited",
+    "Conditions",
     "FileOrigin",
     "Finding",
     "ModelOrigin",
+    "NoiseFloor",
     "Results",
     "Run",
     "RunCorpus",
@@ -28,7 +40,7 @@ __all__ = [
     "label",
     "load_results",
     "measure_noise",
-    "noise_document",
+    "noise_floor",
     "noise_lines",
     "provenance_lines",
     "read_baseline",

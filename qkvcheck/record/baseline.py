@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text
 from qkvcheck.errors import ClaimError
-from qkvcheck.files import replace_text
-from qkvcheck.record.change import change_of, change_text
+from qkvcheck.files import from_document, replace_text
+from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
 
@@ -23,6 +22,16 @@ ADD_COMMAND = "add it with --qkv-update=new"
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What two runs must share to be comparable; library versions are recorded, not compared."""
+
+    fingerprint: str
+    corpus_sha256: str
+    dtype: str
+    device: str
+
+
+@dataclass(frozen=True)
 class Baseline:
     """Verdicts on record.
 
@@ -30,34 +39,29 @@ class Baseline:
     ----------
     path : Path
         The file.
-    conditions : mapping
-        What two runs must share to be comparable: fingerprint, corpus hash, dtype, device kind.
-    verdicts : mapping of str to mapping
-        By cell key: verdict, estimate, interval, n (distinct), and the replicates of a jackknife.
+    conditions : Conditions
+        What two runs must share to be comparable.
+    verdicts : mapping of str to Entry
+        By cell key.
     versions : mapping of str to str
         Of the libraries then.
-    noise : mapping
-        What `qkvcheck.record.noise_document` returns; empty if no noise floor was measured.
+    noise : NoiseFloor or None
+        None if no noise floor was measured.
     required : bool
         Whether a verdict that is not on record fails: the file was named.
     """
 
     path: Path
-    conditions: Mapping[str, Any]
-    verdicts: Mapping[str, Mapping[str, Any]]
+    conditions: Conditions
+    verdicts: Mapping[str, Entry]
     versions: Mapping[str, str] = field(default_factory=dict)
-    noise: Mapping[str, Any] = field(default_factory=dict)
+    noise: NoiseFloor | None = None
     required: bool = False
 
 
-def conditions_of(run: Run) -> dict[str, Any]:
-    """Return what makes two runs comparable; library versions are recorded, not compared."""
-    return {
-        "fingerprint": run.origin.fingerprint,
-        "corpus_sha256": run.corpus.sha256,
-        "dtype": run.settings.dtype,
-        "device": run.settings.device or UNKNOWN,
-    }
+def conditions_of(run: Run) -> Conditions:
+    """Return what makes two runs comparable."""
+    return Conditions(run.origin.fingerprint, run.corpus.sha256, run.settings.dtype, run.settings.device or UNKNOWN)
 
 
 def read_baseline(path: str | Path) -> Baseline:
@@ -77,7 +81,16 @@ def read_baseline(path: str | Path) -> Baseline:
         raise ClaimError(f"baseline {str(path)!r} is not JSON ({error}); restore it, or {RECORD_COMMAND}.") from None
     if not isinstance(data, dict) or data.get("schema") not in READ:
         raise ClaimError(f"baseline {str(path)!r} is not of schema {SCHEMA!r}; {RECORD_COMMAND}.")
-    return Baseline(path, data["conditions"], data["verdicts"], data.get("versions", {}), data.get("noise", {}))
+    try:
+        verdicts = {
+            key: from_document(Entry, entry, verdict=Decision(entry["verdict"]))
+            for key, entry in data["verdicts"].items()
+        }
+        noise = from_document(NoiseFloor, data["noise"]) if data.get("noise") else None
+        conditions = from_document(Conditions, data["conditions"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClaimError(f"baseline {str(path)!r} is incomplete ({error}); restore it, or {RECORD_COMMAND}.") from None
+    return Baseline(path, conditions, verdicts, data.get("versions", {}), noise)
 
 
 def difference(baseline: Baseline, run: Run) -> str | None:
@@ -85,13 +98,14 @@ def difference(baseline: Baseline, run: Run) -> str | None:
     return _other(baseline, conditions_of(run))
 
 
-def _other(baseline: Baseline, now: Mapping[str, Any]) -> str | None:
+def _other(baseline: Baseline, now: Conditions) -> str | None:
     """Say which conditions are other than on record; hashes are named by what they are of."""
     hashes = {"fingerprint": "weights, architecture or tokenizer", "corpus_sha256": "contexts"}
+    then = asdict(baseline.conditions)
     changed = [
-        hashes.get(name, f"{name} ({baseline.conditions.get(name)} on record, {value} now)")
-        for name, value in now.items()
-        if baseline.conditions.get(name) != value
+        hashes.get(name, f"{name} ({then[name]} on record, {value} now)")
+        for name, value in asdict(now).items()
+        if then[name] != value
     ]
     return f"other {', other '.join(changed)}" if changed else None
 
@@ -118,10 +132,10 @@ def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[st
         missing = baseline.required and verdict.verdict != Decision.NOT_JUDGED
         change = f"not on record in {baseline.path.name}; {ADD_COMMAND}" if missing else None
         return Finding(verdict, None, change)
-    recorded = Decision(entry["verdict"])
+    recorded = entry.verdict
     moved = change_of(entry, verdict, noise=baseline.noise, then=baseline.versions, now=versions or {})
     if recorded != verdict.verdict:
-        was, now = (_estimate(value) for value in (entry["estimate"], verdict.estimate))
+        was, now = (_estimate(value) for value in (entry.estimate, verdict.estimate))
         return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})", moved)
     change = change_text(moved) if moved is not None and moved.beyond else None
     return Finding(verdict, recorded, change, moved)
@@ -158,8 +172,8 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
         If mode is ``"new"`` and the file on record was made under other conditions.
     """
     path = Path(path)
-    entries: dict[str, Any] = {}
-    noise: Mapping[str, Any] = {}
+    entries: dict[str, Entry] = {}
+    noise: NoiseFloor | None = None
     replaced = ""
     if path.exists():
         old = read_baseline(path)
@@ -179,7 +193,7 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
     return f"{written} verdicts recorded in {path}{replaced}"
 
 
-def write_noise(path: str | Path, noise: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:
+def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> None:
     """Put a measured noise floor beside the verdicts on record.
 
     Raises
@@ -195,32 +209,28 @@ def write_noise(path: str | Path, noise: Mapping[str, Any], conditions: Mapping[
     _write(baseline.path, spec, replace(baseline, noise=noise))
 
 
-def _entry(verdict: Verdict) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "verdict": verdict.verdict,
-        "estimate": _rounded(verdict.estimate),
-        "low": _rounded(verdict.low),
-        "high": _rounded(verdict.high),
-        "n": verdict.n_distinct if verdict.n_distinct is not None else verdict.n,
-    }
+def _entry(verdict: Verdict) -> Entry:
+    n = verdict.n_distinct if verdict.n_distinct is not None else verdict.n
     if verdict.kind == Kind.SEARCH:
         # What a search meets hangs on hypothesis's version; its verdict alone is compared.
-        return {**entry, "estimate": None, "n": None}
+        return Entry(verdict.verdict, None, _rounded(verdict.low), _rounded(verdict.high), None)
+    entry = Entry(verdict.verdict, _rounded(verdict.estimate), _rounded(verdict.low), _rounded(verdict.high), n)
     kept = verdict.evidence.replicates
     if kept is None:
         return entry
     # A jackknife multiplies what is left out by the number of clusters, and with it what was rounded off.
     fine = [float(f"{value:.9f}") for value in (kept.whole, *kept.without)]
-    return {**entry, "plug_in": fine[0], "replicates": fine[1:]}
+    return replace(entry, plug_in=fine[0], replicates=fine[1:])
 
 
 def _write(path: Path, spec: str, baseline: Baseline) -> None:
     """Write one verdict a line, so that a change reviews well."""
     lines = [
-        f"  {json.dumps(key)}: {json.dumps(entry, sort_keys=True, allow_nan=False)}"
+        f"  {json.dumps(key)}: {json.dumps(entry.to_dict(), sort_keys=True, allow_nan=False)}"
         for key, entry in sorted(baseline.verdicts.items())
     ]
-    head = {"conditions": dict(baseline.conditions), "model": spec, "noise": dict(baseline.noise), "schema": SCHEMA}
+    noise = {} if baseline.noise is None else asdict(baseline.noise)
+    head = {"conditions": asdict(baseline.conditions), "model": spec, "noise": noise, "schema": SCHEMA}
     parts = [f' "{name}": {json.dumps(value, sort_keys=True, allow_nan=False)}' for name, value in head.items()]
     parts.append(' "verdicts": {\n' + ",\n".join(lines) + "\n }")
     parts.append(f' "versions": {json.dumps(dict(baseline.versions), sort_keys=True)}')

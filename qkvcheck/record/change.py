@@ -6,13 +6,12 @@ code compute otherwise. How much of that is harmless is measured (`qkvcheck doct
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
-from qkvcheck.claims import Verdict
+from qkvcheck.claims import Decision, Verdict
 from qkvcheck.statistics import Replicates, jackknife_estimate
 
 FACTOR = 10.0
@@ -21,6 +20,56 @@ ROUNDING = 2e-6
 """Least that is allowed: what the record keeps is rounded to six digits."""
 UNMEASURED = 1e-3
 """Allowed where no noise floor was measured."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is on record of a verdict.
+
+    Attributes
+    ----------
+    verdict : Decision
+        Then.
+    estimate, low, high : float or None
+        Six digits.
+    n : int or None
+        Distinct contexts.
+    plug_in : float or None
+        The statistic itself, nine digits.
+    replicates : sequence of float, or None
+        The same without each cluster; None where nothing was jackknifed, or the first version wrote the file.
+    """
+
+    verdict: Decision
+    estimate: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    plug_in: float | None = None
+    replicates: Sequence[float] | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data for JSON; without what was not jackknifed."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in ("plug_in", "replicates")}
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """How far numbers move when only the way of computing them changes.
+
+    Attributes
+    ----------
+    statistics : mapping of str to float
+        The largest change of each statistic.
+    variations : mapping of str to float
+        The largest change in each way of computing.
+    machine : mapping of str to str
+        Where it was measured.
+    """
+
+    statistics: Mapping[str, float]
+    variations: Mapping[str, float]
+    machine: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,16 +108,12 @@ class Change:
         """Whether it passes what is allowed."""
         return not abs(self.change) <= self.allowed
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return asdict(self)
-
 
 def change_of(
-    entry: Mapping[str, Any],
+    entry: Entry,
     verdict: Verdict,
     *,
-    noise: Mapping[str, Any],
+    noise: NoiseFloor | None,
     then: Mapping[str, str],
     now: Mapping[str, str],
 ) -> Change | None:
@@ -76,19 +121,19 @@ def change_of(
 
     Parameters
     ----------
-    entry : mapping
+    entry : Entry
         What is on record.
     verdict : Verdict
         Of this run.
-    noise : mapping
-        As `qkvcheck.record.noise_document` returns it, or empty.
+    noise : NoiseFloor or None
+        What was measured, if anything was.
     then, now : mapping of str to str
         Versions of libraries.
     """
-    was = entry.get("estimate")
+    was = entry.estimate
     if was is None or verdict.estimate is None:
         return None
-    floor = noise.get("statistics", {}).get(verdict.statistic)
+    floor = None if noise is None else noise.statistics.get(verdict.statistic)
     allowed = UNMEASURED if floor is None else max(FACTOR * float(floor), ROUNDING)
     low, high, clusters = _paired(entry, verdict)
     versions = tuple(
@@ -99,11 +144,11 @@ def change_of(
     return Change(was, verdict.estimate, verdict.estimate - was, low, high, clusters, allowed, floor, versions)
 
 
-def _paired(entry: Mapping[str, Any], verdict: Verdict) -> tuple[float | None, float | None, int | None]:
-    kept, own = entry.get("replicates"), verdict.evidence.replicates
-    if not kept or own is None or len(kept) != len(own.without):
+def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None, int | None]:
+    kept, own = entry.replicates, verdict.evidence.replicates
+    if not kept or entry.plug_in is None or own is None or len(kept) != len(own.without):
         return None, None, None
-    before = Replicates(float(entry["plug_in"]), np.array(kept, dtype=np.float64))
+    before = Replicates(entry.plug_in, np.array(kept, dtype=np.float64))
     after = Replicates(float(own.whole), np.array(own.without, dtype=np.float64))
     found = jackknife_estimate(after - before)
     return found.low, found.high, len(kept)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ class Drift:
     largest_ulps: float = 0.0
     median_ulps: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON, which knows no infinite numbers: null stands for them."""
         return {
             name: value if not isinstance(value, float) or np.isfinite(value) else None

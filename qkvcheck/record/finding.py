@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
+from qkvcheck.files import from_document
 from qkvcheck.record.change import Change
 
 
@@ -31,13 +32,13 @@ class Finding:
     change: str | None = None
     moved: Change | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
         return {
             "verdict": self.verdict.to_dict(),
             "recorded": self.recorded,
             "change": self.change,
-            "moved": None if self.moved is None else self.moved.to_dict(),
+            "moved": None if self.moved is None else asdict(self.moved),
         }
 
 
@@ -48,7 +49,7 @@ def finding_from_dict(data: Mapping[str, Any]) -> Finding:
         verdict_from_dict(data["verdict"]),
         None if data["recorded"] is None else Decision(data["recorded"]),
         data["change"],
-        None if moved is None else Change(**moved),
+        None if moved is None else from_document(Change, moved),
     )
 
 

@@ -17,6 +17,7 @@ from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, captured_for, cells, is_one_number, number_of
 from qkvcheck.errors import ClaimError, NotCapturedError, QkvcheckError
 from qkvcheck.models import HookedModel
+from qkvcheck.record.change import NoiseFloor
 
 APART = ("bfloat16",)
 """Number formats that are no noise: they are another condition, and shown to compare with."""
@@ -91,15 +92,15 @@ def measure_noise(samples: Samples, claims: Sequence[Claim], *, announce: Callab
     return Noise(variations, sum(value is not None for value in usual), skipped)
 
 
-def noise_document(noise: Noise, machine: Mapping[str, str]) -> dict[str, Any]:
-    """Return what goes beside the verdicts on record."""
-    return {
-        "statistics": {name: float(f"{value:.3g}") for name, value in sorted(noise.floors.items())},
-        "variations": {
+def noise_floor(noise: Noise, machine: Mapping[str, str]) -> NoiseFloor:
+    """Return what goes with the verdicts on record: three digits each."""
+    return NoiseFloor(
+        statistics={name: float(f"{value:.3g}") for name, value in sorted(noise.floors.items())},
+        variations={
             name: float(f"{max(changes.values(), default=0.0):.3g}") for name, changes in noise.variations.items()
         },
-        "machine": dict(machine),
-    }
+        machine=dict(machine),
+    )
 
 
 def noise_lines(noise: Noise) -> list[str]:

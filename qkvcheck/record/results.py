@@ -70,7 +70,7 @@ def load_results(path: str | Path) -> Results:
     return Results(run, tuple(findings))
 
 
-def results_document(run: Run, findings: Iterable[Finding]) -> dict[str, Any]:
+def results_document(run: Run, findings: Iterable[Finding]) -> dict[str, object]:
     """Return a run and its verdicts as plain data; what is unknown is null.
 
     Parameters

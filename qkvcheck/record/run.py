@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from qkvcheck.files import from_document
+
 UNKNOWN = "unknown"
 FROM_FILE = "activations captured elsewhere"
 
@@ -44,6 +46,10 @@ class ModelOrigin:
     untrained: bool
     training: Mapping[str, Any] | None = None
 
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data for JSON."""
+        return {"origin": "model", **asdict(self)}
+
 
 @dataclass(frozen=True)
 class FileOrigin:
@@ -71,6 +77,12 @@ class FileOrigin:
     def slug(self) -> str:
         """Its name in other files."""
         return self.spec
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data for JSON; what a file does not say is None."""
+        unknown = {"family": None, "parameters": None, "training": None}
+        said = {"slug": self.slug, "source": self.source, "stand_in": self.stand_in, "untrained": self.untrained}
+        return {"origin": "file", **asdict(self), **said, **unknown}
 
 
 @dataclass(frozen=True)
@@ -192,25 +204,17 @@ class Run:
     settings: RunSettings
     citations: Sequence[Cited] = field(default_factory=tuple)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON, under the names of the result file."""
         corpus = {name: value for name, value in asdict(self.corpus).items() if name != "seen"}
         unseen = dict.fromkeys((one.name for one in fields(Seen)), None)
         return {
-            "model": _origin_document(self.origin),
+            "model": self.origin.to_dict(),
             "corpus": {**corpus, **(unseen if self.corpus.seen is None else asdict(self.corpus.seen))},
             "versions": dict(self.versions),
             "settings": asdict(self.settings),
             "citations": [asdict(cited) for cited in self.citations],
         }
-
-
-def _origin_document(origin: ModelOrigin | FileOrigin) -> dict[str, Any]:
-    if isinstance(origin, ModelOrigin):
-        return {"origin": "model", **asdict(origin)}
-    unknown = {"family": None, "parameters": None, "training": None}
-    named = {name: getattr(origin, name) for name in ("spec", "slug", "source", "stand_in", "untrained")}
-    return {"origin": "file", **named, "fingerprint": origin.fingerprint, "layers": origin.layers, **unknown}
 
 
 def run_from_dict(data: Mapping[str, Any]) -> Run:
@@ -223,24 +227,12 @@ def run_from_dict(data: Mapping[str, Any]) -> Run:
     """
     model, corpus, settings = dict(data["model"]), dict(data["corpus"]), dict(data["settings"])
     from_file = model.pop("origin", "file" if model["source"] == FROM_FILE else "model") == "file"
-    origin: ModelOrigin | FileOrigin = (
-        FileOrigin(model["spec"], model["fingerprint"], model["layers"])
-        if from_file
-        else ModelOrigin(**_known(ModelOrigin, model))
-    )
-    seen = None if from_file or not corpus.get("positions") else Seen(**_known(Seen, corpus))
+    origin = from_document(FileOrigin, model) if from_file else from_document(ModelOrigin, model)
+    seen = None if from_file or not corpus.get("positions") else from_document(Seen, corpus)
     if from_file:  # earlier files had zeros and "unknown" for what no file says
         corpus["target"] = None
         corpus["first_words"] = corpus.get("first_words") or None
         settings["device"] = None if settings["device"] == UNKNOWN else settings["device"]
-    return Run(
-        origin,
-        RunCorpus(**_known(RunCorpus, corpus), seen=seen),
-        data["versions"],
-        RunSettings(**_known(RunSettings, settings)),
-        tuple(Cited(cited["claims"], cited["text"]) for cited in data.get("citations", ())),
-    )
-
-
-def _known(made: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: data[one.name] for one in fields(made) if one.name in data and one.name != "seen"}
+    cited = tuple(from_document(Cited, one) for one in data.get("citations", ()))
+    run_corpus, run_settings = from_document(RunCorpus, corpus, seen=seen), from_document(RunSettings, settings)
+    return Run(origin, run_corpus, data["versions"], run_settings, cited)

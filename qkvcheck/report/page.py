@@ -7,29 +7,20 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from qkvcheck.claims import (
-    ALSO_UNTRAINED,
-    DIFFERENT_WORDS,
-    UNTRAINED,
     Decision,
-    Kind,
     Role,
-    Verdict,
     controls_by_name,
-    estimate_text,
-    number_text,
-    threshold_text,
 )
 from qkvcheck.errors import SettingsError
 from qkvcheck.files import replace_text
-from qkvcheck.groups import group_text
-from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run, label
+from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -39,10 +30,9 @@ from qkvcheck.report.overview import (
     learned_sentence,
     standings,
 )
-from qkvcheck.report.sentences import LEADS, claim_sentences, poles_sentence
-from qkvcheck.report.statistic_words import scale_words
-from qkvcheck.report.terminal import by_claim, counted, decision, layers_text, tally
-from qkvcheck.report.texts import control_text
+from qkvcheck.report.page_claims import PageCell, kind_of, page_cell, page_claim
+from qkvcheck.report.sentences import LEADS, poles_sentence
+from qkvcheck.report.terminal import by_claim, column_controls, counted, layers_text, tally
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60
@@ -120,25 +110,28 @@ def _run(results: Results) -> dict[str, Any]:
         for figure in figures_of(run, findings)
     ]
     grouped = by_claim(findings)
-    claims = [{**_claim(identity, of), "anchor": f"claim-{n}"} for n, (identity, of) in enumerate(grouped.items())]
+    claims = [page_claim(identity, of, anchor=f"claim-{n}") for n, (identity, of) in enumerate(grouped.items())]
     found = standings(grouped)
     return {
         "title": f"Claims about queries, keys and values in {run.origin.spec}",
         "run": run,
-        "citations": [cited.text for cited in run.citations if set(cited.claims) & {claim["id"] for claim in claims}],
+        "citations": [cited.text for cited in run.citations if set(cited.claims) & {claim.id for claim in claims}],
         "summary": f"{run.origin.spec}{_stand_in(run)}. {lead_sentence(found)}",
         "glance": [
             {
                 "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),
                 # Green is for what holds beyond what a network without training shows.
-                "kind": "weak" if entry.remark in (ALSO_RANDOM, BY_CONSTRUCTION, NOT_BETTER) else _kind(entry.verdict),
-                "claims": [claim for claim in claims if claim["id"] in entry.claims],
+                "kind": "weak"
+                if entry.remark in (ALSO_RANDOM, BY_CONSTRUCTION, NOT_BETTER)
+                else kind_of(entry.verdict),
+                "claims": [claim for claim in claims if claim.id in entry.claims],
                 "remark": entry.remark,
             }
             for entry in found
         ],
         "learned": learned_sentence(found),
         "contrasts": [] if run.origin.untrained else contrast_sentences(grouped),
+        "columns": [control.label for control in column_controls()],
         "controls": [
             (control.name, control.says)
             for control in controls_by_name().values()
@@ -154,106 +147,6 @@ def _run(results: Results) -> dict[str, Any]:
         ),
         "versions": run.versions,
         "settings": {name: _plain(value) for name, value in asdict(run.settings).items()},
-    }
-
-
-def _claim(identity: str, findings: Sequence[Finding]) -> dict[str, Any]:
-    verdicts = [finding.verdict for finding in findings]
-    return {
-        "id": identity,
-        "statement": verdicts[0].statement,
-        "source": verdicts[0].source,
-        "decision": decision(findings) or "not decided",
-        "also_untrained": any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == Role.DECIDES),
-        "scale": next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),
-        "found": _found([v for v in verdicts if v.role == Role.DECIDES]),
-        "exploratory": verdicts[0].exploratory,
-        "sentences": claim_sentences(findings),
-        "cells": [_cell(finding) for finding in findings],
-        "deciding": _deciding(findings),
-    }
-
-
-def _found(deciding: Sequence[Verdict]) -> str:
-    """Return a claim's numbers beside those of untrained networks, for the overview."""
-    several = len({v.layer for v in deciding}) > 1
-    told = [
-        f"{group_text(v.group)}{f' at layer {v.layer}' if several else ''} {number_text(v.estimate)}"
-        for v in deciding
-        if v.estimate is not None
-    ]
-    # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
-    alike = [v.control(UNTRAINED) for v in deciding if v.kind not in (Kind.AGAINST_UNTRAINED, Kind.SEARCH)]
-    beside = [
-        number_text(control.estimate) for control in alike if control is not None and control.estimate is not None
-    ]
-    if not told:
-        return next((v.reason for v in deciding if v.verdict == Decision.NOT_JUDGED and v.reason), "")
-    return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
-
-
-def _deciding(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row."""
-    rows: dict[Any, dict[str, Any]] = {}
-    for finding in (finding for finding in findings if finding.verdict.role == Role.DECIDES):
-        verdict, cell = finding.verdict, _cell(finding)
-        row = rows.setdefault((verdict.layer, label(finding)) if verdict.threshold is None else verdict.key, cell)
-        if row is not cell:
-            row["key"] += f" {verdict.group}"
-    return list(rows.values())
-
-
-def _kind(verdict: str) -> str:
-    """Return the class of a verdict in the page."""
-    return verdict.lower().replace(" ", "-")
-
-
-def _cell(finding: Finding) -> dict[str, Any]:
-    verdict = finding.verdict
-    return {
-        "key": verdict.key,
-        "layer": verdict.layer,
-        "group": verdict.group,
-        "measure": verdict.measure,
-        "decides": verdict.role == Role.DECIDES,
-        "estimate": estimate_text(verdict),
-        "threshold": threshold_text(verdict),
-        "verdict": label(finding),
-        "kind": "changed" if finding.change else _kind(verdict.verdict),
-        "controls": [(control.name, control_text(control)) for control in verdict.controls],
-        "beside": [_control_cell(verdict, name) for name in (DIFFERENT_WORDS, UNTRAINED)],
-        "offset": "-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}",
-        "reason": verdict.reason,
-        "change": finding.change,
-        "bar": interval_bar(verdict),
-    }
-
-
-def _control_cell(verdict: Verdict, name: str) -> dict[str, str]:
-    """Return a control's number and how specific the claim is against it, for the table."""
-    control = verdict.control(name)
-    if control is None or control.estimate is None:
-        return {"number": "-", "specificity": ""}
-    return {"number": number_text(control.estimate), "specificity": control.specificity or ""}
-
-
-def interval_bar(verdict: Verdict) -> dict[str, float] | None:
-    """Return where estimate, interval and threshold stand on a scale from 0 to 100, or None without an interval."""
-    if verdict.estimate is None or verdict.low is None or verdict.high is None or verdict.threshold is None:
-        return None
-    least = min(-0.05, verdict.low, verdict.threshold)
-    most = max(1.05, verdict.high, verdict.threshold)
-    span = most - least
-
-    def place(value: float) -> float:
-        return round(100 * (value - least) / span, 2)
-
-    return {
-        "low": place(verdict.low),
-        "high": place(verdict.high),
-        "estimate": place(verdict.estimate),
-        "threshold": place(verdict.threshold),
-        "zero": place(0.0),
     }
 
 
@@ -318,30 +211,38 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+@dataclass
+class ComparedRow:
+    """A row of a comparison: one claim in one group, a cell a model."""
+
+    claim: str
+    statement: str
+    place: str
+    order: tuple[bool, float, str]
+    cells: list[PageCell | None]
+
+    @property
+    def agreed(self) -> bool:
+        """Whether every model has it, with the same verdict."""
+        return all(self.cells) and len({cell.kind for cell in self.cells if cell}) == 1
+
+
 def _comparison(results: Sequence[Results]) -> dict[str, Any]:
-    names = _distinct([str(entry.run.origin.spec) for entry in results])
-    every: dict[str, dict[str, Any]] = {}
-    for place, entry in enumerate(results):
+    names = _distinct([entry.run.origin.spec for entry in results])
+    every: dict[str, ComparedRow] = {}
+    for number, entry in enumerate(results):
         for finding in entry.findings:
             verdict = finding.verdict
             if verdict.role != Role.DECIDES:
                 continue
             # The same claim at another layer of a deeper model is the same row.
             key = f"{verdict.claim} {verdict.group} {verdict.measure}"
-            row = every.setdefault(
-                key,
-                {
-                    "claim": verdict.claim,
-                    "statement": verdict.statement,
-                    "place": f"{verdict.group} {verdict.measure}",
-                    "cells": [None] * len(results),
-                    "order": (verdict.exploratory, math.inf if verdict.order is None else verdict.order, key),
-                },
-            )
-            if row["cells"][place] is None:
-                row["cells"][place] = _cell(finding)
-    rows = sorted(every.values(), key=lambda row: row["order"])
-    agreed = sum(len({cell["kind"] for cell in row["cells"] if cell}) == 1 and all(row["cells"]) for row in rows)
+            order = (verdict.exploratory, math.inf if verdict.order is None else verdict.order, key)
+            where = f"{verdict.group} {verdict.measure}"
+            blank: list[PageCell | None] = [None] * len(results)
+            row = every.setdefault(key, ComparedRow(verdict.claim, verdict.statement, where, order, blank))
+            row.cells[number] = row.cells[number] or page_cell(finding)
+    rows = sorted(every.values(), key=lambda row: row.order)
     return {
         "title": f"{len(results)} models: claims about queries, keys and values",
         "models": [
@@ -349,7 +250,7 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
             for name, entry in zip(names, results, strict=True)
         ],
         "rows": rows,
-        "agreed": agreed,
+        "agreed": sum(row.agreed for row in rows),
         "supported": Decision.SUPPORTED,
     }
 

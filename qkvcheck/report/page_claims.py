@@ -1,0 +1,166 @@
+"""Page claims: a run's claims and cells as a page shows them: texts, and where the bars stand. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from qkvcheck.claims import (
+    ALSO_UNTRAINED,
+    UNTRAINED,
+    Decision,
+    Kind,
+    Role,
+    Verdict,
+    estimate_text,
+    number_text,
+    threshold_text,
+)
+from qkvcheck.groups import group_text
+from qkvcheck.record import Finding, label
+from qkvcheck.report.sentences import claim_sentences
+from qkvcheck.report.statistic_words import scale_words
+from qkvcheck.report.terminal import column_controls, decision
+from qkvcheck.report.texts import control_text
+
+
+@dataclass(frozen=True)
+class PageCell:
+    """A cell as the page shows it: texts, and where its bar stands."""
+
+    key: str
+    layer: int
+    group: str
+    measure: str
+    decides: bool
+    estimate: str
+    threshold: str
+    verdict: str
+    kind: str
+    controls: Sequence[tuple[str, str]]
+    compared: Sequence[Mapping[str, str]]
+    offset: str
+    reason: str | None
+    change: str | None
+    bar: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class PageClaim:
+    """A claim as the page shows it."""
+
+    anchor: str
+    id: str
+    statement: str
+    source: str | None
+    decision: str
+    also_untrained: bool
+    scale: str | None
+    found: str
+    exploratory: bool
+    sentences: Sequence[tuple[str, list[str]]]
+    cells: Sequence[PageCell]
+    deciding: Sequence[PageCell]
+
+
+def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> PageClaim:
+    """Return a claim with all its cells, for a page."""
+    verdicts = [finding.verdict for finding in findings]
+    return PageClaim(
+        anchor=anchor,
+        id=identity,
+        statement=verdicts[0].statement,
+        source=verdicts[0].source,
+        decision=decision(findings) or "not decided",
+        also_untrained=any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == Role.DECIDES),
+        scale=next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),
+        found=_found([v for v in verdicts if v.role == Role.DECIDES]),
+        exploratory=verdicts[0].exploratory,
+        sentences=claim_sentences(findings),
+        cells=[page_cell(finding) for finding in findings],
+        deciding=_deciding(findings),
+    )
+
+
+def _found(deciding: Sequence[Verdict]) -> str:
+    """Return a claim's numbers beside those of untrained networks, for the overview."""
+    several = len({v.layer for v in deciding}) > 1
+    told = [
+        f"{group_text(v.group)}{f' at layer {v.layer}' if several else ''} {number_text(v.estimate)}"
+        for v in deciding
+        if v.estimate is not None
+    ]
+    # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
+    alike = [v.control(UNTRAINED) for v in deciding if v.kind not in (Kind.AGAINST_UNTRAINED, Kind.SEARCH)]
+    beside = [
+        number_text(control.estimate) for control in alike if control is not None and control.estimate is not None
+    ]
+    if not told:
+        return next((v.reason for v in deciding if v.verdict == Decision.NOT_JUDGED and v.reason), "")
+    return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
+
+
+def _deciding(findings: Sequence[Finding]) -> list[PageCell]:
+    """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row."""
+    rows: dict[object, PageCell] = {}
+    for finding in (finding for finding in findings if finding.verdict.role == Role.DECIDES):
+        verdict = finding.verdict
+        key = (verdict.layer, label(finding)) if verdict.threshold is None else verdict.key
+        shared = rows.get(key)
+        rows[key] = page_cell(finding) if shared is None else replace(shared, key=f"{shared.key} {verdict.group}")
+    return list(rows.values())
+
+
+def kind_of(verdict: str) -> str:
+    """Return the class of a verdict in the page."""
+    return verdict.lower().replace(" ", "-")
+
+
+def page_cell(finding: Finding) -> PageCell:
+    """Return a cell, for a page."""
+    verdict = finding.verdict
+    return PageCell(
+        key=verdict.key,
+        layer=verdict.layer,
+        group=verdict.group,
+        measure=verdict.measure,
+        decides=verdict.role == Role.DECIDES,
+        estimate=estimate_text(verdict),
+        threshold=threshold_text(verdict),
+        verdict=label(finding),
+        kind="changed" if finding.change else kind_of(verdict.verdict),
+        controls=[(control.name, control_text(control)) for control in verdict.controls],
+        compared=[_control_cell(verdict, control.name) for control in column_controls()],
+        offset="-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}",
+        reason=verdict.reason,
+        change=finding.change,
+        bar=interval_bar(verdict),
+    )
+
+
+def _control_cell(verdict: Verdict, name: str) -> dict[str, str]:
+    """Return a control's number and how specific the claim is against it, for the table."""
+    control = verdict.control(name)
+    if control is None or control.estimate is None:
+        return {"number": "-", "specificity": ""}
+    return {"number": number_text(control.estimate), "specificity": control.specificity or ""}
+
+
+def interval_bar(verdict: Verdict) -> dict[str, float] | None:
+    """Return where estimate, interval and threshold stand on a scale from 0 to 100, or None without an interval."""
+    if verdict.estimate is None or verdict.low is None or verdict.high is None or verdict.threshold is None:
+        return None
+    least = min(-0.05, verdict.low, verdict.threshold)
+    most = max(1.05, verdict.high, verdict.threshold)
+    span = most - least
+
+    def place(value: float) -> float:
+        return round(100 * (value - least) / span, 2)
+
+    return {
+        "low": place(verdict.low),
+        "high": place(verdict.high),
+        "estimate": place(verdict.estimate),
+        "threshold": place(verdict.threshold),
+        "zero": place(0.0),
+    }
