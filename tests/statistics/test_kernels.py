@@ -162,6 +162,7 @@ def test_processors_with_other_vectors(lanes, tmp_path):
     assert (done.stdout.strip(), done.returncode) == ("same", 0), done.stderr
 
 
+@pytest.mark.needs_time
 @pytest.mark.parametrize("widths", [(1, 300), (300, 1), (6, 7)])
 def test_many_contexts_of_which_two_hold_nearly_everything(fast, rng, widths):
     """Adding many small numbers to a large sum, one by one, would leave the float32 error's bound far behind."""
