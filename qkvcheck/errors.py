@@ -20,7 +20,17 @@ from difflib import get_close_matches
 
 
 class QkvcheckError(Exception):
-    """Root of all errors that a user can cause and mend."""
+    """Root of all errors that a user can cause and mend.
+
+    Examples
+    --------
+    >>> from qkvcheck import load_model
+    >>> try:
+    ...     load_model("gpt2#trained")
+    ... except QkvcheckError as error:
+    ...     print(error)
+    model 'gpt2#trained' has an unknown variant '#trained'; allowed is #untrained or #untrained=SEED.
+    """
 
 
 class SettingsError(QkvcheckError):

@@ -42,6 +42,14 @@ class Activations:
         Each context's cluster: those that share one leave a jackknife together.
     subsets : mapping of str to tuple of int
         Named selections along a word axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> places = {"Q": slice(0, 2), "K": slice(2, 4), "V": slice(4, 6)}
+    >>> captured = Activations(np.zeros((54, 1, 6), np.float32), ("context", "layer", "width"), (6,), places)
+    >>> captured, captured.projection(6, "K").shape
+    (Activations(54 context x 1 layer x 6 width; layers 6), (54, 2))
     """
 
     values: np.ndarray
@@ -145,6 +153,16 @@ def load_activations(path: str | Path) -> Activations:
     ------
     CaptureError
         If the file is not such a file.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> captured = Activations(np.ones((2, 1, 3), np.float32), ("context", "layer", "width"), (6,), {"Q": slice(0, 3)})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     captured.save(Path(folder) / "rows.safetensors")
+    ...     load_activations(Path(folder) / "rows.safetensors")
+    Activations(2 context x 1 layer x 3 width; layers 6)
     """
     from safetensors import SafetensorError, safe_open
 

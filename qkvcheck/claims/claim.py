@@ -187,6 +187,11 @@ class Cell:
         Whether it decides.
     key : str
         Such as ``P3a-L06-QQ``.
+
+    Examples
+    --------
+    >>> Cell("P5", 6, "Q", "pearson", Role.DECIDES, "P5-L06-Q").comparison
+    Comparison(group='Q', measure='pearson')
     """
 
     claim: str

@@ -118,6 +118,26 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
     ClaimError
         If a file is missing or malformed, holds an unknown key or a claim that no cell decides, or a claim stands
         twice.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = '''schema = "qkvcheck/claims/1"
+    ... [[claim]]
+    ... id = "alike"
+    ... statement = "the rows are alike"
+    ... statistic = "row_mean"
+    ... direction = "above"
+    ... threshold = 0.9
+    ... axis = "contexts"
+    ... groups = ["Q"]
+    ... primary = [["Q", "cosine"]]
+    ... '''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "claims.toml"
+    ...     _ = path.write_text(text, encoding="utf-8")
+    ...     load_claims(path).claims["alike"].threshold
+    0.9
     """
     files = [_read(given) for given in (path, *more)]
     own_keys = {key for data, _ in files for key in data.get("own_keys", ())}

@@ -51,6 +51,11 @@ class Context:
         Zero-based position of the target token.
     cluster : str or None
         A label of the user's: contexts that share it may depend on each other.
+
+    Examples
+    --------
+    >>> Context("I saw her.", (40, 2497, 607, 13), 2).prefix
+    (40, 2497)
     """
 
     text: str
@@ -92,6 +97,12 @@ class ContextSet:
         Name of the corpus, or the path it was read from.
     sha256 : str
         Hash of the lines joined by newlines with one at the end.
+
+    Examples
+    --------
+    >>> rows = (Context("I saw her.", (40, 2497, 607, 13), 2), Context("We saw her.", (1135, 2497, 607, 13), 2))
+    >>> len(ContextSet(rows, " her", 607, "two", "0" * 64).subset([1]))
+    1
     """
 
     contexts: tuple[Context, ...]
@@ -191,7 +202,15 @@ class Audit:
 
 
 def audit(contexts: ContextSet) -> Audit:
-    """Count what a context set holds and what a causal model can see of it."""
+    """Count what a context set holds and what a causal model can see of it.
+
+    Examples
+    --------
+    >>> rows = (Context("I saw her.", (40, 2497, 607, 13), 2), Context("I saw her go.", (40, 2497, 607, 467, 13), 2))
+    >>> found = audit(ContextSet(rows, " her", 607, "two", "0" * 64))
+    >>> found.contexts, found.distinct_prefixes
+    (2, 1)
+    """
     rows = contexts.contexts
     lengths = [len(row.token_ids) for row in rows]
     return Audit(

@@ -78,6 +78,11 @@ def read_corpus(source: str | Path) -> Corpus:
     ------
     ContextError
         If the file can't be read, is not UTF-8, is malformed, or holds no sentence.
+
+    Examples
+    --------
+    >>> len(read_corpus("replication").lines)
+    54
     """
     if source in BUILT_IN:
         text = (resources.files("qkvcheck") / "data" / "corpora" / f"{source}.jsonl").read_text("utf-8")
@@ -109,6 +114,13 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int) -> Con
     ------
     ContextError
         If the target is not one token, or a sentence does not hold it as it should.
+
+    Examples
+    --------
+    >>> from qkvcheck import load_model
+    >>> contexts = encode_corpus(read_corpus("replication"), load_model("embedded").encoder, target=" her")
+    >>> len(contexts), contexts.target
+    (54, ' her')
     """
     text, target_id = resolve_target(target, encoder)
     contexts = tuple(

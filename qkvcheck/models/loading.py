@@ -70,6 +70,11 @@ class HookedModel:
         What was asked for, with `auto` resolved.
     origin : str
         Where it came from, and why, for a person.
+
+    Examples
+    --------
+    >>> load_model("embedded")
+    HookedModel(embedded: gpt2, 12 layers, float32 on cpu)
     """
 
     model: Any
@@ -193,6 +198,12 @@ def load_model(
     ------
     ModelError
         If the model can't be had or is not whole, or the installed transformers refuses the installed torch.
+
+    Examples
+    --------
+    >>> hooked = load_model("embedded#untrained=3")
+    >>> hooked.depth, hooked.is_untrained, hooked.projections["K"]
+    (12, True, slice(128, 256, None))
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     obstacle = torch_obstacle()
@@ -230,6 +241,13 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
         Its tokenizer.
     name : str
         How to name it in reports.
+
+    Examples
+    --------
+    >>> from transformers import AutoTokenizer
+    >>> tokenizer = AutoTokenizer.from_pretrained(embedded_directory())
+    >>> from_model(load_model("embedded").model, tokenizer, name="mine").spec.source
+    'mine'
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
     return HookedModel(model, encoder, _architecture(model.config), ModelSpec(name), "given in memory")
@@ -239,6 +257,11 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     """Return a model of the same configuration and tokenizer with freshly drawn weights.
 
     If `hooked` is itself untrained under that seed, the next seed is taken.
+
+    Examples
+    --------
+    >>> untrained_twin(load_model("embedded"), seed=1)
+    HookedModel(embedded#untrained=1: gpt2, 12 layers, float32 on cpu)
     """
     if hooked.spec.untrained_seed == seed:
         seed += 1

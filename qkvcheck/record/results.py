@@ -16,7 +16,7 @@ from qkvcheck.record.run import Run, run_from_dict
 SCHEMA = "qkvcheck/results/1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """One run: what was measured on, and what was found.
 
@@ -26,6 +26,14 @@ class Results:
         Where the activations come from, contexts, versions, settings.
     findings : tuple of Finding
         Sorted by key.
+
+    Examples
+    --------
+    >>> from qkvcheck.record.run import FileOrigin, Run, RunCorpus, RunSettings
+    >>> corpus = RunCorpus("mine", "0" * 64, 54, 54, [54, 96])
+    >>> settings = RunSettings([6], "float32", None, 0, "all", "auto", None)
+    >>> Results(Run(FileOrigin("rows.npz", "0" * 64, 1), corpus, {}, settings), ())
+    Results(rows.npz, 54 contexts: 0 verdicts)
     """
 
     run: Run
@@ -51,6 +59,9 @@ class Results:
             rows.append(row)
         return pandas.DataFrame(rows)
 
+    def __repr__(self) -> str:
+        return f"Results({self.run.origin.spec}, {self.run.corpus.contexts} contexts: {len(self.findings)} verdicts)"
+
     def _repr_html_(self) -> str:
         return html_table(self.findings)
 
@@ -65,6 +76,13 @@ def load_results(path: str | Path) -> Results:
     ------
     ClaimError
         If the file can't be read or is no result file.
+
+    Examples
+    --------
+    >>> load_results("nothing.json")
+    Traceback (most recent call last):
+    ...
+    qkvcheck.errors.ClaimError: results 'nothing.json' can't be read (No such file or directory); ...
     """
     run, findings = read_results(path)
     return Results(run, tuple(findings))

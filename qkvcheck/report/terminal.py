@@ -174,8 +174,9 @@ def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
     shown = ["-" if control is None else number_text(control.estimate) for control in controls]
     shown.append("-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}")
     if cell is None:
-        where = "all" if verdict.kind == Kind.EVERY_LAYER else f"L{verdict.layer:02d}"
-        cell = f"{where} {verdict.group} {verdict.measure}"
+        lowest = verdict.evidence.least_at_layer
+        where = f"L{verdict.layer:02d}" if lowest is None else f"all, least L{lowest:02d}"
+        cell = f"{where} {verdict.group}" + ("" if lowest is not None else f" {verdict.measure}")
     text = label(finding) + (f" [{verdict.role}]" if verdict.role != Role.DECIDES else "")
     return Line(_row("", cell, estimate_text(verdict), threshold_text(verdict), shown, text), colour_of(finding))
 

@@ -34,7 +34,7 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
         ("estimate", estimate_text(verdict)),
         ("threshold", threshold_text(verdict)),
         ("contexts", _contexts(verdict)),
-        ("layer", f"{verdict.layer} (zero-based)"),
+        ("layer", _layer(verdict)),
         ("model", f"{run.origin.spec}, seed {run.settings.seed}"),
     ]
     if verdict.plug_in is not None and verdict.plug_in != verdict.estimate:
@@ -52,6 +52,11 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
     return rows
+
+
+def _layer(verdict: Verdict) -> str:
+    lowest = verdict.evidence.least_at_layer
+    return f"{verdict.layer} (zero-based)" if lowest is None else f"all; the estimate is that of layer {lowest}"
 
 
 def _advice(finding: Finding) -> str:

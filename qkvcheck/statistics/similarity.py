@@ -47,6 +47,13 @@ class GroupSummary:
         Share of pairs below -0.5 and above 0.5.
     zero_columns : int
         Dimensions of length zero (for Pearson: constant); their similarity with anything is counted as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (found,) = summarise_groups(np.eye(4), {"Q": slice(0, 4)}, ["QQ"])
+    >>> found.pairs, found.mean
+    (6, 0.0)
     """
 
     counts: np.ndarray
@@ -229,6 +236,14 @@ def summarise_groups(
     ClaimError
         If a measure, block or kernel is not known, there is no context, a group has no pair, or a value is NaN or
         infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(54, 12))
+    >>> places = {"Q": slice(0, 4), "K": slice(4, 8), "V": slice(8, 12)}
+    >>> [found.pairs for found in summarise_groups(x, places, ["QQ", "QK"])]
+    [6, 16]
     """
     x = np.asarray(x)
     if x.ndim != 2 or len(x) == 0:

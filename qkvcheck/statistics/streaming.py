@@ -41,6 +41,13 @@ class Moments:
         (width, width): sum over contexts of (x - mean)(x - mean)'.
     low, high : ndarray of float64
         (width,): least and largest value, which tell a constant dimension from one of tiny spread.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = accumulate(np.full((10, 3), float(n)) for n in range(4))
+    >>> found.n, found.mean.tolist()
+    (40, [1.5, 1.5, 1.5])
     """
 
     n: int
@@ -133,6 +140,13 @@ def accumulate(shards: Iterable[np.ndarray]) -> Moments:
     ------
     ClaimError
         If there is no context at all, widths differ, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shards = (np.random.default_rng(n).normal(size=(1000, 4)) for n in range(20))
+    >>> accumulate(shards).n
+    20000
     """
     running: Moments | None = None
     for shard in shards:
@@ -197,6 +211,13 @@ def summarise_moments(
     ------
     ClaimError
         If a measure or block is not known, or a group has no pair.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> moments = accumulate([np.random.default_rng(0).normal(size=(54, 8))])
+    >>> summarise_moments(moments, {"Q": slice(0, 8)}, ["QQ"])
+    [GroupSummary(28 pairs: mean -0.0004, mean abs 0.0879, variance 0.0136)]
     """
     empty = _lengths(moments, measure) == 0
     found = []
