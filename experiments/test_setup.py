@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qkvcheck.capture import sample_of
+from qkvcheck.capture import Samples, sample_of
 from qkvcheck.claims import Decision, Role, cells, judge_sample, load_claims
+from qkvcheck.contexts import ContextSet
+from qkvcheck.models import HookedModel
+from qkvcheck.plugin import ClaimCheck
 from qkvcheck.statistics import split_group, unit_columns
 
 CLAIMS = [Path(__file__).with_name(name) for name in ("claims.toml", "beyond.toml")]
@@ -18,7 +21,9 @@ CONTEXTS = 54
 
 
 @pytest.mark.claim(id="P1")
-def test_padded_contexts_hold_the_target(claim, contexts, samples, qkv_model):
+def test_padded_contexts_hold_the_target(
+    claim: ClaimCheck, contexts: ContextSet, samples: Samples, qkv_model: HookedModel
+) -> None:
     """54 contexts, the target once each, padded by the tokenizer itself to 54 x 8 x (Q + K + V)."""
     captured = samples.everywhere
     values = captured.at(claim.cell.layer)
@@ -48,9 +53,9 @@ def test_padded_contexts_hold_the_target(claim, contexts, samples, qkv_model):
 
 
 @pytest.mark.claim(id="P2")
-def test_normalised_product_is_a_cosine_matrix(claim, samples):
+def test_normalised_product_is_a_cosine_matrix(claim: ClaimCheck, samples: Samples) -> None:
     """Every cosine lies in [-1, 1]; dividing by the norm of the whole matrix instead gives no cosines."""
-    tolerance = claim.claim.tolerance
+    tolerance = claim.claim.tolerance or 0.0
     x, y = split_group(samples.target.at(claim.cell.layer), claim.cell.group, samples.target.projections)
     first = unit_columns(x)
     second = first if y is None else unit_columns(y)
@@ -76,9 +81,10 @@ def test_normalised_product_is_a_cosine_matrix(claim, samples):
 
 
 @pytest.mark.claim(id="P9")
-def test_larger_models(claim, qkv_model, samples):
+def test_larger_models(claim: ClaimCheck, qkv_model: HookedModel, samples: Samples) -> None:
     """What the paper says of the target, in a model with more parameters than GPT-2 small."""
     least = claim.claim.own["parameters_of_gpt2_small"]
+    assert isinstance(least, int)
     if qkv_model.parameters <= least:
         claim.not_judged(
             f"{qkv_model.spec} has {qkv_model.parameters:,} parameters, GPT-2 small {least:,}; name a larger model "

@@ -7,13 +7,14 @@ Their times are of one machine; what is gated are ratios (``qkvcheck bench --che
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
 
+from qkvcheck.capture import Samples
 from qkvcheck.commands import contests, peers
 from qkvcheck.groups import MEASURES, PAIR_GROUPS
-from qkvcheck.models import HookedModel
 from qkvcheck.statistics import summarise_groups
 
 FAST_KERNELS = ("torch", "numba")
@@ -35,10 +36,8 @@ def needs(module: str | None) -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("kernel", FAST_KERNELS)
-def test_kernels_agree_on_the_model(kernel, measure, samples, qkv_model):
+def test_kernels_agree_on_the_model(kernel: str, measure: str, samples: Samples) -> None:
     """Every pair of dimensions of the target at layer 6 lies in the same bin as in the float64 reference."""
-    if not isinstance(qkv_model, HookedModel):
-        pytest.skip("activations from a file are compared in their own experiments")
     if kernel == "numba":
         needs("numba")
     captured = samples.target
@@ -55,7 +54,7 @@ def test_kernels_agree_on_the_model(kernel, measure, samples, qkv_model):
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_peers_count_the_same_pairs(peer):
+def test_peers_count_the_same_pairs(peer: str) -> None:
     """What is timed against us does the same work: at most a few pairs beside an edge differ, by float32 rounding."""
     needs(peers.missing(peer))
     x = contests.activations_like(54, 96, rng=np.random.default_rng(1))
@@ -67,7 +66,7 @@ def test_peers_count_the_same_pairs(peer):
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("n", "width"), SIZES, ids=lambda value: str(value))
 @pytest.mark.parametrize("kernel", FAST_KERNELS)
-def test_kernel_speed(kernel, n, width, benchmark):
+def test_kernel_speed(kernel: str, n: int, width: int, benchmark: Any) -> None:
     """Six groups in one pass."""
     if kernel == "numba":
         needs("numba")
@@ -81,7 +80,7 @@ def test_kernel_speed(kernel, n, width, benchmark):
 @pytest.mark.benchmark
 @pytest.mark.parametrize(("n", "width"), SIZES, ids=lambda value: str(value))
 @pytest.mark.parametrize("peer", PEERS)
-def test_peer_speed(peer, n, width, benchmark):
+def test_peer_speed(peer: str, n: int, width: int, benchmark: Any) -> None:
     """The same histograms by other means."""
     needs(peers.missing(peer))
     if peer == "lecture" and width > LARGEST_FOR_INDEX_MASKS:

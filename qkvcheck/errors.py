@@ -20,7 +20,7 @@ from difflib import get_close_matches
 
 
 class QkvcheckError(Exception):
-    """Root of all errors that a user can cause and mend.
+    """Root of all errors that a user can cause and correct.
 
     Examples
     --------

@@ -213,9 +213,9 @@ def _check_request(
     empty = next((c for c in contexts.contexts if not c.token_ids), None)
     if len(contexts) == 0 or empty is not None:
         what = "there is no context" if empty is None else f"context {empty.text!r} has no token"
-        raise CaptureError(f"{what}; nothing can be captured. Mend the corpus.")
+        raise CaptureError(f"{what}; nothing can be captured. Correct the corpus.")
     if batch_size < 1:
-        raise CaptureError(f"batch size {batch_size} is too small; it must be at least 1. Mend --qkv-batch-size.")
+        raise CaptureError(f"batch size {batch_size} is too small; it must be at least 1. Check --qkv-batch-size.")
     lengths = np.array([len(context.token_ids) for context in contexts.contexts])
     if wanted is not None and ((wanted < 0) | (wanted >= lengths)).any():
         row = int(np.flatnonzero((wanted < 0) | (wanted >= lengths))[0])
@@ -237,7 +237,7 @@ def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:
     if wrong or not layers:
         raise CaptureError(
             f"layer {wrong[0] if wrong else 'list (empty)'} does not exist in {hooked.spec}; allowed are 0 to "
-            f"{hooked.depth - 1} (zero-based: layer 6 is the seventh block). Mend --qkv-layers."
+            f"{hooked.depth - 1} (layers count from 0). Check --qkv-layers."
         )
 
 

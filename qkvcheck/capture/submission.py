@@ -196,7 +196,7 @@ def _texts(arrays: dict[str, np.ndarray], metadata: dict[str, str], path: Path) 
     try:
         return tuple(str(text) for text in json.loads(metadata["texts"]))
     except ValueError:
-        raise CaptureError(f"{str(path)!r}: texts in the metadata are not a JSON list; mend them.") from None
+        raise CaptureError(f"{str(path)!r}: texts in the metadata are not a JSON list; correct them.") from None
 
 
 def _clusters(texts: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, str]:

@@ -141,7 +141,7 @@ def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...
         The contexts.
     how : {"auto", "first-word", "prefix", "label"}
         By their first token, by all tokens left of the target, or by the labels that a JSONL corpus gives. ``auto``
-        takes labels where every context has one, else first words where there are at least 18, else prefixes.
+        takes labels where every context has one, else first tokens where there are at least 18, else prefixes.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...
         return tuple(str(row.cluster) for row in rows), "label"
     first_words = tuple(f"word {row.token_ids[0]:06d}" for row in rows)
     if how == "first-word" or (how == "auto" and len(set(first_words)) >= LEAST_FIRST_WORDS):
-        return first_words, "first word"
+        return first_words, "first token"
     return tuple("prefix " + " ".join(f"{token:06d}" for token in row.prefix) for row in rows), "distinct row"
 
 
@@ -295,17 +295,17 @@ def make_context(
         hint = f" Does the target need a leading space ({' ' + target!r})?" if not target.startswith(" ") else ""
         raise ContextError(
             f"{where}: target {target!r} (token {target_id}) does not occur in {text!r}; "
-            f"it must occur exactly once. Mend the sentence or choose another --qkv-target.{hint}"
+            f"it must occur exactly once. Correct the sentence or choose another --qkv-target.{hint}"
         )
     if occurrence is None and len(found) > 1:
         raise ContextError(
             f"{where}: target {target!r} occurs {len(found)} times in {text!r}; it must occur exactly once. "
-            'Mend the sentence, or choose one in a JSONL corpus with "occurrence": 1.'
+            'Correct the sentence, or choose one in a JSONL corpus with "occurrence": 1.'
         )
     if occurrence is not None and not 1 <= occurrence <= len(found):
         raise ContextError(
             f'{where}: "occurrence": {occurrence} was asked of target {target!r}, which occurs {len(found)} '
-            f"time(s) in {text!r}; allowed is 1 to {len(found)}. Mend the line."
+            f"time(s) in {text!r}; allowed is 1 to {len(found)}. Correct the line."
         )
     return Context(text, ids, found[(occurrence or 1) - 1])
 

@@ -172,7 +172,7 @@ def _jsonl_lines(text: str, name: str) -> list[Line]:
         try:
             record: Any = json.loads(raw)
         except ValueError as error:
-            raise ContextError(f"corpus {name!r}, line {number} is not JSON ({error}); mend the line.") from None
+            raise ContextError(f"corpus {name!r}, line {number} is not JSON ({error}); correct the line.") from None
         if not isinstance(record, dict) or not isinstance(record.get("text"), str):
             raise ContextError(
                 f'corpus {name!r}, line {number} has no text; each line is an object such as {{"text": "..."}}.'

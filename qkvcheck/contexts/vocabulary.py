@@ -218,7 +218,7 @@ def fixed_pieces(fixed: Mapping[int, str], encoder: Encoder, without: int) -> di
         if place == 0 or piece is None or not _usable(piece, without):
             raise ContextError(
                 f"fixed position {place} is to hold {text!r}; allowed is one token other than the target (with its "
-                "leading space), at a position other than 0. Mend fixed."
+                "leading space), at a position other than 0. Check fixed."
             )
         found[place] = piece
     return found

@@ -211,7 +211,7 @@ def load_model(
         raise ModelError(f"{obstacle}. Install a newer torch or an older transformers.")
     place = _check_device(device)
     if dtype not in DTYPES:
-        raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Mend --qkv-dtype.")
+        raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Check --qkv-dtype.")
     resolved, directory, origin = _locate(asked, tokenizer is None, announce)
     if resolved.untrained_seed is not None:
         config = _config(resolved.source, directory, trust=trust_remote_code)
@@ -388,14 +388,14 @@ def _check_device(device: str) -> torch.device:
         place = torch.device(device)
     except RuntimeError:
         raise ModelError(
-            f"device {device!r} is not known; allowed are cpu, cuda, cuda:0, mps. Mend --qkv-device."
+            f"device {device!r} is not known; allowed are cpu, cuda, cuda:0, mps. Check --qkv-device."
         ) from None
     usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not usable.get(place.type, False):
         raise ModelError(f"device {device!r} is not available here; choose another, such as cpu, with --qkv-device.")
     if place.type == "cuda" and place.index is not None and place.index >= torch.cuda.device_count():
         raise ModelError(
-            f"device {device!r} does not exist; there are {torch.cuda.device_count()} cuda devices. Mend --qkv-device."
+            f"device {device!r} does not exist; there are {torch.cuda.device_count()} cuda devices. Check --qkv-device."
         )
     return place
 

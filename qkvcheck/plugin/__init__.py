@@ -3,4 +3,8 @@
 pytest walks in by the entry point `qkvcheck`; it loads the modules named here and nothing else.
 """
 
+import lazy_loader
+
 pytest_plugins = ("qkvcheck.plugin.hooks", "qkvcheck.plugin.fixtures", "qkvcheck.plugin.outcomes")
+# No `__dir__`: pytest looks at everything that it names, and that would import it.
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -185,14 +185,14 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
     backend, _, device = name.partition(":")
     if backend not in KERNELS or backend == "auto" or (device and backend != "torch"):
         raise ClaimError(
-            f"kernel {name!r} is not known; allowed: {', '.join(KERNELS)} or torch:DEVICE. Mend {KERNEL_VARIABLE}."
+            f"kernel {name!r} is not known; allowed: {', '.join(KERNELS)} or torch:DEVICE. Check {KERNEL_VARIABLE}."
         )
     if backend == "numba" and not find_spec("numba"):
         raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
     module = import_module(f"qkvcheck.statistics.kernels.{'reference' if backend == 'reference' else backend + '_'}")
     obstacle = module.obstacle_to(device) if device else None
     if obstacle is not None:
-        raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Mend {KERNEL_VARIABLE}.")
+        raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Check {KERNEL_VARIABLE}.")
     kernel: Kernel = partial(module.tally, device=device) if device else module.tally
     return kernel
 
