@@ -19,6 +19,8 @@ from qkvcheck.models.loading import HookedModel, embedded_directory, from_model,
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+CLAIM_FILES = tuple(ROOT / "experiments" / f"{name}.toml" for name in ("claims", "beyond"))
+"""Claims and what was added later; the second declares the keys of the project's own that the first one uses."""
 HEAVY = {
     "pytester": "needs_pytester",
     **dict.fromkeys(("embedded", "full_size", "hooked"), "needs_model"),
@@ -88,19 +90,18 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.special
     import scipy.stats
 
-    from qkvcheck.capture import submission as referee
-    from qkvcheck.claims import controls, judging
-    from qkvcheck.claims import layers as beyond
-    from qkvcheck.plugin import claim_check as checking
-    from qkvcheck.plugin import hooks as plugin
-    from qkvcheck.plugin import run_files as recording
-    from qkvcheck.plugin import session
+    from qkvcheck.capture import submission
+    from qkvcheck.claims import arrays, controls_by_name, judging, layers
+    from qkvcheck.plugin import claim_check, description, hooks, run_files, session
     from qkvcheck.record import results
-    from qkvcheck.report import terminal as report
+    from qkvcheck.report import page, terminal
+    from qkvcheck.report.figures import drawn
     from qkvcheck.search import adversary
+    from qkvcheck.statistics import statistics_by_name
 
-    ours = (adversary, beyond, checking, controls, judging, plugin, recording, referee, report, results, session)
-    assert all((hypothesis, scipy.special, scipy.stats, *ours))
+    ours = (adversary, arrays, claim_check, description, drawn, hooks, judging, layers, page, results, run_files)
+    assert all((hypothesis, scipy.special, scipy.stats, session, submission, terminal, *ours))
+    assert all((controls_by_name(), statistics_by_name()))  # each of a file that is imported when first asked for
     capture(untrained_twin(embedded), replication, layers=[6])
     from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))
 

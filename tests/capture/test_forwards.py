@@ -14,7 +14,7 @@ from qkvcheck.capture import hooks as capturing
 from qkvcheck.capture.forwards import Wanted, equal_lengths, padded, trie
 from qkvcheck.capture.hooks import capture
 from qkvcheck.contexts.context import Context, ContextSet
-from qkvcheck.models.architectures import ARCHITECTURES, Architecture
+from qkvcheck.models.architecture import Architecture, architectures_by_family
 from qkvcheck.models.loading import HookedModel, ModelSpec
 
 VOCABULARY = 7
@@ -42,7 +42,7 @@ def tiny_gpt2(**options) -> HookedModel:
     )
     model = GPT2LMHeadModel(config)
     # In float64 where it can be, so that what differs is the layout and not the rounding.
-    return hook(model if config.reorder_and_upcast_attn else model.double(), ARCHITECTURES["gpt2"])
+    return hook(model if config.reorder_and_upcast_attn else model.double(), architectures_by_family()["gpt2"])
 
 
 GPT2S = {
@@ -229,7 +229,7 @@ def width_of(monkeypatch):
     """Let a hooked model hold a projection of any width."""
 
     def fit(width: int) -> None:
-        monkeypatch.setattr(HookedModel, "blocks", {"Q": slice(0, width)})
+        monkeypatch.setattr(HookedModel, "projections", {"Q": slice(0, width)})
 
     return fit
 
@@ -271,7 +271,9 @@ def test_a_window_that_no_context_reaches_is_no_obstacle():
 def test_other_attention_kernels_are_an_obstacle(monkeypatch):
     model = TINY["sdpa"].model
     monkeypatch.setattr(model.config, "_attn_implementation_internal", "flash_attention_2")
-    assert "flash_attention_2 attention may take no mask" in ARCHITECTURES["gpt2"].trie_obstacle(model, depth=3)
+    assert "flash_attention_2 attention may take no mask" in architectures_by_family()["gpt2"].trie_obstacle(
+        model, depth=3
+    )
 
 
 def test_masks_of_truth_values_are_wrong_under_eager_attention(rng, monkeypatch):

@@ -7,11 +7,11 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims.claim import load_claims
+from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
-from tests.conftest import ROOT
+from tests.conftest import CLAIM_FILES
 
-WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
+WORDS = load_claims(*CLAIM_FILES).words.lists()
 
 
 @pytest.fixture(scope="module")

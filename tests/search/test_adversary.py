@@ -10,7 +10,9 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims.claim import cells, load_claims
+from qkvcheck.claims.claim import cells
+from qkvcheck.claims.claims_file import load_claims
+from qkvcheck.claims.evidence import evidence_from_dict
 from qkvcheck.cli import main
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.contexts.sampling import draw_contexts
@@ -19,16 +21,16 @@ from qkvcheck.search import adversary
 from qkvcheck.search.outcome import rate_lines
 from qkvcheck.search.strategies import context_of, context_set
 from qkvcheck.statistics.bounds import violation_rate
-from tests.conftest import ROOT
+from tests.conftest import CLAIM_FILES, ROOT
 
-CLAIMS = load_claims(*(ROOT / "experiments" / f"{name}.toml" for name in ("claims", "beyond")))
+CLAIMS = load_claims(*CLAIM_FILES)
 B9 = CLAIMS.claims["B9"]
 CELL = next(cell for cell in cells(B9, layers=[6]) if cell.group == "K")
 
 
 @pytest.fixture(scope="module")
 def samples(embedded, replication):
-    return Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.settings["words"]))
+    return Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.words.lists()))
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +49,31 @@ def by_definition(hooked, corpus, contexts) -> list[float]:
 
 def test_one_context_refutes_a_claim_about_all(samples, verdict):
     assert verdict.verdict == "REFUTED"
-    search = verdict.evidence["search"]
-    assert verdict.n == search["tried"]
-    assert verdict.estimate == min(search["worst"]["value"], search["corpus"])
-    found = context_of(search["found"]["text"], samples.hooked.encoder, " her")
-    assert by_definition(samples.hooked, samples.contexts, [found])[0] == pytest.approx(
-        search["found"]["value"], abs=1e-5
-    )
-    assert repr(search["found"]["text"]) in verdict.reason
+    search = verdict.evidence.search
+    assert verdict.n == search.tried
+    assert verdict.estimate == min(search.worst.value, search.corpus)
+    found = context_of(search.found.text, samples.hooked.encoder, " her")
+    assert by_definition(samples.hooked, samples.contexts, [found])[0] == pytest.approx(search.found.value, abs=1e-5)
+    assert repr(search.found.text) in verdict.reason
     assert "%" not in verdict.reason  # a search counts nothing
-    assert json.loads(json.dumps(search)) == search
+    kept = verdict.to_dict()["evidence"]
+    assert json.loads(json.dumps(kept)) == kept
+    assert evidence_from_dict(kept) == verdict.evidence
 
 
 def test_the_finding_stands_beside_an_untrained_network(samples, verdict):
-    found = context_of(verdict.evidence["search"]["found"]["text"], samples.hooked.encoder, " her")
+    found = context_of(verdict.evidence.search.found.text, samples.hooked.encoder, " her")
     twin = untrained_twin(samples.hooked, seed=0)
     (control,) = verdict.controls
     assert control.estimate == pytest.approx(by_definition(twin, samples.contexts, [found])[0], abs=1e-5)
-    assert control.estimate != pytest.approx(verdict.evidence["search"]["found"]["value"], abs=1e-2)
+    assert control.estimate != pytest.approx(verdict.evidence.search.found.value, abs=1e-2)
 
 
 def test_nothing_found_supports_nothing(samples):
     never = replace(B9, threshold=-1.0)
     verdict = adversary.judge_every_context(samples, never, CELL, budget=15, rng_seed=1)
     assert verdict.verdict == "INCONCLUSIVE"
-    assert verdict.evidence["search"]["found"] is None
+    assert verdict.evidence.search.found is None
     assert "can only be refuted" in verdict.reason
 
 
@@ -79,7 +81,7 @@ def test_the_corpus_itself_refutes(samples):
     """The corpus misses 0.9, whatever the search meets."""
     verdict = adversary.judge_every_context(samples, B9, CELL, budget=1, rng_seed=1)
     assert verdict.verdict == "REFUTED"
-    assert verdict.estimate <= verdict.evidence["search"]["corpus"] < 0.9
+    assert verdict.estimate <= verdict.evidence.search.corpus < 0.9
 
 
 def test_rate_counts_independent_draws(samples):

@@ -9,7 +9,8 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims.claim import Claim, cells, load_claims
+from qkvcheck.claims.claim import Claim, cells
+from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.cli import main
 from qkvcheck.contexts.context import Context
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
@@ -18,14 +19,14 @@ from qkvcheck.search.engine import search
 from qkvcheck.search.measures import ContextMeasure, measure_of
 from qkvcheck.search.outcome import outcome_lines, write_found
 from qkvcheck.search.strategies import context_set, context_sets, contexts
-from tests.conftest import ROOT
+from tests.conftest import CLAIM_FILES, ROOT
 
-CLAIMS = load_claims(*(ROOT / "experiments" / f"{name}.toml" for name in ("claims", "beyond")))
+CLAIMS = load_claims(*CLAIM_FILES)
 
 
 @pytest.fixture(scope="module")
 def samples(embedded, replication):
-    return Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.settings["words"]))
+    return Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.words.lists()))
 
 
 def primary(claim: Claim):

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from qkvcheck.capture.hooks import capture, capture_words
-from qkvcheck.claims.claim import load_claims
+from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts
+from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import Replicates, jackknife_estimate
-from qkvcheck.statistics.sample import STATISTICS, Rows, Sample, distinct, plug_in, replicate
-from tests.conftest import ROOT
+from qkvcheck.statistics.measurement import measure as measured
+from qkvcheck.statistics.registry import statistic_named
+from qkvcheck.statistics.sample import Rows, Sample
+from tests.conftest import CLAIM_FILES
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +54,8 @@ def population(embedded):
     drawn = draw_contexts(
         embedded.encoder, count=POPULATION, rng=np.random.default_rng(3), target=text, target_id=number
     )
-    listed = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
-    words = [*listed["pronouns"], *listed["others"]]
+    listed = load_claims(*CLAIM_FILES).words
+    words = [*listed.pronouns, *listed.others]
     target, preceding = (capture(embedded, drawn, layers=[6], positions=p).at(6) for p in ("target", "preceding"))
     grid = capture_words(embedded, drawn, words, layers=[6]).at(6)
     alone = embedded.architecture.weights_alone(embedded.model, 6).numpy()
@@ -63,18 +66,18 @@ def population(embedded):
 def value_in(statistic, place, arrays, blocks):
     n = len(arrays[0])
     rows = Rows(tuple(arrays), tuple([str(i) for i in range(n)] for _ in arrays), blocks, {}, n, n)
-    return plug_in(STATISTICS[statistic], rows, [place])[place]
+    return statistic_named(statistic).values(rows.arrays, rows, [place])[0]
 
 
 def covered(statistic, place, draw, truth, *, label, draws=DRAWS, difference=False):
     """Return how often the interval holds the truth, and how often it lies above it."""
-    chosen, inside, above = STATISTICS[statistic], 0, 0
+    chosen, inside, above = statistic_named(statistic), 0, 0
     for _ in range(draws):
         if difference:
-            first, second = (replicate(chosen, distinct(s), [place])[place] for s in draw())
+            first, second = (measured(chosen, s, place).replicates for s in draw())
             found = jackknife_estimate(first - second, widening=chosen.widening)
         else:
-            replicates: Replicates = replicate(chosen, distinct(draw()), [place])[place]
+            replicates: Replicates = measured(chosen, draw(), place).replicates
             found = jackknife_estimate(replicates, scale=chosen.scale, widening=chosen.widening)
         inside += found.low <= truth <= found.high
         above += found.low > truth
@@ -86,7 +89,7 @@ def covered(statistic, place, draw, truth, *, label, draws=DRAWS, difference=Fal
 @pytest.mark.parametrize(("statistic", "group", "measure"), OVER_ROWS)
 def test_on_the_embedded_model(population, statistic, group, measure, n):
     array, rng = population["target"], np.random.default_rng(11)
-    blocks, place = blocks_of(128), (group, measure)
+    blocks, place = blocks_of(128), Comparison(group, measure)
     truth = value_in(statistic, place, [array], blocks)
 
     def draw():
@@ -101,7 +104,7 @@ def test_on_the_embedded_model(population, statistic, group, measure, n):
 @pytest.mark.parametrize(("statistic", "group", "measure"), OVER_WORDS)
 def test_with_other_words(population, statistic, group, measure, n):
     array = population["words and weights" if statistic == "token_share" else "words"]
-    rng, blocks, place = np.random.default_rng(12), blocks_of(128), (group, measure)
+    rng, blocks, place = np.random.default_rng(12), blocks_of(128), Comparison(group, measure)
     truth = value_in(statistic, place, [array], blocks)
 
     def draw():
@@ -115,7 +118,7 @@ def test_with_other_words(population, statistic, group, measure, n):
 @pytest.mark.parametrize("n", [27, 54])
 @pytest.mark.parametrize("statistic", ["variance", "mean_absolute"])
 def test_paired_differences(population, statistic, n):
-    rng, blocks, place = np.random.default_rng(13), blocks_of(128), ("QQ", "cosine")
+    rng, blocks, place = np.random.default_rng(13), blocks_of(128), Comparison("QQ", "cosine")
     arms = [population["target"], population["preceding"]]
     first, second = (value_in(statistic, place, [arm], blocks) for arm in arms)
 
@@ -156,7 +159,7 @@ def test_with_offsets_and_clusters(statistic, measure, n, clusters, alike):
         return Sample((rows,), {"Q": slice(0, width)}, (tuple(f"c{m:03d}" for m in member),), "label")
 
     inside, above = covered(
-        statistic, ("QQ", measure), draw, truth[statistic], label=f"planted, n = {n}, {clusters} clusters"
+        statistic, Comparison("QQ", measure), draw, truth[statistic], label=f"planted, n = {n}, {clusters} clusters"
     )
     assert LEAST <= inside <= MOST
     assert above <= FALSE_POSITIVES
@@ -173,5 +176,7 @@ def test_the_plain_jackknife_of_rows_would_not_do():
         rows = offset + np.repeat(rng.normal(size=(18, width)), 3, axis=0) * np.sqrt(0.9)
         return Sample((rows + np.sqrt(0.1) * rng.normal(size=(54, width)),), {"Q": slice(0, width)})
 
-    inside, _ = covered("variance", ("QQ", "cosine"), draw, c.var(), label="rows of a cluster apart", draws=200)
+    inside, _ = covered(
+        "variance", Comparison("QQ", "cosine"), draw, c.var(), label="rows of a cluster apart", draws=200
+    )
     assert inside < 0.85

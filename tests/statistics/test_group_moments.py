@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import MEASURES, Comparison
 from qkvcheck.statistics.group_moments import Deletions, group_moments
 from qkvcheck.statistics.jackknife import jackknife_estimate
-from qkvcheck.statistics.sample import STATISTICS, Sample, distinct, replicate
-from qkvcheck.statistics.similarity import MEASURES, scaled_columns, split_group
+from qkvcheck.statistics.registry import statistic_named
+from qkvcheck.statistics.sample import Sample, distinct
+from qkvcheck.statistics.similarity import scaled_columns, split_group
 
 BLOCKS = {"Q": slice(0, 7), "K": slice(7, 11), "V": slice(11, 13)}
 GROUPS = ["QQ", "KK", "VV", "QK", "QV", "KV"]
@@ -79,15 +81,17 @@ def test_the_jackknife_uses_it_and_gives_what_brute_force_gives(name, rng):
     clusters = tuple(f"c{row % 11}" for row in range(30))
     rows = distinct(Sample((x,), BLOCKS, (clusters,), "label"))
     groups = ["QQ", "KK"] if name == "block_difference" else GROUPS
-    places = [(g, m) for m in ("cosine", "pearson") for g in groups]
-    found = replicate(STATISTICS[name], rows, places)
+    comparisons = [Comparison(g, m) for m in ("cosine", "pearson") for g in groups]
+    statistic = statistic_named(name)
+    found = statistic.replicate(rows, comparisons, rows.clusters)
+    assert list(found) == comparisons
     for (group, measure), replicates in found.items():
         for cluster, value in zip(rows.clusters, replicates.without, strict=True):
             kept = x[np.array([c != cluster for c in clusters])]
             if name == "block_difference":
                 alone = by_hand(kept, group, measure)
             else:
-                alone = STATISTICS[name].value([split_group(kept, group, BLOCKS)], measure)
+                alone = statistic.compute([split_group(kept, group, BLOCKS)], measure)
             assert value == pytest.approx(alone, abs=1e-11)
         assert jackknife_estimate(replicates).clusters == 11
 

@@ -338,7 +338,7 @@ def test_numba_without_a_folder_for_compiled_code():
 
 def test_wrong_groups_and_bins_are_told(rng):
     x = rng.normal(size=(3, 4))
-    with pytest.raises(ClaimError, match=r"group 'QX' does not name two blocks; allowed are: Q"):
+    with pytest.raises(ClaimError, match=r"group 'QX' does not name two projections; allowed are: QQ"):
         summarise_groups(x, {"Q": slice(0, 4)}, ["QX"])
     for nothing in (x[:0], x[0], np.zeros((3, 4, 1))):
         with pytest.raises(ClaimError, match="has no similarities; give"):

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import Comparison
+from qkvcheck.statistics.formulas import random_mean_absolute
 from qkvcheck.statistics.group_moments import CERTIFIED, grade, group_moments
-from qkvcheck.statistics.nulls import random_mean_absolute
 from qkvcheck.statistics.offset import decompose, offset_loadings, offset_only_mean_absolute, planted_mean_square
-from qkvcheck.statistics.sample import STATISTICS, Rows, plug_in
+from qkvcheck.statistics.registry import statistic_named
+from qkvcheck.statistics.sample import Rows
 from qkvcheck.statistics.similarity import scaled_columns
 
 BLOCKS = {"Q": slice(0, 8), "K": slice(8, 13), "V": slice(13, 20)}
@@ -135,11 +137,13 @@ def test_certificate(rng):
 
 def test_collapse_and_block_difference(x):
     rows = Rows((x,), ([],), BLOCKS, {}, 11, 11)
-    places = [(group, "cosine") for group in GROUPS]
-    found = plug_in(STATISTICS["collapse"], rows, places)
-    above = plug_in(STATISTICS["block_difference"], rows, places)
+    comparisons = [Comparison(group, "cosine") for group in GROUPS]
+    found, above = (
+        dict(zip(GROUPS, statistic_named(name).values(rows.arrays, rows, comparisons), strict=True))
+        for name in ("collapse", "block_difference")
+    )
     for group in GROUPS:
         squares = [(pairs_of(x, group, m) ** 2).mean() for m in ("pearson", "cosine")]
-        assert found[group, "cosine"] == pytest.approx(squares[0] / squares[1], abs=1e-12)
+        assert found[group] == pytest.approx(squares[0] / squares[1], abs=1e-12)
         want = pairs_of(x, group, "cosine").var() - pairs_of(x, "VV", "cosine").var()
-        assert above[group, "cosine"] == pytest.approx(want, abs=1e-12)
+        assert above[group] == pytest.approx(want, abs=1e-12)

@@ -123,5 +123,5 @@ def test_mistakes_are_told(rows):
         accumulate([rows, rows[:, :3]])
     with pytest.raises(ClaimError, match=r"1 shard\(s\) can't be left out"):
         replicate_shards([moments_of(rows)], lambda m: m.n)
-    with pytest.raises(ClaimError, match="group 'QX' does not name two blocks"):
+    with pytest.raises(ClaimError, match="group 'QX' does not name two projections"):
         summarise_moments(moments_of(rows), BLOCKS, ["QX"])
