@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -24,21 +25,18 @@ from qkvcheck.statistics.bounds import Specificity
 from qkvcheck.statistics.measurement import Distribution
 from qkvcheck.statistics.offset import OffsetParts
 
-ORDER = {"A": 0, "B": 1, "C": 2, "D": 3, "E": 4, "F": 5, "P3a": 10, "P4": 11, "P5": 12, "P8": 13, "P9": 14}
-"""Places of made-up claims in a made-up file."""
-
 
 def make_verdict(key="P3a-L06-QQ", **fields) -> Verdict:
-    claim, layer, group = key.split("-")[:3]
+    claim, layer, group = re.fullmatch(r"(.+)-L(\d+)-([A-Z]+).*", key).groups()
     known = {
         "verdict": Decision.SUPPORTED, "estimate": 0.5, "low": 0.46, "high": 0.54, "level": 0.95, "threshold": 0.4444,
         "n": 54, "n_distinct": 54, "role": Role.DECIDES, "statistic": "variance", "measure": "cosine",
-        "axis": "dimensions", "statement": "says something", "order": ORDER.get(claim), **fields,
+        "axis": "dimensions", "statement": "says something", **fields,
     }  # fmt: skip
     for name, made in (("verdict", Decision), ("role", Role), ("direction", Direction), ("kind", Kind)):
         if name in known:
             known[name] = made(known[name])
-    return Verdict(key=key, claim=claim, layer=int(layer[1:]), group=group, **known)
+    return Verdict(key=key, claim=claim, layer=int(layer), group=group, **known)
 
 
 def distribution(counts=(1, 1), *, low=0.2, high=0.3) -> Distribution:
