@@ -89,7 +89,8 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     import scipy.stats
 
     from qkvcheck.capture import submission as referee
-    from qkvcheck.claims import controls, judging
+    from qkvcheck.claims import judging
+    from qkvcheck.claims.controls import collection as controls
     from qkvcheck.claims import layers as beyond
     from qkvcheck.plugin import claim_check as checking
     from qkvcheck.plugin import hooks as plugin

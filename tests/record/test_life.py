@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qkvcheck.models.architectures import Architecture
+from qkvcheck.models.architecture import Architecture
 from qkvcheck.record.baseline import read_baseline, write_noise
 from tests.record.conftest import EXPERIMENTS, edit, write_project
 
