@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from qkvcheck.claims.claim import BESIDE, DECIDES, FAMILY, cells, cells_of_marker, claim_of_marker, load_claims, meets
+from qkvcheck.claims.claim import Role, cells
+from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.errors import ClaimError
-from qkvcheck.statistics.sample import STATISTICS
+from qkvcheck.plugin.markers import cells_of_marker, claim_of_marker
+from qkvcheck.statistics.registry import statistics_by_name
 from tests.conftest import ROOT
 
-CLAIMS = ROOT / "experiments" / "claims.toml"
+CLAIMS = [ROOT / "experiments" / name for name in ("claims.toml", "beyond.toml")]
+"""The frozen file, and the one that declares this project's own keys."""
 FROZEN = "c3e0be7d813ea0daf5e3f7e1ebd65421ff8097757d39452daa33f8e3d1008961"
 CELLS = {
     "P1": 1, "P2": 6, "P3a": 12, "P3b": 6, "P3c": 6, "P4": 12, "P5": 6, "P5+": 6, "P6": 12, "P6n": 12, "P7": 6,
@@ -19,7 +22,13 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def file():
-    return load_claims(CLAIMS)
+    return load_claims(*CLAIMS)
+
+
+@pytest.fixture(scope="module")
+def frozen(file):
+    """The claims of the frozen file."""
+    return [claim for claim in file.claims.values() if claim.file_sha256 == FROZEN]
 
 
 def test_claims_file_is_the_one_that_was_frozen(file):
@@ -27,13 +36,13 @@ def test_claims_file_is_the_one_that_was_frozen(file):
     assert file.sha256 == FROZEN
 
 
-def test_every_claim_has_its_cells(file):
-    assert {claim.id: len(cells(claim, layers=[6])) for claim in file.claims.values()} == CELLS
-    assert (file.layer, file.layers, file.minimum_distinct) == (6, (5, 6), 20)
+def test_every_claim_has_its_cells(file, frozen):
+    assert {claim.id: len(cells(claim, layers=[6])) for claim in frozen} == CELLS
+    assert (file.layer, file.layers, file.min_distinct) == (6, (5, 6), 20)
 
 
-def test_thresholds_are_those_of_the_paper(file):
-    found = {claim.id: (claim.direction, claim.threshold) for claim in file.claims.values()}
+def test_thresholds_are_those_of_the_paper(frozen):
+    found = {claim.id: (claim.direction, claim.threshold) for claim in frozen}
     assert found == {
         "P1": ("exact", None), "P2": ("exact", None), "P9": ("exact", None),
         "P3a": ("above", 4 / 9), "P3b": ("above", 0.0), "P3c": ("above", 4 / 9), "P4": ("above", 0.6),
@@ -44,36 +53,36 @@ def test_thresholds_are_those_of_the_paper(file):
 
 def test_every_statistic_exists(file):
     for claim in file.claims.values():
-        assert claim.direction == "exact" or claim.statistic in STATISTICS
-        assert set(claim.primary) <= {(g, m) for g in claim.groups for m in claim.measures}
+        assert claim.direction == "exact" or claim.statistic in statistics_by_name()
+        assert set(claim.primary) <= set(claim.comparisons)
 
 
-def test_keys_are_unique_and_roles_as_defined(file):
-    every = [cell for claim in file.claims.values() for cell in cells(claim, layers=[5, 6], deciding=6)]
+def test_keys_are_unique_and_roles_as_defined(file, frozen):
+    every = [cell for claim in frozen for cell in cells(claim, layers=[5, 6], deciding=6)]
     keys = [cell.key for cell in every]
     assert len(set(keys)) == len(keys) == 2 * sum(CELLS.values())
     role = {cell.key: cell.role for cell in every}
-    assert role["P3a-L06-QQ"] == DECIDES
-    assert role["P3a-L05-QQ"] == BESIDE
-    assert role["P3a-L06-QQ-pearson"] == role["P3a-L05-KV"] == FAMILY
-    assert role["P5-L06-Q"] == role["P5-L06-K"] == DECIDES
-    assert role["P5-L06-Q-cosine"] == FAMILY
-    assert {c.role for c in cells(file.claims["P8"], layers=[3], deciding=6) if c.group == "QQ"} == {DECIDES}
+    assert role["P3a-L06-QQ"] == Role.DECIDES
+    assert role["P3a-L05-QQ"] == Role.OTHER_LAYER
+    assert role["P3a-L06-QQ-pearson"] == role["P3a-L05-KV"] == Role.FAMILY
+    assert role["P5-L06-Q"] == role["P5-L06-K"] == Role.DECIDES
+    assert role["P5-L06-Q-cosine"] == Role.FAMILY
+    assert {c.role for c in cells(file.claims["P8"], layers=[3], deciding=6) if c.group == "QQ"} == {Role.DECIDES}
 
 
 def test_bounds(file):
-    assert not meets(file.claims["P5"], 0.9)
-    assert meets(file.claims["P5"], 0.9001)
-    assert meets(file.claims["P7"], 0.5)
+    assert not file.claims["P5"].meets(0.9)
+    assert file.claims["P5"].meets(0.9001)
+    assert file.claims["P7"].meets(0.5)
     with pytest.raises(ClaimError, match="P1 is exact"):
-        meets(file.claims["P1"], 1.0)
+        file.claims["P1"].meets(1.0)
 
 
 def test_marker_makes_a_claim():
     keywords = {"id": "keys-stable", "layer": 6, "group": "K", "statistic": "row_cosine", "above": 0.9}
     claim = claim_of_marker(keywords, None)
     (cell,) = cells_of_marker(claim, keywords, layers=(5,), deciding=None)
-    assert (cell.key, cell.role) == ("keys-stable-L06-K", DECIDES)
+    assert (cell.key, cell.role) == ("keys-stable-L06-K", Role.DECIDES)
     assert (claim.direction, claim.threshold, claim.axis) == ("above", 0.9, "contexts")
 
 
@@ -106,13 +115,18 @@ def test_marker_that_makes_no_sense(file, keywords, message):
     [
         ("x", "is not TOML"),
         ("schema = 'other'", "has schema 'other'; needed is"),
-        ("schema = 'qkvcheck/claims/1'\n[[claim]]\nid = 'A'", "claim 'A' is malformed"),
         (
-            "schema = 'qkvcheck/claims/1'\n[[claim]]\nid='A'\nstatement='s'\nstatistic='variance'\ndirection='up'",
-            "direction 'up' is not one of above",
+            "schema = 'qkvcheck/claims/1'\n[[claim]]\nid = 'A'",
+            "claim 'A': statement is missing; a claim needs id, statement",
         ),
         (
-            "schema = 'qkvcheck/claims/1'\n[[claim]]\nid='A'\nstatement='s'\nstatistic='variance'\ndirection='above'",
+            "schema = 'qkvcheck/claims/1'\n[[claim]]\nid='A'\nstatement='s'\nstatistic='variance'\ngroups=['QQ']\n"
+            "direction='up'",
+            "direction is 'up'; it has to be one of above",
+        ),
+        (
+            "schema = 'qkvcheck/claims/1'\n[[claim]]\nid='A'\nstatement='s'\nstatistic='variance'\ngroups=['QQ']\n"
+            "direction='above'",
             "a threshold goes with",
         ),
     ],

@@ -9,14 +9,14 @@ import pytest
 
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims.claim import load_claims
-from qkvcheck.claims.controls import NAMES, Controls
+from qkvcheck.claims.claims_file import load_claims
+from qkvcheck.claims.controls.collection import Controls
+from qkvcheck.claims.controls.registry import controls_by_name
 from qkvcheck.contexts.sampling import other_words
 from qkvcheck.errors import NotCapturedError
-from qkvcheck.settings import CONTROLS
 from tests.conftest import ROOT
 
-WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
+WORDS = load_claims(*(ROOT / "experiments" / name for name in ("claims.toml", "beyond.toml"))).words.lists()
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,15 @@ def samples(embedded, replication) -> Samples:
 
 
 def test_names():
-    assert set(NAMES) == set(CONTROLS)
+    ours = [name for name, one in controls_by_name().items() if type(one).__module__.startswith("qkvcheck.")]
+    assert ours == [
+        "different-words", "other-token", "untrained", "non-target", "position-matched", "within-column", "shuffled",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def found(samples):
-    return Controls(samples, seed=0, untrained_seeds=2).of(lambda s: s.target)
+    return Controls(samples, seed=0, untrained_seeds=2).of("target")
 
 
 def test_non_target(samples, found):
@@ -64,7 +67,7 @@ def test_different_words_stand_in_the_same_frames(samples, embedded, found):
 def test_controls_do_not_depend_on_the_order_of_the_contexts(embedded, samples, found, rng):
     order = rng.permutation(54)
     mixed = Samples(embedded, samples.contexts.subset(order), samples.plan)
-    other = Controls(mixed, seed=0, untrained_seeds=1).of(lambda s: s.target)
+    other = Controls(mixed, seed=0, untrained_seeds=1).of("target")
     for name in ("different-words", "other-token", "non-target"):
         np.testing.assert_allclose(other[name].values, found[name].values[order], atol=1e-5)
 
@@ -77,16 +80,16 @@ def test_position_matched(samples, found):
 
 def test_controls_that_make_no_sense_say_so(samples):
     controls = Controls(samples, seed=0, untrained_seeds=1)
-    for choose, names in (
-        (lambda s: s.words(), ("different-words", "non-target")),
-        (lambda s: s.matched, ("non-target", "position-matched")),
+    for capture_name, names in (
+        ("words", ("different-words", "non-target")),
+        ("matched", ("non-target", "position-matched")),
     ):
         for name in names:
             with pytest.raises(NotCapturedError):
-                _ = controls.of(choose)[name]
+                _ = controls.of(capture_name)[name]
     one_position = Samples(samples.hooked, samples.contexts.subset([0, 0, 0]), samples.plan)
     with pytest.raises(NotCapturedError, match="at one position in all contexts"):
-        _ = Controls(one_position).of(lambda s: s.target)["position-matched"]
+        _ = Controls(one_position).of("target")["position-matched"]
 
 
 class Forgetful:
@@ -106,15 +109,14 @@ class Forgetful:
 def test_unknown_words_are_no_other_words(embedded, replication, known):
     hooked = replace(embedded, encoder=Forgetful(embedded.encoder, known))
     controls = Controls(Samples(hooked, replication, Plan((6,), WORDS)), seed=0)
-    different = controls.different_words
     if len(known) < 2:
-        for control, reason in (
-            (different, "forgetful has no other words"),
-            (controls.other_token, "no other pronoun"),
+        for name, reason in (
+            ("different-words", "forgetful has no other words"),
+            ("other-token", "no other pronoun"),
         ):
             with pytest.raises(NotCapturedError, match=reason):
-                _ = control.target
+                _ = controls.under(name).target
         return
-    changed = different._variant.change(replication)
+    changed = controls.under("different-words")._variant.change(replication)
     used = {context.token_ids[context.target_index] for context in changed.contexts}
     assert used == {embedded.encoder.encode(word)[0] for word in (" coat", " boat")}

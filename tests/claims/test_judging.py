@@ -8,27 +8,20 @@ import numpy as np
 import pytest
 
 from qkvcheck.claims.claim import Claim, cells
-from qkvcheck.claims.judging import judge
-from qkvcheck.claims.verdict import (
-    INCONCLUSIVE,
-    NOT_JUDGED,
-    REFUTED,
-    SUPPORTED,
-    judge_conditions,
-    not_judged,
-    verdict_from_dict,
-)
+from qkvcheck.claims.judging import JudgeOptions, judge_sample
+from qkvcheck.claims.verdict import Decision, judge_conditions, not_judged, verdict_from_dict
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import Comparison
 from qkvcheck.statistics.formulas import variance
 from qkvcheck.statistics.sample import Sample
 
-BLOCKS = {"Q": slice(0, 10), "K": slice(10, 20), "V": slice(20, 30)}
+PROJECTIONS = {"Q": slice(0, 10), "K": slice(10, 20), "V": slice(20, 30)}
 
 
 def make_claim(**changes) -> Claim:
     fields = {
         "id": "X", "statement": "x", "statistic": "variance", "direction": "above", "threshold": 0.3,
-        "groups": ("QQ", "QK"), "measures": ("cosine", "pearson"), "primary": (("QQ", "cosine"),),
+        "groups": ("QQ", "QK"), "measures": ("cosine", "pearson"), "primary": (Comparison("QQ", "cosine"),),
         "controls": ("non-target", "untrained"),
     }  # fmt: skip
     return Claim(**{**fields, **changes})
@@ -46,13 +39,13 @@ def noise(rng) -> np.ndarray:
 
 
 def judged(claim, array, **options):
-    return judge(claim, cells(claim, layers=[6])[0], Sample((array,), BLOCKS), **options)
+    return judge_sample(claim, cells(claim, layers=[6])[0], Sample((array,), PROJECTIONS), **options)
 
 
 def test_supported_and_refuted(poles, noise):
     claim = make_claim()
     up, down = judged(claim, poles), judged(claim, noise)
-    assert (up.verdict, down.verdict) == (SUPPORTED, REFUTED)
+    assert (up.verdict, down.verdict) == (Decision.SUPPORTED, Decision.REFUTED)
     assert up.plug_in == pytest.approx(variance(poles[:, :10]))
     assert up.low < up.estimate < up.high
     assert up.low > 0.3
@@ -68,7 +61,7 @@ def test_each_cell_takes_its_own_blocks(rng):
     for cell in cells(claim, layers=[6]):
         first, second = parts[cell.group]
         want = variance(blocks[first], None if second is None else blocks[second], measure=cell.measure)
-        assert judge(claim, cell, Sample((array,), BLOCKS)).plug_in == pytest.approx(want, abs=1e-12)
+        assert judge_sample(claim, cell, Sample((array,), PROJECTIONS)).plug_in == pytest.approx(want, abs=1e-12)
 
 
 def test_repeated_contexts_count_once(poles):
@@ -83,15 +76,15 @@ def test_repeated_contexts_count_once(poles):
 def test_too_few_distinct_contexts(poles):
     repeated = np.tile(poles[:5], (10, 1))
     verdict = judged(make_claim(), repeated)
-    assert verdict.verdict == NOT_JUDGED
+    assert verdict.verdict == Decision.NOT_JUDGED
     assert verdict.reason == "5 distinct contexts of 50; at least 20 are needed"
     assert verdict.estimate is None
-    assert judged(make_claim(), poles[:19]).verdict == NOT_JUDGED
-    assert judged(make_claim(), poles[:20]).verdict == SUPPORTED
+    assert judged(make_claim(), poles[:19]).verdict == Decision.NOT_JUDGED
+    assert judged(make_claim(), poles[:20]).verdict == Decision.SUPPORTED
 
 
 def test_controls_are_measured_alike(poles, noise):
-    controls = {"untrained": Sample((noise,), BLOCKS), "not-asked-for": Sample((noise,), BLOCKS)}
+    controls = {"untrained": Sample((noise,), PROJECTIONS), "not-asked-for": Sample((noise,), PROJECTIONS)}
     (control,) = judged(make_claim(), poles, controls=controls).controls
     assert (control.name, control.passes) == ("untrained", False)
     bias_corrected = judged(make_claim(), noise).estimate
@@ -101,54 +94,54 @@ def test_controls_are_measured_alike(poles, noise):
 
 
 def test_a_control_can_take_it_away(poles, rng):
-    also = Sample((poles + rng.normal(size=poles.shape),), BLOCKS)
+    also = Sample((poles + rng.normal(size=poles.shape),), PROJECTIONS)
     assert judged(make_claim(), poles, controls={"untrained": also}).qualifier == ("also holds untrained",)
     assert judged(make_claim(), poles, controls={"non-target": also}).qualifier == ()
-    alike = Sample((poles + 0.1 * rng.normal(size=poles.shape),), BLOCKS)
+    alike = Sample((poles + 0.1 * rng.normal(size=poles.shape),), PROJECTIONS)
     verdict = judged(make_claim(controls=("other-token",)), poles, controls={"other-token": alike})
     assert verdict.qualifier == ("any repeated token",)
-    fails = {"untrained": Sample((rng.normal(size=poles.shape),), BLOCKS)}
-    assert judged(make_claim(), poles, controls=fails, qualifier=("stand-in",)).qualifier == ("stand-in",)
+    fails = {"untrained": Sample((rng.normal(size=poles.shape),), PROJECTIONS)}
+    assert judged(make_claim(), poles, controls=fails, options=JudgeOptions(("stand-in",))).qualifier == ("stand-in",)
 
 
 def test_control_with_too_few_contexts_says_so(poles):
-    beside = {"untrained": Sample((np.tile(poles[:2], (20, 1)),), BLOCKS)}
+    beside = {"untrained": Sample((np.tile(poles[:2], (20, 1)),), PROJECTIONS)}
     (control,) = judged(make_claim(), poles, controls=beside).controls
     assert control.estimate is None
     assert control.reason == "2 distinct contexts of 40; at least 20 are needed"
 
 
 def test_both_poles_have_to_be_there(rng):
-    claim = make_claim(
-        statistic="sign_balance", threshold=0.0, settings={"pole_share": 0.01, "equally_common_below": 1 / 3}
-    )
+    claim = make_claim(statistic="sign_balance", threshold=0.0, pole_share=0.01, equally_common_below=1 / 3)
     one_sided = 5 + rng.normal(size=(30, 30))
     verdict = judged(claim, one_sided)
     assert verdict.estimate > 0.9
-    assert verdict.verdict == REFUTED
+    assert verdict.verdict == Decision.REFUTED
     assert "not both poles present: 0.0% of pairs below -0.5" in verdict.reason
     mixed = np.r_[-np.ones(2), np.ones(8), np.ones(20)] * 5 + rng.normal(size=(30, 30))
-    assert judged(claim, mixed).verdict == SUPPORTED
+    assert judged(claim, mixed).verdict == Decision.SUPPORTED
     even = np.r_[-np.ones(4), np.ones(6), np.ones(20)] * 5 + rng.normal(size=(30, 30))
     assert "about equally common" in judged(claim, even).reason
 
 
 def test_evidence_holds_the_histogram(poles):
     evidence = judged(make_claim(), poles).evidence
-    assert sum(evidence["histogram"]) == evidence["pairs"] == 45
+    assert sum(evidence.distribution.histogram) == evidence.distribution.pairs == 45
 
 
 def test_conditions():
     claim = make_claim(direction="exact", threshold=None, statistic="setup")
     cell = cells(claim, layers=[6])[0]
-    assert judge_conditions(claim, cell, {"a": np.True_, "b": True}, n=3).verdict == SUPPORTED
+    assert judge_conditions(claim, cell, {"a": np.True_, "b": True}, n=3).verdict == Decision.SUPPORTED
     verdict = judge_conditions(claim, cell, {"a": True, "b is so": np.False_}, n=3)
-    assert (verdict.verdict, verdict.reason) == (REFUTED, "does not hold: b is so")
+    assert (verdict.verdict, verdict.reason) == (Decision.REFUTED, "does not hold: b is so")
     assert not_judged(claim, cell, "why").reason == "why"
 
 
 def test_through_json(poles, noise):
-    verdict = judged(make_claim(), poles, controls={"untrained": Sample((noise,), BLOCKS)}, qualifier=("stand-in",))
+    verdict = judged(
+        make_claim(), poles, controls={"untrained": Sample((noise,), PROJECTIONS)}, options=JudgeOptions(("stand-in",))
+    )
     text = json.dumps(verdict.to_dict(), allow_nan=False)
     assert verdict_from_dict(json.loads(text)) == verdict
 
@@ -166,20 +159,25 @@ def test_unknown_statistic(poles):
 
 @pytest.mark.parametrize(
     ("direction", "threshold", "expected"),
-    [("above", 0.5, SUPPORTED), ("above", 0.99, REFUTED), ("at_most", 0.99, SUPPORTED), ("at_most", 0.5, REFUTED)],
+    [
+        ("above", 0.5, Decision.SUPPORTED),
+        ("above", 0.99, Decision.REFUTED),
+        ("at_most", 0.99, Decision.SUPPORTED),
+        ("at_most", 0.5, Decision.REFUTED),
+    ],
 )
 def test_the_whole_interval_decides(poles, direction, threshold, expected):
     first = judged(make_claim(direction=direction, threshold=threshold), poles)
     assert first.verdict == expected
     inside = make_claim(direction=direction, threshold=(first.low + first.estimate) / 2)
-    assert judged(inside, poles).verdict == INCONCLUSIVE
+    assert judged(inside, poles).verdict == Decision.INCONCLUSIVE
 
 
 def test_inconclusive_says_how_many_contexts_would_settle_it(noise):
     first = judged(make_claim(threshold=0.5), noise)
     threshold = first.estimate + 0.25 * (first.high - first.estimate)
     verdict = judged(make_claim(threshold=threshold), noise)
-    assert verdict.verdict == INCONCLUSIVE
+    assert verdict.verdict == Decision.INCONCLUSIVE
     # The half-width has to shrink to a quarter: sixteen times the contexts.
     assert verdict.n_needed == pytest.approx(16 * 30, abs=3)
     assert first.n_needed is None
@@ -190,9 +188,9 @@ def test_family_has_simultaneous_intervals(rng):
     claim = make_claim(groups=("QQ", "KK", "VV", "QK", "QV", "KV"))
     cells_there = cells(claim, layers=[6])
     family = [cell for cell in cells_there if cell.role == "family"]
-    sample = Sample((array,), BLOCKS)
-    alone = judge(claim, family[0], sample)
-    together = judge(claim, family[0], sample, family=family)
+    sample = Sample((array,), PROJECTIONS)
+    alone = judge_sample(claim, family[0], sample)
+    together = judge_sample(claim, family[0], sample, family=family)
     assert together.simultaneous
     assert not alone.simultaneous
     assert together.high - together.low > 1.1 * (alone.high - alone.low)
@@ -206,12 +204,12 @@ def test_clusters_decide_the_interval(rng):
     labels = tuple(f"c{i // 3}" for i in range(54))
     alone = judged(make_claim(), array)
     claim = make_claim()
-    clustered = judge(claim, cells(claim, layers=[6])[0], Sample((array,), BLOCKS, (labels,), "label"))
+    clustered = judge_sample(claim, cells(claim, layers=[6])[0], Sample((array,), PROJECTIONS, (labels,), "label"))
     assert (alone.clusters, clustered.clusters) == (54, 18)
     assert clustered.high - clustered.low > 1.4 * (alone.high - alone.low)
-    few = Sample((array,), BLOCKS, (tuple(f"c{i % 7}" for i in range(54)),), "label")
-    verdict = judge(claim, cells(claim, layers=[6])[0], few)
-    assert verdict.verdict == NOT_JUDGED
+    few = Sample((array,), PROJECTIONS, (tuple(f"c{i % 7}" for i in range(54)),), "label")
+    verdict = judge_sample(claim, cells(claim, layers=[6])[0], few)
+    assert verdict.verdict == Decision.NOT_JUDGED
     assert verdict.reason == "7 clusters of contexts by label; at least 10 are needed"
 
 
@@ -220,7 +218,9 @@ def test_order_of_the_contexts_changes_nothing(rng):
     order = rng.permutation(40)
     claim = make_claim(groups=("QQ", "KK", "VV"))
     family = [cell for cell in cells(claim, layers=[6]) if cell.role == "family"]
-    one, other = (judge(claim, family[0], Sample((a,), BLOCKS), family=family) for a in (array, array[order]))
+    one, other = (
+        judge_sample(claim, family[0], Sample((a,), PROJECTIONS), family=family) for a in (array, array[order])
+    )
     assert one.verdict == other.verdict
     for name in ("estimate", "low", "high", "plug_in"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9)
@@ -233,8 +233,8 @@ def test_degenerate_input(poles):
     constant[:, 3] = 2.5
     for measure in (0, 2):
         claim = make_claim()
-        verdict = judge(claim, cells(claim, layers=[6])[measure], Sample((constant,), BLOCKS))
-        assert verdict.verdict == NOT_JUDGED
+        verdict = judge_sample(claim, cells(claim, layers=[6])[measure], Sample((constant,), PROJECTIONS))
+        assert verdict.verdict == Decision.NOT_JUDGED
         assert "1 of 10 dimensions of Q are the same in every context (the first is 3)" in verdict.reason
     assert judged(make_claim(), np.ones((40, 30))).reason.startswith("1 distinct contexts of 40")
     assert judged(make_claim(), poles[:1]).reason.startswith("1 distinct contexts of 1;")
@@ -249,7 +249,7 @@ class FakeSeeds:
     """Untrained networks whose samples are given."""
 
     def __init__(self, arrays):
-        self.samples = [Sample((array,), BLOCKS) for array in arrays]
+        self.samples = [Sample((array,), PROJECTIONS) for array in arrays]
         self.count = len(arrays)
 
     def measure(self, _what, compute, *, first=None):
@@ -275,7 +275,7 @@ def test_untrained_seeds_give_specificity(poles, rng):
 
 def test_specificity_beside_words(poles, noise):
     claim = make_claim(controls=("different-words",))
-    (control,) = judged(claim, poles, controls={"different-words": Sample((noise,), BLOCKS)}).controls
+    (control,) = judged(claim, poles, controls={"different-words": Sample((noise,), PROJECTIONS)}).controls
     assert control.specificity == "specific"
     assert control.low > 0.05
     (control,) = judged(claim, poles, controls={"different-words": "no words"}).controls
@@ -285,13 +285,13 @@ def test_specificity_beside_words(poles, noise):
 def test_what_is_to_be_low_is_specific_where_the_control_is_higher(poles, noise, rng):
     claim = make_claim(direction="at_most", controls=("different-words", "untrained"))
     twins = FakeSeeds([poles + rng.normal(size=poles.shape) for _ in range(19)])
-    verdict = judged(claim, noise, controls={"different-words": Sample((poles,), BLOCKS), "untrained": twins})
-    assert (verdict.verdict, verdict.qualifier) == (SUPPORTED, ())
+    verdict = judged(claim, noise, controls={"different-words": Sample((poles,), PROJECTIONS), "untrained": twins})
+    assert (verdict.verdict, verdict.qualifier) == (Decision.SUPPORTED, ())
     for control in verdict.controls:
         assert (control.specificity, control.passes) == ("specific", False)
         assert control.low < control.difference < control.high < -0.05
     assert verdict.controls[1].p_value == pytest.approx(1 / 20)
-    lower = judged(claim, poles, controls={"different-words": Sample((noise,), BLOCKS)})
+    lower = judged(claim, poles, controls={"different-words": Sample((noise,), PROJECTIONS)})
     assert lower.controls[0].specificity == "reversed"
 
 
@@ -309,30 +309,28 @@ def test_fresh_contexts_are_counted(rng):
     """None of 59 beyond the bound supports, most of them refute, a few leave it open."""
     claim = make_claim(
         statistic="least_row_mean", threshold=0.9, axis="contexts", groups=("Q",), measures=("cosine",),
-        primary=(("Q", "cosine"),), controls=(),
+        primary=(Comparison("Q", "cosine"),), controls=(),
     )  # fmt: skip
     cell = cells(claim, layers=[6])[0]
     corpus = 10 + 0.1 * rng.normal(size=(54, 30))
     fresh = 10 + 0.1 * rng.normal(size=(59, 30))
-    assert judge(claim, cell, Sample((fresh, corpus), BLOCKS)).verdict == SUPPORTED
+    assert judge_sample(claim, cell, Sample((fresh, corpus), PROJECTIONS)).verdict == Decision.SUPPORTED
     one_off = np.vstack([fresh[:58], rng.normal(size=(1, 30))])
-    verdict = judge(claim, cell, Sample((one_off, corpus), BLOCKS))
-    assert verdict.verdict == INCONCLUSIVE
-    assert verdict.evidence["violations"]["violations"] == 1
-    off = judge(claim, cell, Sample((rng.normal(size=(59, 30)), corpus), BLOCKS))
-    assert off.verdict == REFUTED
+    verdict = judge_sample(claim, cell, Sample((one_off, corpus), PROJECTIONS))
+    assert verdict.verdict == Decision.INCONCLUSIVE
+    assert verdict.evidence.violations.violations == 1
+    off = judge_sample(claim, cell, Sample((rng.normal(size=(59, 30)), corpus), PROJECTIONS))
+    assert off.verdict == Decision.REFUTED
     assert off.reason.startswith("59 of 59 fresh contexts miss it")
     # 54 clean contexts only give a rate below 5.4 %.
-    assert judge(claim, cell, Sample((fresh[:54], corpus), BLOCKS)).verdict == INCONCLUSIVE
+    assert judge_sample(claim, cell, Sample((fresh[:54], corpus), PROJECTIONS)).verdict == Decision.INCONCLUSIVE
 
 
 def test_offset_goes_with_every_verdict_over_dimensions(poles):
     verdict = judged(make_claim(), poles)
     assert 0.8 < verdict.offset_share < 1
-    assert verdict.evidence["offset"]["mean_square"] == pytest.approx(
-        verdict.evidence["offset"]["offset"] + verdict.evidence["offset"]["cross"]
-        + verdict.evidence["offset"]["residual"]
-    )  # fmt: skip
+    parts = verdict.evidence.offset
+    assert parts.mean_square == pytest.approx(parts.offset + parts.cross + parts.residual)
     assert verdict.grade == "certified bimodal"
 
 
@@ -343,8 +341,8 @@ def test_clusters_that_hold_the_same_row_are_one(rng):
     labels = tuple(f"c{i % 15:02d}" for i in range(30))
     claim = make_claim()
     cell = cells(claim, layers=[6])[0]
-    verdict = judge(claim, cell, Sample((array,), BLOCKS, (labels,), "label"))
+    verdict = judge_sample(claim, cell, Sample((array,), PROJECTIONS, (labels,), "label"))
     assert (verdict.n_distinct, verdict.clusters) == (29, 14)
     by_hand = tuple("c00" if label == "c01" else label for label in labels)
-    same = judge(claim, cell, Sample((array,), BLOCKS, (by_hand,), "label"))
+    same = judge_sample(claim, cell, Sample((array,), PROJECTIONS, (by_hand,), "label"))
     assert (same.low, same.high) == (verdict.low, verdict.high)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qkvcheck.capture.activations import sample_of
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
-from qkvcheck.claims.claim import load_claims
-from qkvcheck.claims.controls import Controls
-from qkvcheck.claims.untrained import Twins, Untrained, default_seeds, sample_of
+from qkvcheck.claims.claims_file import load_claims
+from qkvcheck.claims.controls.collection import Controls
+from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
+from qkvcheck.groups import Capture
 from qkvcheck.models.loading import untrained_twin
 from tests.conftest import ROOT
 
-WORDS = load_claims(ROOT / "experiments" / "claims.toml").settings["words"]
+WORDS = load_claims(*(ROOT / "experiments" / name for name in ("claims.toml", "beyond.toml"))).words.lists()
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def samples(embedded, replication) -> Samples:
 
 @pytest.fixture(scope="module")
 def found(samples):
-    return Controls(samples, seed=0, untrained_seeds=2).of(lambda s: s.target)
+    return Controls(samples, seed=0, untrained_seeds=2).of("target")
 
 
 def test_untrained_seeds(samples, embedded, found):
@@ -42,34 +44,31 @@ def test_an_untrained_model_is_not_its_own_control(full_size, samples):
 
 
 def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):
-    def numbers(choose, what="a", layer=6, folder=tmp_path):
+    def numbers(name, what="a", layer=6, folder=tmp_path):
         calls = []
 
         def compute(sample):
             calls.append(1)
             return float(sample.arrays[0].sum())
 
-        untrained = Untrained(Twins(samples, seed=0, count=2, folder=folder), choose)
-        return untrained.at(layer, choose(samples)).measure(what, compute), len(calls)
+        untrained = Untrained(Twins(samples, seed=0, count=2, folder=folder), Capture(name))
+        return untrained.at(layer, samples.captured(name)).measure(what, compute), len(calls)
 
-    def target(s):
-        return s.target
-
-    first, made = numbers(target)
+    first, made = numbers("target")
     assert made == 2
-    assert numbers(target) == (first, 0)
-    assert numbers(target, what="b") == (first, 2)
-    assert numbers(target, layer=5)[1] == 2
-    assert numbers(lambda s: s.preceding)[1] == 2
-    assert numbers(target, folder=None) == (first, 2)
+    assert numbers("target") == (first, 0)
+    assert numbers("target", what="b") == (first, 2)
+    assert numbers("target", layer=5)[1] == 2
+    assert numbers("generic_removed")[1] == 2
+    assert numbers("target", folder=None) == (first, 2)
     for path in tmp_path.iterdir():
         path.write_text("{ broken")
-    assert numbers(target) == (first, 2)
+    assert numbers("target") == (first, 2)
 
 
 def test_sample_of_takes_a_layer(samples):
     sample = sample_of((samples.fresh, samples.target), layer=5)
     np.testing.assert_array_equal(sample.arrays[1], samples.target.at(5))
-    assert sample.cluster_kind == "first word"
+    assert sample.cluster_kind == "first token"
     assert [len(clusters) for clusters in sample.clusters] == [59, 54]
     assert sample.arrays[0].shape == (59, 384)

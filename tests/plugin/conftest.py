@@ -61,7 +61,7 @@ EXPERIMENTS = """
 
     @pytest.mark.claim(id="LOW")
     def test_low(claim, samples, controls):
-        claim.check(samples.target, controls=controls.of(lambda s: s.target))
+        claim.check(samples.target, controls=controls.of("target"))
 
     @pytest.mark.claim(id="HIGH")
     def test_high(claim, samples):

@@ -41,7 +41,7 @@ def controlled(pytester):
 
         @pytest.mark.claim(id="ALL")
         def test_all(claim, samples, controls):
-            claim.check(samples.target, controls=controls.of(lambda s: s.target))
+            claim.check(samples.target, controls=controls.of("target"))
         """
     )
     return pytester
@@ -97,7 +97,7 @@ def test_controls_can_be_chosen(controlled):
     assert [c["name"] for c in found["controls"]] == ["untrained"]
     result = controlled.runpytest("--qkv-controls", "none-such")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--qkv-controls 'none-such' is not known; allowed: different-words" in result.stderr.str()
+    assert "control 'none-such' is not known; allowed: different-words" in result.stderr.str()
 
 
 def test_clusters_can_be_chosen(controlled, corpus_records):
@@ -108,7 +108,7 @@ def test_clusters_can_be_chosen(controlled, corpus_records):
     (controlled.path / "labelled.jsonl").write_text("\n".join(lines) + "\n")
     options = ("-k", "ALL-L06-QQ", "--qkv-controls", "claim", "--qkv-untrained-seeds", "0")
     for name, more, want in (
-        ("a.json", (), (47, "first word")),
+        ("a.json", (), (47, "first token")),
         ("b.json", ("--qkv-clusters", "prefix"), (54, "distinct row")),
         ("c.json", ("--qkv-corpus", "labelled.jsonl"), (15, "label")),
     ):

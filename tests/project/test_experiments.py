@@ -8,7 +8,8 @@ import shutil
 import hypothesis
 import pytest
 
-from qkvcheck.claims.claim import cells, load_claims
+from qkvcheck.claims.claim import cells
+from qkvcheck.claims.claims_file import load_claims
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("loaded")

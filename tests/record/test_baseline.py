@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.record.baseline import Finding, compare, difference, finding_from_dict, read_baseline, write_baseline
+from qkvcheck.record.baseline import compare, difference, read_baseline, write_baseline
+from qkvcheck.record.finding import Finding, finding_from_dict
 from qkvcheck.record.results import results_document, write_results
+from qkvcheck.record.run import Run
+from tests import made_up
+from tests.made_up import make_run
 
-RUN = {
-    "model": {"spec": "m", "slug": "m", "fingerprint": "f1", "stand_in": False},
-    "corpus": {"sha256": "c1"},
-    "settings": {"dtype": "float32", "device": "cpu", "seed": 0, "claims_sha256": "k"},
-    "versions": {"torch": "2"},
-}
+RUN = make_run(model={"fingerprint": "f1"}, corpus={"sha256": "c1"}, settings={"claims_sha256": "k"})
 
 
 def make_verdict(key="A-L06-QQ", verdict="SUPPORTED", estimate=0.5, role="decides") -> Verdict:
-    return Verdict(key, key[0], "says", 6, "QQ", "cosine", "dimensions", "variance", role, verdict, estimate, n=54)
+    return made_up.make_verdict(key, verdict=verdict, estimate=estimate, role=role, low=None, high=None, level=None,
+                                threshold=None, n_distinct=None)  # fmt: skip
 
 
-def with_fingerprint(value: str) -> dict:
-    return {**RUN, "model": {**RUN["model"], "fingerprint": value}}
+def with_fingerprint(value: str) -> Run:
+    return replace(RUN, origin=replace(RUN.origin, fingerprint=value))
 
 
 def test_recorded_verdicts_come_back(tmp_path):
@@ -38,7 +39,7 @@ def test_recorded_verdicts_come_back(tmp_path):
     }
     assert difference(baseline, RUN) is None
     assert difference(baseline, with_fingerprint("f2")) == "other weights, architecture or tokenizer"
-    half = {**RUN, "settings": {**RUN["settings"], "dtype": "bfloat16"}, "corpus": {**RUN["corpus"], "sha256": "other"}}
+    half = replace(RUN, settings=replace(RUN.settings, dtype="bfloat16"), corpus=replace(RUN.corpus, sha256="other"))
     assert difference(baseline, half) == "other contexts, other dtype (float32 on record, bfloat16 now)"
     assert path.read_text().endswith("}\n")
     assert [p.name for p in path.parent.iterdir()] == ["m.json"]

@@ -155,8 +155,8 @@ def test_layers_in_one_file_only_are_told(tmp_path, capsys):
 
 
 def activations(values: np.ndarray, layers=(0, 1)) -> Activations:
-    blocks = {"Q": slice(0, 2), "K": slice(2, 4), "V": slice(4, 6)}
-    return Activations(values, ("context", "layer", "width"), layers, blocks)
+    projections = {"Q": slice(0, 2), "K": slice(2, 4), "V": slice(4, 6)}
+    return Activations(values, ("context", "layer", "width"), layers, projections)
 
 
 def test_drift_is_what_its_definition_says(rng):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from qkvcheck.models.architectures import Architecture
+from qkvcheck.models.architecture import Architecture
 from qkvcheck.record.baseline import read_baseline, write_noise
 from tests.record.conftest import EXPERIMENTS, edit, write_project
 
@@ -190,7 +190,7 @@ def test_a_verdict_is_one_line_of_the_file(recorded):
     keys = [line.split('"')[1] for line in lines if line.startswith("  ")]
     assert keys == ["HIGH-L06-K", "HIGH-L06-Q", "LOW-L06-K", "LOW-L06-Q"]
     entry = json.loads(recorded.read_text())["verdicts"]["LOW-L06-Q"]
-    assert len(entry["replicates"]) == 47  # first words of the corpus
+    assert len(entry["replicates"]) == 47  # first tokens of the corpus
 
 
 def test_only_the_controller_writes(project, monkeypatch):

@@ -8,11 +8,12 @@ from dataclasses import fields
 
 import pytest
 
-from qkvcheck.claims.verdict import ControlResult, Verdict
+from qkvcheck.claims.verdict import ControlResult, Decision, Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.record.baseline import Finding
+from qkvcheck.record.finding import Finding
 from qkvcheck.record.results import read_results, write_results
 from tests.conftest import ROOT
+from tests.made_up import make_run, make_verdict
 
 
 def test_every_field_is_documented():
@@ -24,13 +25,12 @@ def test_every_field_is_documented():
 
 
 def test_a_trip_through_the_file(tmp_path):
-    verdict = Verdict("A-L06-QQ", "A", "a", 6, "QQ", "cosine", "dimensions", "variance", "decides", "SUPPORTED",
-                      0.5, low=0.4, high=0.6, controls=(ControlResult("untrained", 0.1, 0.4, False),),
-                      qualifier=("stand-in",))  # fmt: skip
-    finding = Finding(verdict, "REFUTED", "was other")
-    write_results(tmp_path / "r.json", {"model": {"spec": "m"}}, [finding])
+    verdict = make_verdict("A-L06-QQ", low=0.4, high=0.6, qualifier=("stand-in",),
+                           controls=(ControlResult("untrained", 0.1, 0.4, False),))  # fmt: skip
+    finding = Finding(verdict, Decision.REFUTED, "was other")
+    write_results(tmp_path / "r.json", make_run(), [finding])
     run, findings = read_results(tmp_path / "r.json")
-    assert run["model"] == {"spec": "m"}
+    assert run == make_run()
     assert findings == [finding]
     data = json.loads((tmp_path / "r.json").read_text())
     data["verdicts"][0]["a later field"] = 1  # fields may be added

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from qkvcheck.claims.evidence import Evidence
 from qkvcheck.claims.verdict import ControlResult
-from qkvcheck.record.baseline import Finding
+from qkvcheck.record.finding import Finding
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -98,7 +99,8 @@ def test_contrasts_tell_what_training_changed_in_claims_that_do_not_hold():
                     "E-L06-QQ",
                     verdict="REFUTED",
                     controls=(untrained("reversed", passes=None),),
-                    evidence={"number": 0.4},
+                    kind="against_untrained",
+                    evidence=Evidence(number=0.4),
                 )
             )
         ],
@@ -116,6 +118,6 @@ def test_one_network_with_random_weights_is_not_told_as_most_of_them():
     refuted = Finding(make_verdict(verdict="REFUTED", plug_in=0.4, controls=(control,), offset_share=0.7))
     told = "Refuted here, but met by the one network with random weights: P3a."
     assert contrast_sentences({"P3a": [refuted]}) == [told]
-    evidence = {"histograms": {"untrained": [2, 1, 1, 1, 1, 2, 1, 1]}}
+    evidence = Evidence(histograms={"untrained": [2, 1, 1, 1, 1, 2, 1, 1]})
     told = poles_sentence([Finding(replace(refuted.verdict, evidence=evidence))])
     assert "One network with random weights has 0.5000, more than any single peak allows; it has 30%" in told

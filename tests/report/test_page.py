@@ -16,15 +16,18 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from qkvcheck.capture.submission import describe_submission, read_submission
-from qkvcheck.claims.verdict import ControlResult
+from qkvcheck.capture.submission import read_submission
+from qkvcheck.claims.evidence import Evidence, FoundExample
+from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.cli import main
-from qkvcheck.record.baseline import Finding
+from qkvcheck.plugin.description import describe_file_run
+from qkvcheck.plugin.session import Session
+from qkvcheck.record.finding import Finding, label
 from qkvcheck.record.results import Results, load_results, write_results
 from qkvcheck.report.page import interval_bar, page
-from qkvcheck.report.texts import label
+from qkvcheck.settings import Settings
 from tests.conftest import ROOT
-from tests.made_up import make_verdict, synthetic
+from tests.made_up import make_verdict, search_record, synthetic
 
 pytestmark = pytest.mark.needs_time
 
@@ -57,7 +60,7 @@ class Reader(HTMLParser):
 def test_texts_full_of_markup_are_text():
     results = synthetic(contexts=24, texts=[*EVIL, *(f"s{n} gave her" for n in range(20))])
     name = "<b onclick=alert(3)>bold</b>"
-    run = {**results.run, "model": {**results.run["model"], "spec": name}}
+    run = replace(results.run, origin=replace(results.run.origin, spec=name))
     statement = "</h3><script>alert(4)</script>"
     findings = [
         replace(found, verdict=replace(found.verdict, statement=statement, reason=EVIL[place % len(EVIL)]))
@@ -110,9 +113,9 @@ def test_csv_of_the_matrix_is_the_matrix():
     text = page([results])
     (link,) = re.findall(r'download="contexts-6-K.csv" href="data:text/csv;charset=utf-8,([^"]+)"', text)
     rows = list(csv.reader(io.StringIO(unquote(link))))[1:]
-    kept = next(f.verdict.evidence["context_matrix"] for f in results.findings if f.verdict.key == "P5-L06-K")
+    kept = next(f.verdict.evidence.context_matrix for f in results.findings if f.verdict.key == "P5-L06-K")
     matrix = np.array([[float(value) for value in row[1:]] for row in rows])
-    np.testing.assert_allclose(matrix[np.triu_indices(24, k=1)], kept["above"])
+    np.testing.assert_allclose(matrix[np.triu_indices(24, k=1)], kept.above)
     np.testing.assert_array_equal(matrix, matrix.T)
     assert rows[0][0] == "sentence 0 gave her"
 
@@ -137,7 +140,15 @@ def test_overview_has_the_numbers_of_claim_and_untrained_networks():
     findings = (
         Finding(make_verdict("P5-L06-Q", controls=(control,))),
         Finding(make_verdict("P5-L06-K", estimate=0.25, controls=(replace(control, estimate=0.5),))),
-        Finding(make_verdict("B6-L06-QQ", estimate=0.75, controls=(control,), evidence={"number": 0.5})),
+        Finding(
+            make_verdict(
+                "B6-L06-QQ",
+                kind="against_untrained",
+                estimate=0.75,
+                controls=(control,),
+                evidence=Evidence(number=0.5),
+            )
+        ),
         Finding(
             make_verdict("P9-L06-QKV", verdict="NOT JUDGED", estimate=None, low=None, high=None, reason="too small")
         ),
@@ -177,7 +188,7 @@ def test_an_untrained_model_is_not_told_as_changed_by_training():
     run = synthetic().run
     control = ControlResult("untrained", 0.5, -0.1, True, -0.2, -0.1, "reversed", kind="seeds", seeds=19, passing=19)
     finding = Finding(make_verdict(verdict="REFUTED", controls=(control,)))
-    untrained = {**run, "model": {**run["model"], "untrained": True}}
+    untrained = replace(run, origin=replace(run.origin, untrained=True))
     assert "but met by most networks with random weights" in page([Results(run, (finding,))])
     assert "but met by most networks with random weights" not in page([Results(untrained, (finding,))])
 
@@ -185,7 +196,7 @@ def test_an_untrained_model_is_not_told_as_changed_by_training():
 def test_facts_say_how_the_stand_in_was_trained():
     run = synthetic().run
     record = {"training_positions": 6144, "held_out_loss": 1.9357, "bigram_loss": 2.691}
-    trained = {**run, "model": {**run["model"], "stand_in": True, "training": record}}
+    trained = replace(run, origin=replace(run.origin, stand_in=True, training=record))
     finding = (Finding(make_verdict()),)
     told = "6,144 tokens of generated English; its loss is 1.936 nats a token on held-out text, a bigram model's 2.691"
     assert told in "".join(Reader(page([Results(trained, finding)])).text)
@@ -195,22 +206,22 @@ def test_facts_say_how_the_stand_in_was_trained():
 def test_of_activations_from_a_file_nothing_is_told_that_is_not_known(tmp_path):
     rows = np.random.default_rng(0).normal(size=(24, 9)).astype(np.float32)
     np.savez(tmp_path / "theirs.npz", target=rows, layers=np.array([6]), widths=np.array([3, 3, 3]))
-    told = describe_submission(read_submission(tmp_path / "theirs.npz"))
-    run = {**synthetic().run, **told}
+    session = Session(Settings(activations=str(tmp_path / "theirs.npz")), None)
+    run = describe_file_run(session, read_submission(tmp_path / "theirs.npz"))
     shown = "".join(Reader(page([Results(run, (Finding(make_verdict()),))])).text)
     assert "in 24 sentences were captured elsewhere" in shown
     assert "24 x 9: contexts x numbers of Q, K and V" in shown
-    assert f"sha256 {told['model']['fingerprint'][:12]}" in shown
+    assert f"sha256 {run.origin.fingerprint[:12]}" in shown
     assert "unknown" not in shown
     assert "0 parameters" not in shown
 
 
 def test_a_context_found_twice_is_drawn_once():
     results = synthetic()
-    entry = {"text": "The teacher stopped her", "value": 0.5}
-    other = {"text": "He stopped her", "value": 0.25}
+    entry, other = FoundExample(0.5, "The teacher stopped her"), FoundExample(0.25, "He stopped her")
     for found, worst, count in ((entry, entry, 1), (entry, other, 2), (None, entry, 1)):
-        search = Finding(make_verdict("B9-L06-Q", evidence={"search": {"found": found, "worst": worst}}))
+        evidence = Evidence(search=search_record(found=found, worst=worst))
+        search = Finding(make_verdict("B9-L06-Q", kind="search", evidence=evidence))
         (link,) = re.findall(
             r'download="worst-6.csv" href="data:text/csv;charset=utf-8,([^"]+)"',
             page([Results(results.run, (*results.findings, search))]),
@@ -261,8 +272,9 @@ def test_page_json_junit_and_terminal_have_the_same_numbers(pytester):
 
 def test_several_models_side_by_side(tmp_path, capsys):
     one = synthetic()
-    changed = tuple(replace(f, verdict=replace(f.verdict, verdict="REFUTED")) for f in one.findings[:3])
-    other = Results({**one.run, "model": {**one.run["model"], "spec": "other"}}, (*changed, *one.findings[3:9]))
+    changed = tuple(replace(f, verdict=replace(f.verdict, verdict=Decision.REFUTED)) for f in one.findings[:3])
+    run = replace(one.run, origin=replace(one.run.origin, spec="other"))
+    other = Results(run, (*changed, *one.findings[3:9]))
     for name, results in (("a", one), ("b", other)):
         write_results(tmp_path / f"{name}.json", results.run, results.findings)
     out = tmp_path / "both.html"
@@ -296,7 +308,7 @@ def test_many_layers_stay_small():
 
 def test_notebooks_get_tables():
     evil = make_verdict(statement=EVIL[0], reason=EVIL[3])
-    for html in (evil._repr_html_(), Results({}, (Finding(evil),))._repr_html_()):
+    for html in (evil._repr_html_(), Results(synthetic().run, (Finding(evil),))._repr_html_()):
         assert html.startswith("<table>")
         assert "<script" not in html
         assert "<img" not in html

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from qkvcheck.claims.evidence import Evidence
 from qkvcheck.claims.verdict import ControlResult
-from qkvcheck.record.baseline import Finding
+from qkvcheck.record.finding import Finding
 from qkvcheck.report.sentences import LEADS, claim_sentences, poles_sentence
-from tests.made_up import make_verdict, seeds_control
+from tests.made_up import distribution, make_verdict, seeds_control
 
 WORDS = {
     "SUPPORTED": "Supported at layer 6, Q-Q: the variance of the cosines is 0.5000 (95% interval 0.4600 to 0.5400)",
@@ -75,7 +76,7 @@ def test_every_cell_that_decides_has_its_own_controls():
 
 
 def test_a_profile_names_the_layer_of_its_number():
-    verdict = make_verdict("B4-L06-QQ", evidence={"profile": [], "least_at_layer": 8})
+    verdict = make_verdict("B4-L06-QQ", kind="every_layer", evidence=Evidence(profile=[], least_at_layer=8))
     assert words_of(Finding(verdict)).startswith(
         "Supported over all layers, Q-Q: the variance of the cosines at layer 8 is 0.5000"
     )
@@ -115,7 +116,7 @@ def test_words_tell_which_way_more_contexts_would_settle_it(estimate, direction,
         ({"statistic": "variance_difference", "high": 0.01}, False),
         ({"statistic": "variance_difference", "high": -0.18, "direction": "at_most"}, False),
         ({"statistic": "variance", "high": -0.18}, False),
-        ({"statistic": "variance", "high": -0.18, "evidence": {"number": 0.2}}, True),
+        ({"statistic": "variance", "high": -0.18, "kind": "against_untrained", "evidence": Evidence(number=0.2)}, True),
     ],
 )
 def test_words_tell_of_a_difference_the_other_way_round(fields, said):
@@ -158,7 +159,9 @@ def test_poles_sentence_says_no_more_of_the_shape_than_its_variance_does(varianc
 
 
 def test_poles_sentence_has_the_run_s_own_numbers():
-    evidence = {"share_low": 0.21, "share_high": 0.34, "histograms": {"untrained": [2, 1, 1, 1, 1, 2, 1, 1]}}
+    evidence = Evidence(
+        distribution=distribution(low=0.21, high=0.34), histograms={"untrained": [2, 1, 1, 1, 1, 2, 1, 1]}
+    )
     deciding = make_verdict(
         plug_in=0.5171, controls=(seeds_control("specific"),), offset_share=0.7, evidence=evidence, low=0.4
     )

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from qkvcheck.claims.verdict import ControlResult, Verdict
-from qkvcheck.record.baseline import Finding
-from qkvcheck.report.terminal import colour_of, quiet_line, summary_lines
-from qkvcheck.report.texts import control_text, explain_lines, failure_text, label
+from dataclasses import replace
 
-RUN = {
-    "model": {
-        "spec": "embedded", "slug": "embedded", "source": "ships with qkvcheck", "fingerprint": "0123456789abcdef",
-        "family": "gpt2", "layers": 12, "parameters": 2_559_744, "stand_in": True, "untrained": False,
-    },
-    "corpus": {
-        "name": "replication", "sha256": "c", "lecture": False, "target": " her", "contexts": 54,
-        "distinct_prefixes": 54, "first_words": 47, "positions": {"2": 37, "3": 17}, "lengths": {"8": 54},
-        "unseen_tokens": 210, "padded_shape": [54, 8, 384],
-    },
-    "settings": {"layers": [5, 6], "dtype": "float32", "device": "cpu", "seed": 0},
-}  # fmt: skip
+from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
+from qkvcheck.claims.verdict import ControlResult, Verdict
+from qkvcheck.record.finding import Finding, label
+from qkvcheck.record.run import Seen
+from qkvcheck.report.explain import explain_lines
+from qkvcheck.report.terminal import colour_of, quiet_line, summary_lines
+from qkvcheck.report.texts import control_text, failure_text
+from qkvcheck.statistics.measurement import Distribution
+from qkvcheck.statistics.offset import OffsetParts
+from tests.made_up import make_run, make_verdict
+
+RUN = make_run(
+    layers=(5, 6),
+    model={"spec": "embedded", "slug": "embedded", "source": "ships with qkvcheck", "fingerprint": "0123456789abcdef",
+           "layers": 12, "parameters": 2_559_744, "stand_in": True},
+    corpus={"name": "replication", "padded_shape": [54, 8, 384], "first_words": 47,
+            "seen": Seen({"2": 37, "3": 17}, {"8": 54}, 210, [2] * 37 + [3] * 17)},
+)  # fmt: skip
 
 
 def make(verdict="SUPPORTED", *, claim="P3a", group="QQ", layer=6, role="decides", estimate=0.5, **more) -> Verdict:
     fields = {"threshold": 0.4444, "n": 54, "n_distinct": 54, "qualifier": ("stand-in",), **more}
     key = f"{claim}-L{layer:02d}-{group}"
-    return Verdict(key, claim, f"{claim} says", layer, group, "cosine", "dimensions", "variance", role, verdict,
-                   estimate, **fields)  # fmt: skip
+    nothing = {"low": None, "high": None, "level": None}
+    told = {"verdict": verdict, "role": role, "estimate": estimate, "statement": f"{claim} says"}
+    return make_verdict(key, **{**nothing, **told, **fields})
 
 
 def text_of(findings, **options) -> str:
@@ -51,15 +55,15 @@ def test_header_says_what_was_measured():
     text = text_of([Finding(make())])
     assert "embedded (ships with qkvcheck), a stand-in for GPT-2 small" in text
     assert "12 layers, 2,559,744 parameters, float32 on cpu, fingerprint 0123456789ab" in text
-    assert "replication: 54, of them 54 distinct left of the target; 47 first words" in text
+    assert "replication: 54, of them 54 distinct left of the target; 47 first tokens" in text
     assert "' her' at index 2 (37), 3 (17); it can't see the 210 tokens after it" in text
     assert "54 x 8 x 384 at layers 5, 6 (zero-based" in text
     assert "no result about GPT-2" in text
 
 
 def test_notices_only_where_they_belong():
-    plain = {**RUN, "model": {**RUN["model"], "stand_in": False, "untrained": True}}
-    lecture = {**plain, "corpus": {**RUN["corpus"], "lecture": True}}
+    plain = replace(RUN, origin=replace(RUN.origin, stand_in=False, untrained=True))
+    lecture = replace(plain, corpus=replace(RUN.corpus, lecture=True))
     text = "\n".join(line.text for line in summary_lines(lecture, [Finding(make())]))
     assert "stand-in" not in text.replace("on the stand-in", "")
     assert "the lecture's own 54 sentences" in text
@@ -139,7 +143,8 @@ def test_exact_cells_share_a_line():
 
 
 def test_dependent_claims_are_told():
-    findings = [Finding(make(claim=c)) for c in ("P3a", "P4", "P5")]
+    near = {"P3a": ("P4", "P5"), "P4": ("P3a", "P5"), "P5": ("P3a", "P4")}
+    findings = [Finding(make(claim=claim, not_independent_of=others)) for claim, others in near.items()]
     assert "not independent evidence" in text_of(findings)
     assert "not independent evidence" not in text_of(findings[:2])
 
@@ -154,7 +159,7 @@ def test_failure_text_is_a_short_table():
         ControlResult("shuffled", None, None, None, reason="few"),
     )
     verdict = make("REFUTED", controls=controls, estimate=0.25, low=0.2, high=0.3, reason="so it is", plug_in=0.26,
-                   clusters=47, cluster_kind="first word")  # fmt: skip
+                   clusters=47, cluster_kind="first token")  # fmt: skip
     text = failure_text(Finding(verdict), RUN)
     for part in ("P3a: P3a says", "0.2500 [0.2000, 0.3000]", "> 0.4444", "54, 54 of them distinct; 47 clusters by",
                  "6 (zero-based)", "embedded, seed 0", "0.2100, misses the same criterion", "not measured (few)",
@@ -164,20 +169,19 @@ def test_failure_text_is_a_short_table():
 
 
 def test_explanation_tells_the_whole_story():
-    evidence = {
-        "offset": {"mean_square": 0.5, "offset": 0.4, "cross": 0.02, "residual": 0.08, "offset_only": 0.41},
-        "histogram": [5] + [0] * 98 + [10],
-        "pairs": 15,
-        "profile": [
-            {"layer": 0, "estimate": None, "low": None, "high": None, "reason": "too few"},
-            {"layer": 1, "estimate": 0.5, "low": 0.4, "high": 0.6, "reason": None,
-             "untrained": {"mean": 0.3, "low": 0.2, "high": 0.35}},
+    evidence = Evidence(
+        offset=OffsetParts(0.5, 0.4, 0.02, 0.08, 0.41, 0.1, 0.02),
+        distribution=Distribution([5] + [0] * 98 + [10], 15, {}, 0.3, 0.6, 0),
+        profile=[
+            ProfilePoint(0, None, None, None, 4, "too few"),
+            ProfilePoint(1, 0.5, 0.4, 0.6, 54, untrained=SeedRange(0.3, 0.2, 0.35)),
         ],
-    }  # fmt: skip
+    )
     controls = (ControlResult("untrained", 0.21, 0.29, False),)
     finding = Finding(make(evidence=evidence, controls=controls, source="Section 3", claims_sha256="abc"), "SUPPORTED")
-    text = "\n".join(explain_lines(finding, RUN, says={"untrained": "random weights"}))
-    for part in ("P3a-L06-QQ", "Section 3", "untrained  random weights", "offset 0.4000 + cross 0.0200",
+    text = "\n".join(explain_lines(finding, RUN))
+    for part in ("P3a-L06-QQ", "Section 3", "untrained  networks of the same shape with random weights",
+                 "offset 0.4000 + cross 0.0200",
                  "layer 1  0.5000 [0.4000, 0.6000]; untrained 0.3000 (0.2000 to 0.3500)", "layer 0  too few",
                  "-1 |▄", "█| 1", "sha256 abc", "on record"):  # fmt: skip
         assert part in text

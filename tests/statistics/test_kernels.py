@@ -306,7 +306,7 @@ def test_choice(monkeypatch):
     assert kernel_named("auto", pairs=10**7).__module__.endswith("reference")
     assert kernel_named("torch:cpu").keywords == {"device": "cpu"}
     for unusable in ("torch:nowhere", "torch:cuda:99"):
-        with pytest.raises(ClaimError, match=f"kernel '{unusable}' can't run here: .*Mend QKV_KERNEL"):
+        with pytest.raises(ClaimError, match=f"kernel '{unusable}' can't run here: .*Check QKV_KERNEL"):
             kernel_named(unusable)
     for wrong in ("numpy", "numba:cpu", "auto:cpu"):
         with pytest.raises(ClaimError, match="is not known; allowed: auto, reference, torch, numba or torch:DEVICE"):
