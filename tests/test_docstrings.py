@@ -9,13 +9,24 @@ import pkgutil
 import pytest
 
 import qkvcheck
+from qkvcheck.claims.controls import registry as controls
+from qkvcheck.report.figures import registry as figures
+from qkvcheck.statistics import registry as statistics
 
+REGISTRIES = ((controls, "_CONTROLS"), (figures, "_FIGURES"), (statistics, "_STATISTICS"))
 WITH_A_MODEL = ("qkvcheck.models.loading", "qkvcheck.contexts.corpora")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(qkvcheck.__path__, "qkvcheck.")
     if not module.ispkg and not module.name.endswith(("download", "micro_kernel", "numba_"))
 ]
+
+
+@pytest.fixture(autouse=True)
+def registries(monkeypatch):
+    """What an example registers goes with it."""
+    for module, name in REGISTRIES:
+        monkeypatch.setattr(module, name, dict(getattr(module, name)))
 
 
 def run_examples(name: str) -> doctest.TestResults:

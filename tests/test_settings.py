@@ -63,7 +63,6 @@ def test_layers_that_make_no_sense(text):
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
         ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
-        ({"controls": "untrained,x"}, "--qkv-controls 'x' is not known; allowed: different-words, other-token, "),
         ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
     ],
 )

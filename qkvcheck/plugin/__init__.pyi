@@ -1,5 +1,5 @@
 from .claim_check import ClaimCheck
 
-__all__ = ["ClaimCheck"]
-
 pytest_plugins: tuple[str, ...]
+
+__all__ = ["ClaimCheck"]

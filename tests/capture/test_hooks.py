@@ -152,7 +152,7 @@ def test_a_hook_that_never_fires_is_an_error(embedded, replication, monkeypatch)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": [12]}, r"layer 12 does not exist in embedded; allowed are 0 to 11 \(zero-based"),
+        ({"layers": [12]}, r"layer 12 does not exist in embedded; allowed are 0 to 11 \(layers count"),
         ({"layers": [-1]}, "layer -1 does not exist"),
         ({"layers": []}, "layer list"),
         ({"layers": [6], "batch_size": 0}, "batch size 0 is too small"),

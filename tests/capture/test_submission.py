@@ -43,7 +43,7 @@ def test_both_formats_hold_the_same(ours, tmp_path):
         assert (found.layers, len(found.texts)) == ((5, 6), 54)
         assert found.target.provenance["clusters"] == "first word"
         with pytest.raises(NotCapturedError, match=f"{name} holds the target's rows only, not other words"):
-            found.words()
+            found.captured("words")
         with pytest.raises(AttributeError):
             _ = found.none_such
 
@@ -96,8 +96,8 @@ CLAIM = """
         claim.check(activations)
 
     @pytest.mark.claim(id="words", layer=6, group="K", statistic="stability", above=0.1)
-    def test_words(claim, samples):
-        claim.check(samples.words())
+    def test_words(claim):
+        claim.check()
 """
 
 
@@ -163,7 +163,7 @@ def test_explain_command(pytester, capsys):
     out = capsys.readouterr().out
     verdict = next(v for v in json.loads((pytester.path / "r.json").read_text())["verdicts"] if v["claim"] == "alike")
     shown = f"{verdict['estimate']:.4f} [{verdict['low']:.4f}, {verdict['high']:.4f}]"
-    for part in (shown, "47 clusters by first word",
+    for part in (shown, "47 clusters by first token",
                  "control different-words", "What the controls say", "corpus       "):  # fmt: skip
         assert part in out
     assert cli.main(["explain", path]) == 0
