@@ -43,9 +43,10 @@ def test_both_formats_hold_the_same(ours, tmp_path):
         assert (found.layers, len(found.texts)) == ((5, 6), 54)
         assert found.target.provenance["clusters"] == "first word"
         with pytest.raises(NotCapturedError, match=f"{name} holds the target's rows only, not other words"):
-            found.words()
-        with pytest.raises(AttributeError):
-            _ = found.none_such
+            found.captured("words")
+        assert found.captured("target") is found.target
+        with pytest.raises(ValueError, match="none_such"):
+            found.captured("none_such")
 
 
 def test_our_own_file_is_read(embedded, replication, tmp_path):
@@ -96,8 +97,8 @@ CLAIM = """
         claim.check(activations)
 
     @pytest.mark.claim(id="words", layer=6, group="K", statistic="stability", above=0.1)
-    def test_words(claim, samples):
-        claim.check(samples.words())
+    def test_words(claim):
+        claim.check()
 """
 
 
