@@ -96,12 +96,14 @@ def loaded(embedded: HookedModel, replication: ContextSet) -> None:
     from qkvcheck.record import results
     from qkvcheck.report import page, terminal
     from qkvcheck.report.figures import drawn
+    from qkvcheck.report.figures.registry import registered_figures
     from qkvcheck.search import adversary
     from qkvcheck.statistics import statistics_by_name
 
     ours = (adversary, arrays, claim_check, description, drawn, hooks, judging, layers, page, results, run_files)
     assert all((hypothesis, scipy.special, scipy.stats, session, submission, terminal, *ours))
-    assert all((controls_by_name(), statistics_by_name()))  # each of a file that is imported when first asked for
+    # Each of a file that is imported when it is first asked for.
+    assert all((controls_by_name(), registered_figures(), statistics_by_name()))
     capture(untrained_twin(embedded), replication, layers=[6])
     from_model(embedded.model, AutoTokenizer.from_pretrained(embedded_directory()))
 

@@ -95,7 +95,7 @@ def _with_seeds(
     def numbers(sample: Sample) -> list[float]:
         return [_plug_in(name, sample, comparison) for name in (claim.statistic, "mean_square")]
 
-    what = f"profile {claim.statistic} {tuple(comparison)}"
+    what = f"profile {statistic_named(claim.statistic).identity} {tuple(comparison)}"
     own, squares = zip(*untrained.at(point.layer, captured).measure(what, numbers), strict=True)
     return replace(point, untrained=_range(own), untrained_mean_square=_range(squares))
 

@@ -89,14 +89,14 @@ class Measurement:
         return self._every(clusters)[self.comparison]
 
     def _every(self, clusters: tuple[str, ...]) -> Mapping[Comparison, Replicates]:
-        key = ("replicates", self.statistic.name, self.together, clusters)
+        key = ("replicates", self.statistic, self.together, clusters)
         return self.rows.keep(key, lambda: self.statistic.replicate(self.rows, self.together, clusters))
 
     def critical(self, family: tuple[Comparison, ...]) -> float:
         """Return the factor under which the intervals of a family hold all at once."""
         every = self._every(self.rows.clusters)
         return self.rows.keep(
-            ("critical", self.statistic.name, self.together, family),
+            ("critical", self.statistic, self.together, family),
             lambda: simultaneous_critical([every[comparison] for comparison in family], scale=self.statistic.scale),
         )
 

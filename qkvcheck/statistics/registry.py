@@ -11,10 +11,11 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import ClassVar, TypeVar
+from uuid import uuid4
 
 import numpy as np
 
@@ -76,9 +77,13 @@ class Statistic(ABC):
             return self.name
         try:
             source = inspect.getsource(inspect.getmodule(type(self)) or type(self))
-        except (OSError, TypeError):  # made where no file is, as in a notebook
-            source = repr(id(type(self)))
+        except (OSError, TypeError):  # made where no file is, as in a notebook: like no other
+            source = self._token
         return f"{self.name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
+
+    @cached_property
+    def _token(self) -> str:
+        return uuid4().hex
 
     @abstractmethod
     def compute(self, parts: Sequence[Part], measure: str) -> float:

@@ -44,8 +44,9 @@ def test_both_formats_hold_the_same(ours, tmp_path):
         assert found.target.provenance["clusters"] == "first word"
         with pytest.raises(NotCapturedError, match=f"{name} holds the target's rows only, not other words"):
             found.captured("words")
-        with pytest.raises(AttributeError):
-            _ = found.none_such
+        assert found.captured("target") is found.target
+        with pytest.raises(ValueError, match="none_such"):
+            found.captured("none_such")
 
 
 def test_our_own_file_is_read(embedded, replication, tmp_path):
