@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.plugin.conftest import CLAIMS, WORKERS
+from tests.plugin.conftest import CLAIMS
 
 pytestmark = pytest.mark.usefixtures("loaded")
 
@@ -43,19 +43,31 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@WORKERS
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line(project, mistake, workers):
+def test_a_mistake_is_one_line(project, mistake):
     right, wrong, message, near = MISTAKES[mistake]
     assert right in CLAIMS
     (project.path / "claims.toml").write_text(CLAIMS.replace(right, wrong, 1))
-    result = project.runpytest("--qkv-untrained-seeds", "0", *workers)
+    result = project.runpytest("--qkv-untrained-seeds", "0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in [*result.errlines, *result.outlines] if line.startswith("ERROR: ")]
     assert message in line
     assert line.endswith(f" Did you mean {near!r}?") if near else "Did you mean" not in line
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("mistake", ["unknown-control", "unknown-statistic"])
+def test_in_workers_an_unknown_name_breaks_the_tests_of_its_claim(project, mistake):
+    """There the controller knows no test; a name must not be left out in silence."""
+    right, wrong, message, near = MISTAKES[mistake]
+    (project.path / "claims.toml").write_text(CLAIMS.replace(right, wrong, 1))
+    result = project.runpytest("--qkv-untrained-seeds", "0", "-k", "LOW", "-n2")
+    assert (result.ret, result.parseoutcomes()) == (pytest.ExitCode.TESTS_FAILED, {"errors": 4})
+    told = [line for line in result.outlines if line.startswith(message)]
+    assert len(told) == 4
+    assert all(line.endswith(f" Did you mean {near!r}?") for line in told)
+    assert "Traceback" not in result.stdout.str()
 
 
 def test_the_same_file_without_a_mistake(project):
