@@ -72,4 +72,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     " Did you mean 'primary'?"
     """
     near = get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return f" Did you mean {str(near[0])!r}?" if near else ""  # a member of an enumeration has a longer repr

@@ -104,8 +104,10 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | Qkvchec
 
     if isinstance(qkv_cell, QkvcheckError):  # the marker makes no sense
         raise qkv_cell
+    from qkvcheck.claims import check_known
     from qkvcheck.plugin.claim_check import Apparatus, ClaimCheck
 
+    check_known(qkv_cell[0])  # before the first test this was done, but not under xdist
     session = request.config.stash[SESSION_KEY]
     recording, strict = session.settings.update is not None, session.settings.strict
     run = request.getfixturevalue("qkv_run")

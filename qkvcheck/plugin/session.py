@@ -173,7 +173,10 @@ class Session:
         for claim in claims:
             check_known(claim)
         for name in self.settings.controls if not isinstance(self.settings.controls, str) else ():
-            control_named(name)
+            try:
+                control_named(name)
+            except ClaimError as error:
+                raise SettingsError(f"--qkv-controls: {error}") from None
 
     def baseline_path(self, run: Run) -> Path | None:
         """Return the file of recorded verdicts for a run: the one asked for, else one named after model and corpus."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ClaimError
+from qkvcheck.errors import ClaimError, first_line
 from qkvcheck.files import write_document
 from qkvcheck.record.finding import Finding, finding_from_dict, html_table
 from qkvcheck.record.run import Run, run_from_dict
@@ -135,4 +135,10 @@ def read_results(path: str | Path) -> tuple[Run, list[Finding]]:
         raise ClaimError(f"results {str(path)!r} are not JSON ({error}); write them anew with --qkv-json.") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise ClaimError(f"results {str(path)!r} are not of schema {SCHEMA!r}; write them anew with --qkv-json.")
-    return run_from_dict(data), [finding_from_dict({**entry, "verdict": entry}) for entry in data["verdicts"]]
+    try:
+        return run_from_dict(data), [finding_from_dict({**entry, "verdict": entry}) for entry in data["verdicts"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ClaimError(
+            f"results {str(path)!r} are not whole ({type(error).__name__}: {first_line(error)}); write them anew with "
+            "--qkv-json."
+        ) from None

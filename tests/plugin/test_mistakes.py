@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
 
 from qkvcheck.models.loading import embedded_directory
@@ -99,28 +101,41 @@ def test_collect_only_loads_nothing(project):
     result.stdout.fnmatch_lines(["*test_alike?alike-L06-Q?"])
 
 
+GOOD_AND_BAD = """
+    import pytest
+
+    @pytest.mark.claim({marker})
+    def test_bad(claim):
+        pass
+
+    @pytest.mark.claim(id="alike", group="Q", statistic="row_mean", above=0.2)
+    def test_good(claim):
+        claim.check()
+
+    def test_other():
+        pass
+"""
+
+
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
         ('id="alike", head=1', "can't have 'head'; allowed: id, layer"),
+        ('id="alike", grop="K"', "can't have 'grop'; allowed: id, layer, group, *. Did you mean 'group'?"),
         ('id="P3a"', "'P3a' is not on file"),
         ('"P3a"', "takes keywords only"),
         ('id="a", statistic="variance", group="QQ"', "one of above=, at_least= and at_most="),
     ],
 )
 def test_marker_that_makes_no_sense(pytester, marker, message):
-    pytester.makepyfile(
-        f"""
-        import pytest
-
-        @pytest.mark.claim({marker})
-        def test_it(claim):
-            pass
-        """
-    )
-    result = pytester.runpytest()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert message in result.stdout.str()
+    """Its own test is broken, and says why in one line; the others run."""
+    pytester.makepyfile(GOOD_AND_BAD.format(marker=marker))
+    result = pytester.runpytest("--qkv-model", "embedded", "--qkv-controls", "claim", "--qkv-untrained-seeds", "0")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"passed": 2, "errors": 1}
+    told = result.stdout.str().partition("ERROR at setup of test_bad[marker]")[2].partition("\n===")[0]
+    (line,) = [line for line in told.splitlines()[1:] if line]
+    assert fnmatch.fnmatchcase(line, f"*{message}*")
     assert "Traceback" not in result.stdout.str()
 
 
