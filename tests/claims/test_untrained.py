@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+
 import numpy as np
 import pytest
 
 from qkvcheck.capture.activations import sample_of
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.samples import Plan, Samples
+from qkvcheck.claims import untrained
 from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.claims.controls.collection import Controls
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
@@ -72,3 +76,11 @@ def test_sample_of_takes_a_layer(samples):
     assert sample.cluster_kind == "first token"
     assert [len(clusters) for clusters in sample.clusters] == [59, 54]
     assert sample.arrays[0].shape == (59, 384)
+
+
+def test_numbers_on_disk_go_with_the_code_of_every_room():
+    """Another version of any module computes anew; hashing this room alone would serve stale numbers in silence."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "qkvcheck").rglob("*.py")):
+        digest.update(os.fsencode(path.relative_to(ROOT / "qkvcheck")) + path.read_bytes())
+    assert untrained._own_code() == digest.hexdigest()
