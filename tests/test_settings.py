@@ -8,6 +8,7 @@ import os
 import pytest
 
 from qkvcheck.errors import SettingsError
+from qkvcheck.plugin.session import Session
 from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
 
 
@@ -63,13 +64,18 @@ def test_layers_that_make_no_sense(text):
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
         ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
-        ({"controls": "untrained,x"}, "--qkv-controls 'x' is not known; allowed: different-words, other-token, "),
         ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
     ],
 )
 def test_values_that_make_no_sense(given, message):
     with pytest.raises(SettingsError, match=message):
         resolve(command_line=given)
+
+
+def test_controls_are_checked_once_those_of_the_project_are_registered():
+    session = Session(resolve(command_line={"controls": "untrained,x"}), None)
+    with pytest.raises(SettingsError, match="--qkv-controls: control 'x' is not known; allowed: different-words, "):
+        session.check_names([])
 
 
 @pytest.mark.parametrize(
