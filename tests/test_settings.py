@@ -8,6 +8,7 @@ import os
 import pytest
 
 from qkvcheck.errors import SettingsError
+from qkvcheck.plugin.session import Session
 from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
 
 
@@ -69,6 +70,12 @@ def test_layers_that_make_no_sense(text):
 def test_values_that_make_no_sense(given, message):
     with pytest.raises(SettingsError, match=message):
         resolve(command_line=given)
+
+
+def test_controls_are_checked_once_those_of_the_project_are_registered():
+    session = Session(resolve(command_line={"controls": "untrained,x"}), None)
+    with pytest.raises(SettingsError, match="--qkv-controls: control 'x' is not known; allowed: different-words, "):
+        session.check_names([])
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def judge(
     >>> judge(rows, statistic="row_mean", group="Q", above=0.5, controls={"noise": rng.normal(size=(54, 16))}).verdict
     <Decision.SUPPORTED: 'SUPPORTED'>
     """
-    arrays = (array,) if isinstance(array, np.ndarray) else tuple(array)
+    arrays = (array,) if isinstance(array, np.ndarray) else tuple(np.asarray(one) for one in array)
     given = {name: bound for name, bound in zip(BOUNDS, (above, at_least, at_most), strict=True) if bound is not None}
     if len(given) != 1:
         raise ClaimError(f"{len(given)} bounds were given; give one of above=, at_least= and at_most=.")
@@ -97,7 +97,7 @@ def judge(
         controls=tuple(controls or ()),
         margin=margin,
     )
-    compared = {name: _sample((rows,), group, projections, clusters) for name, rows in (controls or {}).items()}
+    compared = {name: _control(name, rows, sample, clusters) for name, rows in (controls or {}).items()}
     options = JudgeOptions(min_distinct=min_distinct)
     return judge_sample(claim, cells(claim, layers=[layer])[0], sample, controls=compared, options=options)
 
@@ -112,7 +112,9 @@ def _sample(
     projections: Mapping[str, slice] | None,
     clusters: Sequence[str] | None,
 ) -> Sample:
-    width = arrays[0].shape[-1]
+    if not arrays:
+        raise ClaimError("no array was given; give one of shape (context, width).")
+    width = arrays[0].shape[-1] if arrays[0].ndim else 0
     for rows in arrays:
         if rows.ndim not in (2, 3) or len(rows) == 0 or rows.dtype.kind != "f" or rows.shape[-1] != width:
             raise ClaimError(
@@ -121,10 +123,20 @@ def _sample(
             )
         if clusters is not None and len(clusters) != len(rows):
             raise ClaimError(f"{len(clusters)} clusters were given for {len(rows)} contexts; give one a context.")
+    known = PROJECTIONS if projections is None else tuple(projections)
+    if len(group) not in (1, 2) or not set(group) <= set(known):
+        raise ClaimError(f"group {group!r} is none of the projections {', '.join(known)}, and no pair of them.")
     if projections is None:
         projections = _assumed(group, width)
     own = None if clusters is None else tuple(tuple(clusters) for _ in arrays)
     return Sample(arrays, projections, own)
+
+
+def _control(name: str, rows: np.ndarray, own: Sample, clusters: Sequence[str] | None) -> Sample:
+    shape = own.arrays[0].shape[1:]
+    if rows.shape[1:] != shape:
+        raise ClaimError(f"control {name!r} has shape {rows.shape}; give it the shape of the array.")
+    return _sample((rows,), next(iter(own.projections)), own.projections, clusters)
 
 
 def _assumed(group: str, width: int) -> dict[str, slice]:

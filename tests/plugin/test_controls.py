@@ -97,7 +97,7 @@ def test_controls_can_be_chosen(controlled):
     assert [c["name"] for c in found["controls"]] == ["untrained"]
     result = controlled.runpytest("--qkv-controls", "none-such")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "control 'none-such' is not known; allowed: different-words" in result.stderr.str()
+    assert "--qkv-controls: control 'none-such' is not known; allowed: different-words" in result.stderr.str()
 
 
 def test_clusters_can_be_chosen(controlled, corpus_records):

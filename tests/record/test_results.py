@@ -42,3 +42,24 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "r.json").write_text('{"schema": "other/1"}')
     with pytest.raises(ClaimError, match="not of schema 'qkvcheck/results/1'"):
         read_results(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data.pop("model"),
+        lambda data: data["settings"].pop("seed"),
+        lambda data: data["verdicts"][0].pop("key"),
+        lambda data: data["verdicts"][0].update(verdict="PERHAPS"),
+        lambda data: data.update(verdicts=[1]),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_in_one_line(tmp_path, damage):
+    path = tmp_path / "r.json"
+    write_results(path, make_run(), [Finding(make_verdict())])
+    data = json.loads(path.read_text())
+    damage(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(ClaimError, match="are not whole .*; write them anew with --qkv-json") as caught:
+        read_results(path)
+    assert "\n" not in str(caught.value)
