@@ -1,7 +1,7 @@
 from .activations import Activations, Captured, load_activations, sample_of
 from .hooks import PRECEDING, capture, check_layers
 from .samples import Plan, Samples, Variant
-from .source import Source
+from .source import Source, capture_named
 from .submission import FileSource, read_submission
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Source",
     "Variant",
     "capture",
+    "capture_named",
     "check_layers",
     "load_activations",
     "read_submission",

@@ -10,6 +10,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import Activations, Captured
 from qkvcheck.capture.hooks import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
+from qkvcheck.capture.source import capture_named
 from qkvcheck.contexts import (
     Context,
     ContextSet,
@@ -128,7 +129,7 @@ class Samples:
             Capture.MATCHED: lambda: self.matched,
             Capture.EVERY_LAYER: lambda: self.profile,
         }
-        return made[Capture(capture)]()
+        return made[capture_named(capture)]()
 
     def of_model(self, hooked: HookedModel) -> Samples:
         """Return the same samples of another model."""

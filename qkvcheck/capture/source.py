@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from qkvcheck.capture.activations import Captured
+from qkvcheck.errors import CaptureError, nearest
 from qkvcheck.groups import Capture
 
 
@@ -27,3 +28,21 @@ class Source(Protocol):
         NotCapturedError
             If the source can't give it; the message says why.
         """
+
+
+def capture_named(name: Capture | str) -> Capture:
+    """Return a capture by its name.
+
+    Raises
+    ------
+    CaptureError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> capture_named("words")
+    <Capture.WORDS: 'words'>
+    """
+    if name not in list(Capture):
+        raise CaptureError(f"capture {name!r} is not known; allowed: {', '.join(Capture)}.{nearest(name, Capture)}")
+    return Capture(name)

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from qkvcheck.capture.activations import SCHEMA, Activations, Captured, load_activations
+from qkvcheck.capture.source import capture_named
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError
 from qkvcheck.groups import Capture
@@ -65,8 +66,9 @@ class FileSource:
         NotCapturedError
             If another capture is asked for.
         """
-        if Capture(capture) != Capture.TARGET:
-            raise self.lacks(NOT_HELD[Capture(capture)])
+        named = capture_named(capture)
+        if named != Capture.TARGET:
+            raise self.lacks(NOT_HELD[named])
         return self.target
 
     def lacks(self, what: str) -> NotCapturedError:

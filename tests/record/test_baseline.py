@@ -34,7 +34,7 @@ def test_recorded_verdicts_come_back(tmp_path):
         f"1 verdicts recorded in {path}"
     )
     baseline = read_baseline(path)
-    assert dict(baseline.verdicts) == {
+    assert {key: entry.to_dict() for key, entry in baseline.verdicts.items()} == {
         "A-L06-QQ": {"estimate": 0.5, "low": None, "high": None, "n": 54, "verdict": "SUPPORTED"}
     }
     assert difference(baseline, RUN) is None
@@ -64,9 +64,9 @@ def test_update_never_deletes(tmp_path):
     changed = make_verdict("B-L06-QQ", "SUPPORTED", 0.9)
     added = make_verdict("C-L06-QQ")
     assert write_baseline(path, RUN, [changed, added], mode="new").startswith("1 verdicts")
-    assert read_baseline(path).verdicts["B-L06-QQ"]["verdict"] == "REFUTED"
+    assert read_baseline(path).verdicts["B-L06-QQ"].verdict == "REFUTED"
     assert write_baseline(path, RUN, [changed], mode="all").startswith("1 verdicts")
-    assert {key: e["verdict"] for key, e in read_baseline(path).verdicts.items()} == {
+    assert {key: e.verdict for key, e in read_baseline(path).verdicts.items()} == {
         "A-L06-QQ": "SUPPORTED", "B-L06-QQ": "SUPPORTED", "C-L06-QQ": "SUPPORTED",
     }  # fmt: skip
 

@@ -8,6 +8,7 @@ import pytest
 
 from qkvcheck.models.architecture import Architecture
 from qkvcheck.record.baseline import read_baseline, write_noise
+from qkvcheck.record.change import NoiseFloor
 from tests.record.conftest import EXPERIMENTS, edit, write_project
 
 pytestmark = pytest.mark.usefixtures("loaded")
@@ -94,8 +95,8 @@ def test_drift_is_judged_against_the_noise_floor(project, recorded):
 
     edit(recorded, shift)
     assert project.runpytest().ret == 0
-    conditions = dict(read_baseline(recorded).conditions)
-    write_noise(recorded, {"statistics": {"row_mean": 1e-7}}, conditions)
+    conditions = read_baseline(recorded).conditions
+    write_noise(recorded, NoiseFloor({"row_mean": 1e-7}, {}, {}), conditions)
     result = project.runpytest()
     assert result.parseoutcomes()["failed"] == 1
     result.stdout.fnmatch_lines(
@@ -105,7 +106,7 @@ def test_drift_is_judged_against_the_noise_floor(project, recorded):
             "*allowed *2e-06: 10 x the noise floor 1e-07 measured for this statistic",
         ]
     )
-    write_noise(recorded, {"statistics": {"row_mean": 2e-5}}, conditions)
+    write_noise(recorded, NoiseFloor({"row_mean": 2e-5}, {}, {}), conditions)
     assert project.runpytest().ret == 0
 
 

@@ -24,7 +24,8 @@ from qkvcheck.plugin.description import describe_file_run
 from qkvcheck.plugin.session import Session
 from qkvcheck.record.finding import Finding, label
 from qkvcheck.record.results import Results, load_results, write_results
-from qkvcheck.report.page import interval_bar, page
+from qkvcheck.report.page import page
+from qkvcheck.report.page_claims import interval_bar
 from qkvcheck.settings import Settings
 from tests.conftest import ROOT
 from tests.made_up import make_verdict, search_record, synthetic

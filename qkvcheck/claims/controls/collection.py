@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from qkvcheck.capture import Captured, FileSource, Samples
+from qkvcheck.capture import Captured, FileSource, Samples, capture_named
 from qkvcheck.claims.controls.registry import NON_TARGET, SeedControl, VariantControl, control_named, controls_by_name
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
 from qkvcheck.errors import NotCapturedError
@@ -87,7 +87,7 @@ class Controls:
         capture : Capture or str
             What is measured, such as ``"target"``.
         """
-        return _Lazy(self, Capture(capture))
+        return _Lazy(self, capture_named(capture))
 
 
 class FileControls:
