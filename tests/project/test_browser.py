@@ -139,7 +139,7 @@ def test_markup_in_names_and_contexts_is_not_run(tmp_path):
 
     evil = "<script>window.pressed = 1</script><img src=x onerror='window.pressed = 1'><b>bold</b>"
     results = synthetic(texts=[evil + " gave her", *EVIL, *(f"s{number} gave her" for number in range(19))])
-    run = {**results.run, "model": {**results.run["model"], "spec": evil}}
+    run = replace(results.run, origin=replace(results.run.origin, spec=evil))
     findings = tuple(replace(f, verdict=replace(f.verdict, statement=evil)) for f in results.findings)
     found, console = look(tmp_path, page([Results(run, findings)]), width=1280, dark=False)
     assert found["pressed"] == 0
