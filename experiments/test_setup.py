@@ -14,7 +14,7 @@ from qkvcheck.models import HookedModel
 from qkvcheck.plugin import ClaimCheck
 from qkvcheck.statistics import split_group, unit_columns
 
-CLAIMS = [Path(__file__).with_name(name) for name in ("claims.toml", "beyond.toml")]
+CLAIMS = Path(__file__).with_name("claims.toml")
 MEASURED_ON_THE_TARGET = ("P3a", "P3b", "P4", "P5", "P8")
 TOKENS_IN_THE_LONGEST = 8
 CONTEXTS = 54
@@ -92,7 +92,7 @@ def test_larger_models(claim: ClaimCheck, qkv_model: HookedModel, samples: Sampl
         )
     layer = claim.cell.layer
     sample = sample_of(samples.target, layer=layer)
-    on_file = load_claims(*CLAIMS).claims
+    on_file = load_claims(CLAIMS).claims
     claim.require(
         {
             cell.key: judge_sample(on_file[identity], cell, sample).verdict == Decision.SUPPORTED

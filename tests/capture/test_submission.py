@@ -45,7 +45,7 @@ def test_both_formats_hold_the_same(ours, tmp_path):
         with pytest.raises(NotCapturedError, match=f"{name} holds the target's rows only, not other words"):
             found.captured("words")
         assert found.captured("target") is found.target
-        with pytest.raises(ValueError, match="none_such"):
+        with pytest.raises(CaptureError, match="none_such"):
             found.captured("none_such")
 
 
