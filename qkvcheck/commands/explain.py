@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from qkvcheck.commands.options import add_load
@@ -32,6 +33,11 @@ def run(options: argparse.Namespace) -> int:
     from qkvcheck.record import label, read_results
     from qkvcheck.report import explain_lines
 
+    if options.key is None and not Path(options.results).exists():
+        raise ClaimError(
+            f"there is no result file {options.results!r}; give one, after the key of a verdict, as in "
+            "qkvcheck explain P3a-L06-QQ results.json."
+        )
     run, findings = read_results(options.results)
     by_key = {finding.verdict.key: finding for finding in findings}
     if options.key is None:

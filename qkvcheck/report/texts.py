@@ -38,7 +38,13 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
         ("model", f"{run.origin.spec}, seed {run.settings.seed}"),
     ]
     if verdict.plug_in is not None and verdict.plug_in != verdict.estimate:
-        rows.insert(4, ("plug-in", f"{number_text(verdict.plug_in)} on these contexts, before its bias is taken off"))
+        rows.insert(
+            4,
+            (
+                "plug-in",
+                f"{number_text(verdict.plug_in)} on these contexts, before its bias is taken off{_outside(verdict)}",
+            ),
+        )
     if verdict.grade is not None:
         rows.append(("grade", f"{verdict.grade} (by the lower bound)"))
     if verdict.offset_share is not None:
@@ -52,6 +58,13 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
     return rows
+
+
+def _outside(verdict: Verdict) -> str:
+    """Return that a plug-in lies outside its own interval, where it does: the bias is then larger than the spread."""
+    if verdict.plug_in is None or verdict.low is None or verdict.high is None:
+        return ""
+    return "" if verdict.low <= verdict.plug_in <= verdict.high else "; it lies OUTSIDE the interval"
 
 
 def _layer(verdict: Verdict) -> str:

@@ -14,7 +14,7 @@ SENTENCE = "He gave her a red coat."
 
 
 def load(directory=None, *, named=None, gpt2=False):
-    return load_encoder(directory, named=named, source="source", gpt2=gpt2, options={})
+    return load_encoder(directory, named=named, source="source", gpt2=gpt2, trust_remote_code=False)
 
 
 @pytest.fixture
