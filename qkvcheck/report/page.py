@@ -21,6 +21,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import SettingsError
 from qkvcheck.files import replace_text
 from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
+from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -89,26 +90,42 @@ def page(results: Sequence[Results]) -> str:
     return text
 
 
-def _run(results: Results) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure as the page shows it: its picture, and its numbers as a table or a file."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]] | None
+    count: int
+    csv: str
+    wide: bool
+
+
+def _figure(figure: Figure) -> PageFigure:
     from markupsafe import Markup
 
+    return PageFigure(
+        name=figure.name,
+        title=figure.title,
+        caption=figure.caption,
+        svg=Markup(figure.svg),  # drawn by us; its texts are escaped by matplotlib
+        header=figure.header,
+        rows=figure.rows if len(figure.rows) <= TABLE_ROWS and len(figure.header) <= 12 else None,
+        count=len(figure.rows),
+        csv=csv_link(figure.header, figure.rows),
+        wide=figure.wide,
+    )
+
+
+def _run(results: Results) -> dict[str, Any]:
     from qkvcheck.report.figures.drawn import figures_of
 
     run, findings = results.run, results.findings
-    figures = [
-        {
-            "name": figure.name,
-            "title": figure.title,
-            "caption": figure.caption,
-            "svg": Markup(figure.svg),  # drawn by us; its texts are escaped by matplotlib
-            "header": figure.header,
-            "rows": figure.rows if len(figure.rows) <= TABLE_ROWS and len(figure.header) <= 12 else None,
-            "count": len(figure.rows),
-            "csv": csv_link(figure.header, figure.rows),
-            "wide": figure.wide,
-        }
-        for figure in figures_of(run, findings)
-    ]
+    figures = [_figure(figure) for figure in figures_of(run, findings)]
     grouped = by_claim(findings)
     claims = [page_claim(identity, of, anchor=f"claim-{n}") for n, (identity, of) in enumerate(grouped.items())]
     found = standings(grouped)
@@ -142,9 +159,7 @@ def _run(results: Results) -> dict[str, Any]:
         "claims": claims,
         "cell_count": len(findings),
         "figures": figures,
-        "first_histograms": next(
-            (figure["name"] for figure in figures if figure["name"].startswith("histograms")), None
-        ),
+        "first_histograms": next((figure.name for figure in figures if figure.name.startswith("histograms")), None),
         "versions": run.versions,
         "settings": {name: _plain(value) for name, value in asdict(run.settings).items()},
     }
