@@ -25,6 +25,8 @@ MODULES = [
 @pytest.fixture(autouse=True)
 def registries(monkeypatch):
     """What an example registers goes with it."""
+    # First filled with the package's own, which each is once in a process.
+    assert all((controls.controls_by_name(), figures.registered_figures(), statistics.statistics_by_name()))
     for module, name in REGISTRIES:
         monkeypatch.setattr(module, name, dict(getattr(module, name)))
 

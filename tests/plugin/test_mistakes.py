@@ -56,7 +56,7 @@ MISTAKES = {
     "no-corpus": (["--qkv-corpus", "none.txt"], "corpus 'none.txt' does not exist; allowed are replication, balanced"),
     "layer-out-of-range": (
         ["--qkv-layers", "12"],
-        "layer 12 does not exist in embedded; allowed are 0 to 11 (zero-based",
+        "layer 12 does not exist in embedded; allowed are 0 to 11 (layers count",
     ),
     "layers-unreadable": (["--qkv-layers", "six"], "layers 'six' can't be read"),
     "unknown-device": (["--qkv-device", "tpu9"], "device 'tpu9' is not known; allowed are cpu"),
