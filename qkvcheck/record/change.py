@@ -41,10 +41,10 @@ class Entry:
     """
 
     verdict: Decision
-    estimate: float | None
-    low: float | None
-    high: float | None
-    n: int | None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
     plug_in: float | None = None
     replicates: Sequence[float] | None = None
 

@@ -144,6 +144,16 @@ FAULTS = {
 TOUCHED_WEIGHTS = ("silent-weights", "slow", "cut-off-no-ranges", "wrong-length")
 
 
+_START_UP: list[float] = []
+
+
+def start_up(here) -> float:
+    """Return how long a run takes here that asks no hub: on a busy machine a start alone takes many seconds."""
+    if not _START_UP:
+        _START_UP.append(here.run("--qkv-model", "./nowhere")[2])
+    return _START_UP[0]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositories, fault):
     messages, seconds = FAULTS[fault]
@@ -152,7 +162,7 @@ def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositori
         status, text, took = here.run("--qkv-model", REPOSITORY)
     assert status == 4, text
     assert any(message in error_line(text) for message in messages.split("|")), text
-    assert took < seconds
+    assert took - start_up(here) < seconds
     assert here.weights_taken_for_whole() == []
     if fault not in TOUCHED_WEIGHTS:
         return
@@ -177,10 +187,11 @@ def test_hub_that_is_down_or_has_no_address(machine):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for endpoint in (f"http://127.0.0.1:{port}", "http://hub.invalid"):
-        status, text, took = machine(endpoint).run("--qkv-model", REPOSITORY)
+        here = machine(endpoint)
+        status, text, took = here.run("--qkv-model", REPOSITORY)
         assert status == 4
         assert f"the hub at {endpoint} does not answer" in error_line(text)
-        assert took < 18
+        assert took - start_up(here) < 18
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_noise_is_measured_and_written_beside_the_record(project, recorded, caps
     told = json.loads(capsys.readouterr().out)
     after = read_baseline(recorded)
     assert after.verdicts == before.verdicts
-    assert after.noise == told
+    assert asdict(after.noise) == told
     assert set(told["variations"]) == {
         "batch of 64", "batch of 4096", "padded layout", "one thread", "eager attention", "float64", "bfloat16",
     }  # fmt: skip
