@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.errors import CaptureError, ModelError, first_line
 from qkvcheck.models.architecture import Architecture, architecture_of
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
+from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, load_encoder
 from qkvcheck.models.weights import libraries_unfit, load_weights
 
@@ -31,27 +32,6 @@ _KNOWN_CONFIGS: dict[str, dict[str, int]] = {
     "distilgpt2": {"n_layer": 6},
 }
 """Configurations of the GPT-2 family that need no download, as differences from GPT-2 small."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What `--qkv-model` asked for.
-
-    Attributes
-    ----------
-    source : str
-        ``auto``, ``embedded``, a directory, or a hub id with an optional ``@revision``.
-    untrained_seed : int or None
-        Seed of a freshly initialised twin; None for the model's own weights.
-    """
-
-    source: str
-    untrained_seed: int | None = None
-
-    def __str__(self) -> str:
-        if self.untrained_seed is None:
-            return self.source
-        return f"{self.source}#untrained" + (f"={self.untrained_seed}" if self.untrained_seed else "")
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,31 +120,6 @@ class HookedModel:
         transformers 4.57 and 5.23 for the same model.
         """
         return _fingerprint(self)
-
-
-def parse_spec(text: str) -> ModelSpec:
-    """Read a model spec such as ``embedded``, ``gpt2#untrained=3`` or ``org/name@revision``.
-
-    Raises
-    ------
-    ModelError
-        If what follows ``#`` is not ``untrained`` or ``untrained=SEED``.
-    """
-    source, mark, variant = text.partition("#")
-    if not source:
-        raise ModelError(f"model {text!r} names no model; give auto, embedded, a directory or a hub id such as gpt2.")
-    if not mark:
-        return ModelSpec(source)
-    name, equals, seed = variant.partition("=")
-    if name != "untrained":
-        raise ModelError(
-            f"model {text!r} has an unknown variant {'#' + name!r}; allowed is #untrained or #untrained=SEED."
-        )
-    if equals and not (seed.isascii() and seed.isdigit()):
-        raise ModelError(
-            f"model {text!r} has seed {seed!r}; the seed must be a whole number from 0, as in {source}#untrained=3."
-        )
-    return ModelSpec(source, int(seed) if equals else 0)
 
 
 def load_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from qkvcheck.errors import ClaimError
@@ -25,13 +26,13 @@ class _WithNull(Statistic):
             return self.shuffled(n - (comparison.measure == "pearson"))
         return self.within_column(parts_of(rows.arrays, comparison, rows)[0], n)
 
+    @abstractmethod
     def shuffled(self, n: int) -> float:
         """Return the expectation for random vectors in n dimensions."""
-        raise NotImplementedError
 
+    @abstractmethod
     def within_column(self, part: Part, n: int) -> float:
         """Return the expectation where contexts are permuted within each dimension: the offsets stay."""
-        raise NotImplementedError
 
 
 @register_statistic

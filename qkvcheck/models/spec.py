@@ -1,0 +1,53 @@
+"""Spec: what `--qkv-model` may say, read into its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qkvcheck.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What `--qkv-model` asked for.
+
+    Attributes
+    ----------
+    source : str
+        ``auto``, ``embedded``, a directory, or a hub id with an optional ``@revision``.
+    untrained_seed : int or None
+        Seed of a freshly initialised twin; None for the model's own weights.
+    """
+
+    source: str
+    untrained_seed: int | None = None
+
+    def __str__(self) -> str:
+        if self.untrained_seed is None:
+            return self.source
+        return f"{self.source}#untrained" + (f"={self.untrained_seed}" if self.untrained_seed else "")
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """Read a model spec such as ``embedded``, ``gpt2#untrained=3`` or ``org/name@revision``.
+
+    Raises
+    ------
+    ModelError
+        If what follows ``#`` is not ``untrained`` or ``untrained=SEED``.
+    """
+    source, mark, variant = text.partition("#")
+    if not source:
+        raise ModelError(f"model {text!r} names no model; give auto, embedded, a directory or a hub id such as gpt2.")
+    if not mark:
+        return ModelSpec(source)
+    name, equals, seed = variant.partition("=")
+    if name != "untrained":
+        raise ModelError(
+            f"model {text!r} has an unknown variant {'#' + name!r}; allowed is #untrained or #untrained=SEED."
+        )
+    if equals and not (seed.isascii() and seed.isdigit()):
+        raise ModelError(
+            f"model {text!r} has seed {seed!r}; the seed must be a whole number from 0, as in {source}#untrained=3."
+        )
+    return ModelSpec(source, int(seed) if equals else 0)
