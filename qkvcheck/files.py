@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qkvcheck.errors import SettingsError, first_line
+
 Made = TypeVar("Made")
+NEVER_REPLACED = (".py", ".toml", ".ini", ".cfg", ".ipynb")
+"""Kinds of files that a run reads and never writes."""
+LOCK_SECONDS = 60.0
+"""How long a process waits for another one that changes the same file; a change takes far less than a second."""
 
 
 def from_document(made: type[Made], data: Any, **given: object) -> Made:
@@ -72,3 +82,74 @@ def replace_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Keep other processes of this machine and user from changing a file between reading and writing it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist.
+    seconds : float
+        How long to wait for another process.
+
+    Raises
+    ------
+    OSError
+        If another process holds the file that long.
+    """
+    from filelock import FileLock, Timeout
+
+    # Not beside the file: there it would be committed with it.
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
+    own = Path(tempfile.gettempdir()) / f"qkvcheck-{getattr(os, 'getuid', int)()}-{name}.lock"
+    try:
+        with FileLock(own, timeout=seconds):
+            yield
+    except Timeout:
+        raise OSError(f"another process has been writing {str(path)!r} for {seconds:g} seconds; try again") from None
+
+
+def check_output(flag: str, path: str | Path | None, *, inputs: Iterable[str | Path] = ()) -> None:
+    """Find a file that can't be written, or would replace what is read, before long work and not after it.
+
+    Parameters
+    ----------
+    flag : str
+        The option that names it, for the message.
+    path : str, Path or None
+        The file; None or an empty text is no file.
+    inputs : iterable of str or Path
+        Files that are read, or hold tests; they may be missing.
+
+    Raises
+    ------
+    SettingsError
+        If it can't be written, is a folder, or is one of the inputs, a program or a configuration.
+    """
+    if not path:
+        return
+    given, path = str(path), Path(path)
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{flag} {given!r} is a folder; name a file in it.")
+        if not path.parent.is_dir():
+            raise SettingsError(f"{flag} {given!r} can't be written: there is no folder {str(path.parent)!r}; make it.")
+        taken = path.exists()
+        if taken and (path.suffix.lower() in NEVER_REPLACED or any(_same(path, one) for one in inputs)):
+            raise SettingsError(f"{flag} {given!r} would replace a file that is read here; name another one.")
+        with tempfile.TemporaryFile(dir=path.parent):  # as it will be written, beside the old one
+            pass
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise SettingsError(f"{flag} {given!r} can't be written ({why}); name another file.") from None
+
+
+def _same(path: Path, other: str | Path) -> bool:
+    """Tell whether two names are of one file, or the second is of a folder that the first lies in, as a model is."""
+    try:
+        return path.samefile(other) or (Path(other).is_dir() and Path(other).resolve() in path.resolve().parents)
+    except (OSError, ValueError):
+        return False

@@ -17,8 +17,8 @@ PACKAGE = ROOT / "qkvcheck"
 
 # Rules: a room takes from the doors of the floors below its own; the two doors for people never from each other.
 FLOORS = (
-    {"errors", "files", "groups"},
-    {"settings"},
+    {"errors", "groups"},
+    {"files", "settings"},
     {"contexts", "models", "statistics"},
     {"capture"},
     {"claims"},

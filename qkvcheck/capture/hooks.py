@@ -97,6 +97,7 @@ def capture(
             "model": str(hooked.spec),
             "corpus": contexts.name,
             "corpus_sha256": contexts.sha256,
+            "tokens_sha256": contexts.tokens_sha256,
             "recipe": _recipe(contexts, wanted, layers),
             "layout": layout,
             "computed": str(computed),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -55,6 +57,13 @@ class Plan:
     clusters: str = "auto"
     batch_size: int = BATCH_SIZE
     exact_layout: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what is captured besides the contexts: word lists, fresh contexts, clusters."""
+        words = {name: list(listed) for name, listed in self.words.items()}
+        told = json.dumps([words, self.fresh_count, self.fresh_seed, self.clusters], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

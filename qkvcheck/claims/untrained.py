@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from importlib import metadata
 from pathlib import Path
@@ -94,8 +95,9 @@ class Twins:
             if found is None:
                 found = compute()
                 if path is not None:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_document(path, found)
+                    with suppress(OSError):  # kept for speed alone
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        write_document(path, found)
             self._kept[name] = found
         return self._kept[name]
 

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands.options import check_writable
 from qkvcheck.errors import SettingsError
+from qkvcheck.files import check_output
 
 
 def add(commands: Any) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError(f"--rounds {options.rounds} is too few; at least {least} are needed here.")
     if not 0 < options.factor <= 1:
         raise SettingsError(f"--factor {options.factor:g} must be above 0 and at most 1.")
-    check_writable("--record", options.record)
+    check_output("--record", options.record, inputs=(options.ratios or "",))
     committed = contests.read_ratios(Path(options.ratios) if options.ratios else contests.committed_path())
     found, left_out = [], []
     for contest in contests.chosen(options.only):

@@ -7,7 +7,8 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, load
+from qkvcheck.files import check_output
 
 
 def add(commands: Any) -> None:
@@ -58,13 +59,15 @@ def _noise(options: argparse.Namespace) -> int:
     from qkvcheck.commands.machine import machine
     from qkvcheck.record import Conditions, measure_noise, noise_floor, noise_lines, read_baseline, write_noise
 
-    check_writable("--baseline", options.baseline)
+    check_output("--baseline", options.baseline)
     if options.baseline:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     layers = file.layers if options.layers is None else options.layers
     hooked, contexts = load(options)
-    samples = Samples(hooked, contexts, Plan(layers=layers, words=file.words.lists()))
+    fresh = file.fresh
+    plan = Plan(layers=layers, words=file.words.lists(), fresh_count=fresh.count, fresh_seed=fresh.seed)
+    samples = Samples(hooked, contexts, plan)
     with tqdm(total=8, unit="way", disable=None, file=sys.stderr) as bar:
 
         def announce(name: str) -> None:
@@ -79,7 +82,14 @@ def _noise(options: argparse.Namespace) -> int:
         print(f"model {hooked.spec}, corpus {contexts.name}, layers {', '.join(map(str, layers))} (zero-based)")
         print("\n".join(noise_lines(noise)))
     if options.baseline:
-        conditions = Conditions(hooked.fingerprint, contexts.sha256, hooked.dtype, hooked.device.type)
+        conditions = Conditions(
+            fingerprint=hooked.fingerprint,
+            corpus_sha256=contexts.sha256,
+            dtype=hooked.dtype,
+            device=hooked.device.type,
+            tokens_sha256=contexts.tokens_sha256,
+            plan_sha256=plan.sha256,
+        )
         write_noise(options.baseline, floor, conditions)
         print(f"Noise floor written to {options.baseline}", file=sys.stderr)
     return 0

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from qkvcheck.models import (
     flaw_of,
     torch_obstacle,
 )
-from qkvcheck.statistics import KERNEL_VARIABLE, kernel_named
+from qkvcheck.statistics import KERNEL_VARIABLE, kernel_named, numba_obstacle
 
 SCHEMA = "qkvcheck/doctor/1"
 LIBRARIES = ("qkvcheck", "torch", "transformers", "huggingface_hub", "tokenizers", "safetensors", "numpy", "scipy",
@@ -103,8 +102,9 @@ def _kernel(environment: Mapping[str, str]) -> Check:
         except ClaimError as error:
             return Check("kernel", f"NOT USABLE: {error}", healthy=False)
         return Check("kernel", f"{named} (from {KERNEL_VARIABLE})")
-    if find_spec("numba") is None:
-        return Check("kernel", "torch; several times faster would be numba: pip install 'qkvcheck[fast]'")
+    missing = numba_obstacle()
+    if missing is not None:
+        return Check("kernel", f"torch; several times faster would be {missing}")
     return Check("kernel", "numba for many pairs of dimensions, torch for few")
 
 

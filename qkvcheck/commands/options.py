@@ -6,10 +6,8 @@ import argparse
 import os
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.errors import SettingsError
 from qkvcheck.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -73,9 +71,3 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
     corpus = read_corpus(options.corpus)  # the cheap mistakes first
     hooked = load_model(options.model, tokenizer=options.tokenizer, **how)
     return hooked, encode_corpus(corpus, hooked.encoder, target=options.target)
-
-
-def check_writable(flag: str, path: str | None) -> None:
-    """Find a file that can't be written before long work, not after it."""
-    if path and (not Path(path).parent.is_dir() or Path(path).is_dir()):
-        raise SettingsError(f"{flag} {path!r} can't be written; name a file in a folder that exists.")

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_options, load
 from qkvcheck.errors import SettingsError
+from qkvcheck.files import check_output
 
 
 def add(commands: Any) -> None:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from qkvcheck.capture import capture
 
-    check_writable("--out", options.out)
+    check_output("--out", options.out, inputs=(options.model, options.tokenizer or "", options.corpus))
     path = Path(options.out)
     if path.exists() and not options.force:
         raise SettingsError(f"--out {options.out!r} is there already; name another file, or replace it with --force.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from qkvcheck.commands.options import add_load, check_writable
+from qkvcheck.commands.options import add_load
 from qkvcheck.errors import SettingsError
+from qkvcheck.files import check_output
 
 
 def add(commands: Any) -> None:
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from qkvcheck.record import load_results
     from qkvcheck.report import write_page
 
-    check_writable("--out", options.out)
+    check_output("--out", options.out, inputs=options.results)
     if options.figures and len(options.results) > 1:
         raise SettingsError("--figures goes with one result file; several have no figures of their own.")
     results = [load_results(path) for path in options.results]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, check_writable, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, load
 from qkvcheck.errors import ClaimError, SettingsError
+from qkvcheck.files import check_output
 from qkvcheck.settings import parse_layers
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
         given = getattr(options, name)
         if given is not None and given < least:
             raise SettingsError(f"--{name} {given} is too small; it must be at least {least}.")
-    check_writable("--out", options.out)
+    read = (options.model, options.tokenizer or "", options.corpus, options.replay or "", *(options.claims or ()))
+    check_output("--out", options.out, inputs=read)
     before = _span(options.before)
     samples, claim, cell = _place(options)
     own = samples.contexts

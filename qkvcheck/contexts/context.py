@@ -6,6 +6,8 @@ The audit counts those, because they, not the sentences, are the observations.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -126,6 +128,12 @@ class ContextSet:
     def target_indices(self) -> list[int]:
         """Position of the target in each context."""
         return [context.target_index for context in self.contexts]
+
+    @property
+    def tokens_sha256(self) -> str:
+        """Hash of what a model is given: the token ids of every context, and where the target stands in it."""
+        given = [self.target_id, [[context.token_ids, context.target_index] for context in self.contexts]]
+        return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
     def subset(self, indices: Iterable[int]) -> ContextSet:
         """Return the contexts with the given numbers, in that order."""

@@ -5,6 +5,13 @@ pytest walks in by the entry point `qkvcheck`; it loads the modules named here a
 
 import lazy_loader
 
-pytest_plugins = ("qkvcheck.plugin.hooks", "qkvcheck.plugin.fixtures", "qkvcheck.plugin.outcomes")
+pytest_plugins = (
+    "qkvcheck.plugin.cases",
+    "qkvcheck.plugin.hooks",
+    "qkvcheck.plugin.origins",
+    "qkvcheck.plugin.fixtures",
+    "qkvcheck.plugin.outcomes",
+    "qkvcheck.plugin.overrides",
+)
 # No `__dir__`: pytest looks at everything that it names, and that would import it.
 __getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -47,6 +47,8 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         texts=[context.text for context in contexts.contexts],
         first_words=found.first_words,
         seen=seen,
+        target_id=contexts.target_id,
+        tokens_sha256=contexts.tokens_sha256,
     )
     return _run(session, origin, corpus, device=hooked.device.type, dtype=hooked.dtype)
 
@@ -80,6 +82,7 @@ def _run(
         controls=asked.controls if isinstance(asked.controls, str) else list(asked.controls),
         clusters=asked.clusters,
         claims_sha256=file.sha256 if file else None,
+        plan_sha256=None if isinstance(origin, FileOrigin) else session.plan().sha256,
     )
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     cited = tuple(Cited(citation.claims, citation.text) for citation in file.citations) if file else ()

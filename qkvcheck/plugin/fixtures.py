@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from qkvcheck.plugin.outcomes import conclude
-from qkvcheck.plugin.stash import SESSION_KEY
+from qkvcheck.plugin.overrides import place_of
+from qkvcheck.plugin.stash import SESSION_KEY, TWICE_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.capture import Captured, FileSource, Samples
@@ -48,7 +50,9 @@ def samples(request: pytest.FixtureRequest) -> Samples | FileSource:
     if session.file is not None:
         return session.file
     hooked, own = request.getfixturevalue("qkv_model"), request.getfixturevalue("contexts")
-    return session.samples_of(hooked, own, layers=layers_of(request.session.items))
+    here = place_of(getattr(request, "_pyfuncitem"))  # noqa: B009
+    same = (item for item in request.session.items if place_of(item) == here)
+    return session.samples_of(hooked, own, layers=layers_of(same))
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +79,15 @@ def controls(pytestconfig: pytest.Config, samples: Samples | FileSource) -> Cont
             with announcing(pytestconfig) as say:
                 say(text)
 
-    return pytestconfig.stash[SESSION_KEY].controls_of(
-        samples, folder=None if cache is None else cache.mkdir("qkvcheck"), announce=announce
-    )
+    return pytestconfig.stash[SESSION_KEY].controls_of(samples, folder=_folder(cache), announce=announce)
+
+
+def _folder(cache: pytest.Cache | None) -> Path | None:
+    """Return where numbers of untrained twins are kept; None where nothing can be."""
+    try:
+        return None if cache is None else cache.mkdir("qkvcheck")
+    except OSError:  # such as a read-only project
+        return None
 
 
 @pytest.fixture(scope="session")
@@ -100,10 +110,13 @@ def qkv_cell() -> tuple[Claim, Cell]:
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | QkvcheckError) -> ClaimCheck:
     """The claim that this test judges, in one cell: call its `check`, `require` or `not_judged` once."""
-    from qkvcheck.errors import QkvcheckError
+    from qkvcheck.errors import ClaimError, QkvcheckError
 
     if isinstance(qkv_cell, QkvcheckError):  # the marker makes no sense
         raise qkv_cell
+    twice = request.config.stash.get(TWICE_KEY, {}).get(request.node.nodeid)
+    if twice is not None:
+        raise ClaimError(twice)
     from qkvcheck.claims import check_known
     from qkvcheck.plugin.claim_check import Apparatus, ClaimCheck
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qkvcheck.plugin.cases import check_cases, claims_of
 from qkvcheck.plugin.fixtures import layers_of
-from qkvcheck.plugin.outcomes import finding_on, gather
+from qkvcheck.plugin.gathering import broken, gather
+from qkvcheck.plugin.origins import TRUST, check_trust
+from qkvcheck.plugin.outcomes import finding_on
+from qkvcheck.plugin.overrides import DERIVED, MODEL, from_settings
 from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
 
 if TYPE_CHECKING:
-    from qkvcheck.claims import Cell, Claim
+    from qkvcheck.claims import Cell
     from qkvcheck.plugin.session import Session
     from qkvcheck.report import Line
     from qkvcheck.settings import Option
@@ -27,9 +31,6 @@ MARKER = (
     "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
     "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
-FIXTURES = "qkvcheck.plugin.fixtures"
-NEED_MODEL = ("claim", "qkv_model", "contexts", "samples", "activations", "controls", "qkv_run")
-TRUST = "--qkv-trust-remote-code"
 
 
 # Configuration ------------------------------------------------------------------------------------
@@ -78,14 +79,16 @@ def _make_session(config: pytest.Config) -> Session:
         return from_root(option, value, root=config.rootpath) if value else value
 
     settings = resolve_settings(
-        command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=bool(config.getoption(TRUST))
+        command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=check_trust(config)
     )
     load_extensions(settings.load or ())  # claims may name what they register
     claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
+    files = [config.rootpath / name for name in claims.split()]
     session = Session(
         settings,
-        load_claims(*(config.rootpath / name for name in claims.split())) if claims else None,
+        load_claims(*files) if files else None,
         baselines=config.rootpath / baselines if baselines else None,
+        files=[*files, *([config.inipath] if config.inipath else [])],
     )
     _ = session.file  # its layers decide what is collected, so a broken file has to show now
     return session
@@ -96,12 +99,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     session = config.stash[SESSION_KEY]
     if session.claims is None and not session.settings.explicit:
         return None
+    from qkvcheck.errors import visible
     from qkvcheck.report import asked_line
 
     s = session.settings
     if s.activations is not None:
-        return f"qkvcheck: activations {s.activations}"
-    return asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers)
+        return visible(f"qkvcheck: activations {s.activations}")
+    return visible(asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers))
 
 
 # Collection and preflight -------------------------------------------------------------------------
@@ -136,28 +140,23 @@ def _mark(cell: Cell) -> pytest.MarkDecorator:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Find a user's mistake before the first test, on the controller: one line, exit code 4."""
     config = session.config
-    if config.option.collectonly or hasattr(config, "workerinput") or not _needs_model(session):
+    if config.option.collectonly or hasattr(config, "workerinput"):
         return
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.plugin.progress import announcing
 
     ours = config.stash[SESSION_KEY]
     try:
-        ours.check_names(_claims_of(session))
-        with announcing(config) as announce:
-            ours.prepare(layers_of(session.items), announce=announce)
-        settings = ours.settings
-        if settings.report is not None:
-            from qkvcheck.report import missing_libraries
+        if ours.settings.json or ours.settings.report or ours.settings.update:
+            from qkvcheck.plugin.run_files import check_outputs
 
-            why = missing_libraries()
-            if why is not None:
-                raise QkvcheckError(f"--qkv-report: {why}.")
-        for path in filter(None, (settings.json, settings.report, settings.baseline if settings.update else None)):
-            if not Path(path).parent.is_dir():
-                raise QkvcheckError(
-                    f"{path!r} can't be written: there is no folder {str(Path(path).parent)!r}; make it."
-                )
+            check_outputs(ours, tests={item.path for item in session.items})
+        check_cases(session.items, claims=ours.claims)
+        if not _needs_model(session):
+            return
+        ours.check_names(claims_of(session.items))
+        with announcing(config) as announce:
+            ours.prepare(layers_of(filter(_needs_ours, session.items)), announce=announce)
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -169,25 +168,11 @@ def _needs_model(session: pytest.Session) -> bool:
     """
     if session.config.pluginmanager.hasplugin("dsession"):
         return bool(session.config.stash[SESSION_KEY].settings.explicit)
-    manager = getattr(session, "_fixturemanager")  # noqa: B009
-    for item in session.items:
-        if not set(NEED_MODEL) & set(getattr(item, "fixturenames", ())):
-            continue
-        definitions = manager.getfixturedefs("qkv_model", item)
-        if definitions and definitions[-1].func.__module__ == FIXTURES:
-            return True
-    return False
+    return any(map(_needs_ours, session.items))
 
 
-def _claims_of(session: pytest.Session) -> list[Claim]:
-    """Return the claims that the collected tests judge, each once."""
-    found = {}
-    for item in session.items:
-        case = getattr(item, "callspec", None)
-        given = None if case is None else case.params.get("qkv_cell")
-        if isinstance(given, tuple):
-            found[given[0].id] = given[0]
-    return list(found.values())
+def _needs_ours(item: pytest.Item) -> bool:
+    return bool({"claim", MODEL, *DERIVED} & set(getattr(item, "fixturenames", ()))) and from_settings(item)
 
 
 # Summary and files --------------------------------------------------------------------------------
@@ -196,21 +181,25 @@ def _claims_of(session: pytest.Session) -> list[Claim]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the claims table, and tell of the files that were written."""
     gathered = gather(terminalreporter)
-    if gathered is None:
+    if not gathered:
         return
     from qkvcheck.report import quiet_line, summary_lines
 
-    run, findings = gathered
-    session = config.stash[SESSION_KEY]
-    _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
-    if config.get_verbosity() < 0:
-        lines: Sequence[Line] = [quiet_line(run, findings, gate_off=gate_off)]
-    else:
-        terminalreporter.section("claims")
-        lines = summary_lines(run, findings, every_cell=config.get_verbosity() > 0, gate_off=gate_off)
-    lines = [*lines, *config.stash.get(NOTES_KEY, [])]
-    for line in lines:
-        terminalreporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
+    session, verbosity = config.stash[SESSION_KEY], config.get_verbosity()
+
+    def write(lines: Sequence[Line]) -> None:
+        for line in lines:
+            terminalreporter.write_line(line.text, **({line.colour: True} if line.colour else {}))
+
+    for entry in gathered:
+        run, findings = entry.run, entry.findings
+        _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
+        if verbosity < 0:
+            write([quiet_line(run, findings, gate_off=gate_off)])
+            continue
+        terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
+        write(summary_lines(run, findings, every_cell=verbosity > 0, gate_off=gate_off))
+    write(config.stash.get(NOTES_KEY, []))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -218,19 +207,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter: Any = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
         return
+    if broken(reporter):  # its one line stands at the test
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
     gathered = gather(reporter)
-    if gathered is None:
+    if not gathered:
         return
     from qkvcheck.plugin.run_files import record_notes, write_files
 
     ours = session.config.stash[SESSION_KEY]
-    notes = write_files(ours, *gathered)
+    notes = write_files(ours, gathered)
     if any(note.colour == "red" for note in notes):
         session.exitstatus = pytest.ExitCode.USAGE_ERROR
-    told, fails = record_notes(ours, *gathered, whole=_is_whole(session, reporter))
-    if fails and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    session.config.stash[NOTES_KEY] = [*notes, *told]
+    whole = _is_whole(session, reporter)
+    for entry in gathered:
+        told, fails = record_notes(ours, entry, whole=whole)
+        notes += told
+        if fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    session.config.stash[NOTES_KEY] = notes
 
 
 def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> bool:

@@ -25,6 +25,7 @@ def conclude(item: Any, finding: Finding, run: Run, *, recording: bool, strict: 
     """Put the finding on the report, and end the test as its outcome says."""
     __tracebackhide__ = True
     from qkvcheck.claims import Decision, Role
+    from qkvcheck.errors import visible
     from qkvcheck.report import failure_text, properties_of
 
     # One string: xdist and junit carry nothing else safely.
@@ -35,7 +36,7 @@ def conclude(item: Any, finding: Finding, run: Run, *, recording: bool, strict: 
     if finding.change is not None:
         pytest.fail(failure_text(finding, run), pytrace=False)
     if verdict.verdict == Decision.NOT_JUDGED:
-        pytest.skip(f"NOT JUDGED: {verdict.reason}")
+        pytest.skip(visible(f"NOT JUDGED: {verdict.reason}"))
     if verdict.verdict == Decision.INCONCLUSIVE:
         if strict and verdict.role == Role.DECIDES:
             pytest.fail(failure_text(finding, run), pytrace=False)
@@ -124,19 +125,3 @@ def finding_on(report: Any) -> Finding | None:
     from qkvcheck.record import finding_from_dict
 
     return finding_from_dict(json.loads(str(texts[-1])))
-
-
-def gather(reporter: pytest.TerminalReporter) -> tuple[Run, list[Finding]] | None:
-    """Return the run's description and its findings, from this process or from xdist's workers."""
-    found: dict[str, Finding] = {}
-    run = None
-    for report in (report for reports in reporter.stats.values() for report in reports):
-        finding = finding_on(report)
-        if finding is not None and hasattr(report, "qkvcheck_run"):
-            found[finding.verdict.key] = finding
-            run = report.qkvcheck_run
-    if run is None:
-        return None
-    from qkvcheck.record import run_from_dict
-
-    return run_from_dict(json.loads(run)), list(found.values())

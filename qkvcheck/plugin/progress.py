@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from qkvcheck.errors import visible
+
 ANNOUNCE_SECONDS = 10.0
 
 
@@ -18,7 +20,7 @@ def announcing(config: Any) -> Iterator[Callable[[str], None]]:
     said: list[float] = []
 
     def announce(text: str) -> None:
-        now = time.monotonic()
+        now, text = time.monotonic(), visible(text)
         if reporter is None or config.get_verbosity() < -1:
             return
         if reporter.isatty:

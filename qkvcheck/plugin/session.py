@@ -5,7 +5,7 @@ A session is made in every pytest that has this plugin, so what is heavy is impo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,13 @@ from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
-    from qkvcheck.capture import FileSource, Samples
+    from qkvcheck.capture import FileSource, Plan, Samples
     from qkvcheck.claims import Controls
     from qkvcheck.models import HookedModel
     from qkvcheck.record import Baseline, Run
 
 UNSPOKEN = ("replication", "float32", "cpu")
+USUAL_TARGET = " her"
 
 
 class Session:
@@ -36,12 +37,22 @@ class Session:
         The project's claims file, where it has one.
     baselines : Path or None
         Where the project keeps recorded verdicts.
+    files : sequence of Path
+        What was read for the two: claims files and the ini file.
     """
 
-    def __init__(self, settings: Settings, claims: ClaimsFile | None, *, baselines: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        claims: ClaimsFile | None,
+        *,
+        baselines: Path | None = None,
+        files: Sequence[Path] = (),
+    ) -> None:
         self.settings = settings
         self.claims = claims
         self.baselines = baselines
+        self.files = tuple(files)
         self._announce: Callable[[str], None] | None = None
         self._recorded: dict[Path, Baseline] = {}
 
@@ -131,11 +142,17 @@ class Session:
 
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
-        from qkvcheck.capture import Plan, Samples
+        from qkvcheck.capture import Samples
+
+        return Samples(hooked, contexts, self.plan(layers))
+
+    def plan(self, layers: Iterable[int] = ()) -> Plan:
+        """Return how a model is sampled, at the session's layers and any further ones."""
+        from qkvcheck.capture import Plan
         from qkvcheck.claims import Fresh, Words
 
         words, fresh = (self.claims.words, self.claims.fresh) if self.claims else (Words(), Fresh())
-        plan = Plan(
+        return Plan(
             layers=tuple(sorted({*self.layers, *layers})),
             words=words.lists(),
             fresh_count=fresh.count,
@@ -144,7 +161,6 @@ class Session:
             batch_size=self.settings.batch_size,
             exact_layout=self.settings.exact_layout,
         )
-        return Samples(hooked, contexts, plan)
 
     def controls_of(
         self, samples: Samples, *, folder: Path | None = None, announce: Callable[[str], None] | None = None
@@ -186,8 +202,9 @@ class Session:
             return None
         # One file for what can be compared; the usual corpus, number format and device are not spelled out.
         parts = [
-            run.origin.slug,
-            _file_part(run.corpus.name),
+            file_part(run.origin.slug),
+            file_part(run.corpus.name),
+            _target_part(run),
             run.settings.dtype,
             run.settings.device or "unknown",
         ]
@@ -229,6 +246,14 @@ class Session:
         return self._recorded[path]
 
 
-def _file_part(name: str) -> str:
-    """Return a corpus's name as part of a file name."""
+def file_part(name: str) -> str:
+    """Return a model's or a corpus's name as part of a file name."""
     return "".join(c if c.isalnum() or c in ".-" else "-" for c in Path(name).name)
+
+
+def _target_part(run: Run) -> str:
+    """Return the target as part of a file name: its text, which may hold anything, and its id."""
+    corpus = run.corpus
+    if corpus.target is None or corpus.target == USUAL_TARGET:
+        return UNSPOKEN[0]
+    return f"{file_part(corpus.target.strip()) or 'target'}-{corpus.target_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +15,11 @@ SESSION_KEY: pytest.StashKey[Session] = pytest.StashKey()
 """On the config: the settings of the run, and what was loaded for them."""
 RUN_KEY: pytest.StashKey[str] = pytest.StashKey()
 """On a test: the run's description as JSON."""
-NOTES_KEY: pytest.StashKey[list[Line]] = pytest.StashKey()
+NOTES_KEY: pytest.StashKey[Sequence[Line]] = pytest.StashKey()
 """On the config: lines that follow the claims table."""
 PART_KEY: pytest.StashKey[bool] = pytest.StashKey()
 """On the config: whether claims were left out of the run."""
+TWICE_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+"""On the config: what is wrong with tests that judge what another test judges, by their ids."""
 LACKING_KEY: pytest.StashKey[str] = pytest.StashKey()
 """On a test: why one of its fixtures can't be had here."""

@@ -1,8 +1,10 @@
 from .baseline import (
     ADD_COMMAND,
+    RECORD_COMMAND,
     Baseline,
     Conditions,
     compare,
+    conditions_of,
     difference,
     read_baseline,
     stale_keys,
@@ -18,6 +20,7 @@ from .run import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Se
 
 __all__ = [
     "ADD_COMMAND",
+    "RECORD_COMMAND",
     "Baseline",
     "Cited",
     "Conditions",
@@ -32,6 +35,7 @@ __all__ = [
     "Seen",
     "change_rows",
     "compare",
+    "conditions_of",
     "difference",
     "drift_lines",
     "drifts",

@@ -8,15 +8,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text
-from qkvcheck.errors import ClaimError
-from qkvcheck.files import from_document, replace_text
+from qkvcheck.errors import ClaimError, some_of
+from qkvcheck.files import from_document, locked, replace_text
 from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
 
-SCHEMA = "qkvcheck/baseline/2"
-READ = ("qkvcheck/baseline/1", SCHEMA)
-"""Schemas that are read; the first one kept no replicates."""
+SCHEMA = "qkvcheck/baseline/3"
+READ = ("qkvcheck/baseline/1", "qkvcheck/baseline/2", SCHEMA)
+"""Schemas that are read; the first one kept no replicates, and neither of the first two which tokens were measured."""
+HASHES = {
+    "fingerprint": "weights, architecture or tokenizer",
+    "corpus_sha256": "contexts",
+    "tokens_sha256": "tokens of the same contexts (another target, or another place of it)",
+    "plan_sha256": "word lists, fresh contexts or clusters",
+}
+"""Of what a condition is the hash."""
 RECORD_COMMAND = "record it with --qkv-update=all"
 ADD_COMMAND = "add it with --qkv-update=new"
 
@@ -29,6 +36,13 @@ class Conditions:
     corpus_sha256: str
     dtype: str
     device: str
+    tokens_sha256: str | None = None
+    plan_sha256: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether they say which tokens were measured; earlier versions did not keep that."""
+        return self.tokens_sha256 is not None and self.plan_sha256 is not None
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,14 @@ class Baseline:
 
 def conditions_of(run: Run) -> Conditions:
     """Return what makes two runs comparable."""
-    return Conditions(run.origin.fingerprint, run.corpus.sha256, run.settings.dtype, run.settings.device or UNKNOWN)
+    return Conditions(
+        fingerprint=run.origin.fingerprint,
+        corpus_sha256=run.corpus.sha256,
+        dtype=run.settings.dtype,
+        device=run.settings.device or UNKNOWN,
+        tokens_sha256=run.corpus.tokens_sha256 or UNKNOWN,
+        plan_sha256=run.settings.plan_sha256 or UNKNOWN,
+    )
 
 
 def read_baseline(path: str | Path) -> Baseline:
@@ -100,14 +121,12 @@ def difference(baseline: Baseline, run: Run) -> str | None:
 
 def _other(baseline: Baseline, now: Conditions) -> str | None:
     """Say which conditions are other than on record; hashes are named by what they are of."""
-    hashes = {"fingerprint": "weights, architecture or tokenizer", "corpus_sha256": "contexts"}
     then = asdict(baseline.conditions)
-    changed = [
-        hashes.get(name, f"{name} ({then[name]} on record, {value} now)")
-        for name, value in asdict(now).items()
-        if then[name] != value
-    ]
-    return f"other {', other '.join(changed)}" if changed else None
+    changed = [name for name, value in asdict(now).items() if then[name] not in (value, None)]  # None: was not kept
+    if {"fingerprint", "corpus_sha256"} & set(changed):
+        changed = [name for name in changed if name != "tokens_sha256"]  # other contexts are other tokens
+    named = [HASHES.get(name, f"{name} ({then[name]} on record, {asdict(now)[name]} now)") for name in changed]
+    return f"other {', other '.join(named)}" if named else None
 
 
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
@@ -172,25 +191,41 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
         If mode is ``"new"`` and the file on record was made under other conditions.
     """
     path = Path(path)
-    entries: dict[str, Entry] = {}
-    noise: NoiseFloor | None = None
-    replaced = ""
-    if path.exists():
-        old = read_baseline(path)
-        reason = difference(old, run)
-        if reason is None:
-            entries, noise = dict(old.verdicts), old.noise
-        elif mode == "new":
-            raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
-        else:
-            replaced = f"; the {len(old.verdicts)} recorded there with {reason} are replaced"
-    written = 0
-    for verdict in verdicts:
-        if verdict.verdict != Decision.NOT_JUDGED and (mode == "all" or verdict.key not in entries):
-            entries[verdict.key] = _entry(verdict)
-            written += 1
-    _write(path, run.origin.spec, Baseline(path, conditions_of(run), entries, run.versions, noise))
-    return f"{written} verdicts recorded in {path}{replaced}"
+    with locked(path):  # another process may be adding its own verdicts
+        return _add(path, run, verdicts, mode=mode)
+
+
+def _add(path: Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str:
+    old = read_baseline(path) if path.exists() else None
+    reason = None if old is None else difference(old, run)
+    if old is not None and reason is not None and mode == "new":
+        raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
+    kept = old if reason is None else None
+    entries = {} if kept is None else dict(kept.verdicts)
+    made = {
+        verdict.key: _entry(verdict)
+        for verdict in verdicts
+        if verdict.verdict != Decision.NOT_JUDGED and (mode == "all" or verdict.key not in entries)
+    }
+    told = _replaced_text(entries, made)
+    if old is not None and reason is not None:
+        told = f"; the {len(old.verdicts)} recorded there with {reason} are replaced"
+    conditions = conditions_of(run)
+    if kept is not None and not kept.conditions.whole and set(entries) - set(made):
+        conditions = kept.conditions  # what stays was recorded before tokens were kept
+    noise = None if kept is None else kept.noise
+    _write(path, run.origin.spec, Baseline(path, conditions, {**entries, **made}, run.versions, noise))
+    return f"{len(made)} verdicts recorded in {path}{told}"
+
+
+def _replaced_text(entries: Mapping[str, Entry], made: Mapping[str, Entry]) -> str:
+    """Say how many verdicts on record are replaced, and which of them were others."""
+    again = [key for key in made if key in entries]
+    turned = [f"{key} was {entries[key].verdict}" for key in again if entries[key].verdict != made[key].verdict]
+    if not again:
+        return ""
+    listed = f", {len(turned)} of them by another verdict: {some_of(turned)}" if turned else ""
+    return f"; {len(again)} there before are replaced{listed}"
 
 
 def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> None:
@@ -201,12 +236,13 @@ def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> 
     ClaimError
         If the file can't be read, or was recorded under other conditions.
     """
-    baseline = read_baseline(path)
-    reason = _other(baseline, conditions)
-    if reason is not None:
-        raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
-    spec = json.loads(baseline.path.read_text("utf-8"))["model"]
-    _write(baseline.path, spec, replace(baseline, noise=noise))
+    with locked(Path(path)):
+        baseline = read_baseline(path)
+        reason = _other(baseline, conditions)
+        if reason is not None:
+            raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
+        spec = json.loads(baseline.path.read_text("utf-8"))["model"]
+        _write(baseline.path, spec, replace(baseline, noise=noise))
 
 
 def _entry(verdict: Verdict) -> Entry:

@@ -12,7 +12,7 @@ from qkvcheck.capture import Activations
 from qkvcheck.errors import CaptureError
 
 TOLERANCE = 1e-4
-COMPARED = ("fingerprint", "corpus_sha256", "target", "dtype", "device", "layout", "python")
+COMPARED = ("fingerprint", "corpus_sha256", "tokens_sha256", "target", "dtype", "device", "layout", "python")
 """What two captures may differ in besides the versions of their libraries."""
 
 

@@ -127,6 +127,10 @@ class RunCorpus:
         Different first tokens; None where the texts are not known.
     seen : Seen or None
         None where the tokens are not known.
+    target_id : int or None
+        The target token's id.
+    tokens_sha256 : str or None
+        Hash of the contexts' token ids and of the target's place in each; None where the tokens are not known.
     """
 
     name: str
@@ -139,6 +143,8 @@ class RunCorpus:
     texts: Sequence[str] = ()
     first_words: int | None = None
     seen: Seen | None = None
+    target_id: int | None = None
+    tokens_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,8 @@ class RunSettings:
         How contexts were clustered.
     claims_sha256 : str or None
         Of the claims file.
+    plan_sha256 : str or None
+        Hash of what is captured besides the contexts: word lists, fresh contexts, clusters.
     """
 
     layers: Sequence[int]
@@ -170,6 +178,7 @@ class RunSettings:
     controls: str | Sequence[str]
     clusters: str
     claims_sha256: str | None
+    plan_sha256: str | None = None
 
 
 @dataclass(frozen=True)

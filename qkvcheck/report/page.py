@@ -18,7 +18,7 @@ from qkvcheck.claims import (
     Role,
     controls_by_name,
 )
-from qkvcheck.errors import SettingsError
+from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
 from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
 from qkvcheck.report.figures.picture import Figure
@@ -81,6 +81,7 @@ def page(results: Sequence[Results]) -> str:
         loader=PackageLoader("qkvcheck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -88,6 +89,11 @@ def page(results: Sequence[Results]) -> str:
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     text: str = environment.get_template(name).render(made=made, **content)
     return text
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template prints, without control characters; what is markup already stays."""
+    return visible(value) if type(value) is str else value
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,7 @@ def csv_link(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return f"data:text/csv;charset=utf-8,{quote(buffer.getvalue(), safe=',.-')}"
+    return f"data:text/csv;charset=utf-8,{quote(visible(buffer.getvalue()), safe=',.-')}"
 
 
 def _plain(value: Any) -> str:

@@ -12,11 +12,14 @@ MANY = {"cosine": "cosines", "pearson": "Pearson correlations"}
 def statistic_words(verdict: Verdict) -> str:
     """Return what a verdict's number is, in words."""
     known = statistics_by_name().get(verdict.statistic)
-    words = f"{verdict.statistic.replace('_', ' ')} ({verdict.measure})" if known is None else known.words
+    template = None if known is None else known.words
     if verdict.kind == Kind.SEARCH:
-        words = "the least mean {one} of any context met with the corpus"
-    one = ONE.get(verdict.measure, verdict.measure.capitalize())
-    words = words.format(one=one, many=MANY.get(verdict.measure, verdict.measure))
+        template = "the least mean {one} of any context met with the corpus"
+    if template is None:  # a name from a file is no template
+        words = f"{verdict.statistic.replace('_', ' ')} ({verdict.measure})"
+    else:
+        one = ONE.get(verdict.measure, verdict.measure.capitalize())
+        words = template.format(one=one, many=MANY.get(verdict.measure, verdict.measure))
     if verdict.kind == Kind.AGAINST_UNTRAINED:
         words += " less that in untrained networks"
     layer = verdict.evidence.least_at_layer

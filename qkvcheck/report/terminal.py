@@ -19,6 +19,7 @@ from qkvcheck.claims import (
     number_text,
     threshold_text,
 )
+from qkvcheck.errors import visible
 from qkvcheck.groups import group_order
 from qkvcheck.record import FileOrigin, Finding, Run, label
 from qkvcheck.report.texts import control_text, settled_text
@@ -33,6 +34,9 @@ class Line:
 
     text: str
     colour: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", visible(self.text))
 
 
 def colour_of(finding: Finding) -> str:

@@ -14,14 +14,14 @@ from qkvcheck.claims import (
     number_text,
     threshold_text,
 )
+from qkvcheck.errors import visible
 from qkvcheck.record import Finding, Run, change_rows, label
 
 
 def failure_text(finding: Finding, run: Run) -> str:
     """Return the short table that a failing claim prints."""
-    return "\n".join(
-        [finding.verdict.key, *table_lines([*story(finding, run), ("what to do", _advice(finding))], indent="  ")]
-    )
+    lines = table_lines([*story(finding, run), ("what to do", _advice(finding))], indent="  ")
+    return visible("\n".join([finding.verdict.key, *lines]))
 
 
 def story(finding: Finding, run: Run) -> list[tuple[str, str]]:

@@ -181,20 +181,30 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
     if name == "auto":
         name = os.environ.get(KERNEL_VARIABLE) or "auto"
     if name == "auto":
-        name = "numba" if pairs >= _WORTH_COMPILING and find_spec("numba") else "torch"
+        name = "numba" if pairs >= _WORTH_COMPILING and numba_obstacle() is None else "torch"
     backend, _, device = name.partition(":")
     if backend not in KERNELS or backend == "auto" or (device and backend != "torch"):
         raise ClaimError(
             f"kernel {name!r} is not known; allowed: {', '.join(KERNELS)} or torch:DEVICE. Check {KERNEL_VARIABLE}."
         )
-    if backend == "numba" and not find_spec("numba"):
-        raise ClaimError("kernel 'numba' needs numba, which is not installed: pip install 'qkvcheck[fast]'.")
+    missing = numba_obstacle() if backend == "numba" else None
+    if missing is not None:
+        raise ClaimError(f"kernel 'numba' needs {missing}.")
     module = import_module(f"qkvcheck.statistics.kernels.{'reference' if backend == 'reference' else backend + '_'}")
     obstacle = module.obstacle_to(device) if device else None
     if obstacle is not None:
         raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Check {KERNEL_VARIABLE}.")
     kernel: Kernel = partial(module.tally, device=device) if device else module.tally
     return kernel
+
+
+def numba_obstacle() -> str | None:
+    """Return why there is no numba kernel here, or None if there is one."""
+    if not find_spec("numba"):
+        return "numba, which is not installed: pip install 'qkvcheck[fast]'"
+    from numba import config
+
+    return "numba's compiler, which NUMBA_DISABLE_JIT switches off" if config.DISABLE_JIT else None
 
 
 def summarise_groups(

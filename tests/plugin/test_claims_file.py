@@ -63,7 +63,7 @@ def test_in_workers_an_unknown_name_breaks_the_tests_of_its_claim(project, mista
     right, wrong, message, near = MISTAKES[mistake]
     (project.path / "claims.toml").write_text(CLAIMS.replace(right, wrong, 1))
     result = project.runpytest("--qkv-untrained-seeds", "0", "-k", "LOW", "-n2")
-    assert (result.ret, result.parseoutcomes()) == (pytest.ExitCode.TESTS_FAILED, {"errors": 4})
+    assert (result.ret, result.parseoutcomes()) == (pytest.ExitCode.USAGE_ERROR, {"errors": 4})
     told = [line for line in result.outlines if line.startswith(message)]
     assert len(told) == 4
     assert all(line.endswith(f" Did you mean {near!r}?") for line in told)

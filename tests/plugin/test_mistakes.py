@@ -122,7 +122,6 @@ GOOD_AND_BAD = """
     [
         ('id="alike", head=1', "can't have 'head'; allowed: id, layer"),
         ('id="alike", grop="K"', "can't have 'grop'; allowed: id, layer, group, *. Did you mean 'group'?"),
-        ('id="P3a"', "'P3a' is not on file"),
         ('"P3a"', "takes keywords only"),
         ('id="a", statistic="variance", group="QQ"', "one of above=, at_least= and at_most="),
     ],
@@ -131,7 +130,7 @@ def test_marker_that_makes_no_sense(pytester, marker, message):
     """Its own test is broken, and says why in one line; the others run."""
     pytester.makepyfile(GOOD_AND_BAD.format(marker=marker))
     result = pytester.runpytest("--qkv-model", "embedded", "--qkv-controls", "claim", "--qkv-untrained-seeds", "0")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert result.parseoutcomes() == {"passed": 2, "errors": 1}
     told = result.stdout.str().partition("ERROR at setup of test_bad[marker]")[2].partition("\n===")[0]
     (line,) = [line for line in told.splitlines()[1:] if line]
@@ -151,3 +150,12 @@ def test_claims_file_that_is_not_there(pytester):
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: claims file *none.toml* can't be read*"])
+
+
+def test_no_claims_file_is_told_once_and_before_the_first_test(pytester):
+    pytester.makepyfile(GOOD_AND_BAD.format(marker='id="P3a"'))
+    result = pytester.runpytest("--qkv-model", "embedded")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = [line for line in result.stderr.lines if line]
+    assert len(lines) == 1
+    assert "claim 'P3a' is not on file (there: none, for no claims file is set with qkv_claims)" in lines[0]

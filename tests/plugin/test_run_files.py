@@ -61,5 +61,5 @@ def test_file_that_cannot_be_written_is_no_success(project):
     (project.path / "r.json").mkdir()
     result = project.runpytest("--qkv-json", "r.json", "-k", "LOW")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "NOT WRITTEN" in result.stdout.str()
+    assert "ERROR: --qkv-json 'r.json' is a folder; name a file in it." in result.stderr.str()
     assert "Traceback" not in result.stdout.str()

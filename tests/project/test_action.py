@@ -100,8 +100,8 @@ def test_arguments_reach_pytest_and_nothing_in_them_is_executed(recorder, tmp_pa
     assert ran.returncode == 0, ran.stderr
     results = tmp_path / "runner" / "qkvcheck" / "one"
     assert calls(tmp_path) == [[
-        "-m", "pytest", "--qkv-json", f"{results}/results.json", "--junitxml", f"{results}/junit.xml",
-        "--qkv-model", hostile, "--qkv-baseline", "a b.json", "one.py", "the other.py", "-m", "claim(layer=6)",
+        "-m", "pytest", f"--qkv-json={results}/results.json", "--junitxml", f"{results}/junit.xml",
+        f"--qkv-model={hostile}", "--qkv-baseline=a b.json", "one.py", "the other.py", "-m", "claim(layer=6)",
         "-x", hostile,
     ]]  # fmt: skip
     assert not (tmp_path / "broken").exists()

@@ -183,7 +183,7 @@ def test_old_schema_is_read_and_not_paired(project, recorded):
     assert result.parseoutcomes()["failed"] == 1
     assert "not paired (the record keeps no replicates, or other clusters)" in result.stdout.str()
     project.runpytest("--qkv-update=all")
-    assert json.loads(recorded.read_text())["schema"] == "qkvcheck/baseline/2"
+    assert json.loads(recorded.read_text())["schema"] == "qkvcheck/baseline/3"
 
 
 def test_a_verdict_is_one_line_of_the_file(recorded):

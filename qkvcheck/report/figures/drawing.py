@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from qkvcheck.claims import Control
+from qkvcheck.errors import slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,6 +51,7 @@ _STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
     "text.color": INK,
+    "text.parse_math": False,  # a text with dollar signs is no formula
     "axes.labelcolor": INK,
     "axes.edgecolor": GRID,
     "xtick.color": INK,
@@ -130,6 +132,7 @@ def svg_of(canvas: Canvas, *, name: str, alt: str) -> str:
     """
     import matplotlib
 
+    name = slug(name)
     with matplotlib.rc_context({"svg.hashsalt": name}):
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})

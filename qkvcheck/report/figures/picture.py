@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qkvcheck.claims import Verdict
+from qkvcheck.errors import slug
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Figure:
     Attributes
     ----------
     name : str
-        Unlike that of any other figure of a page.
+        Unlike that of any other figure of a page; made a slug.
     title, caption : str
         What it shows, of what model, and how many.
     alt : str
@@ -37,6 +38,9 @@ class Figure:
     header: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     wide: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", slug(self.name))  # it names elements of the page, and files
 
 
 def carrying(verdicts: Sequence[Verdict], evidence: str, measure: str) -> dict[str, Verdict]:
