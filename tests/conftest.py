@@ -38,9 +38,21 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[
     return [] if any(mark.name == "slow" for mark in marks) else None
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what a plain run leaves out."""
+    left_out = _leaves_long_out(config)
+    return "left out: tests marked long (tox run -e long) and slow (tox run -e slow)" if left_out else None
+
+
+def _leaves_long_out(config: pytest.Config) -> bool:
+    return "long" not in config.getoption("markexpr") and not any("::" in argument for argument in config.args)
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs, and `quick` where that is nothing."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave long tests out, mark each other one with what it needs, and `quick` where that is nothing."""
+    if _leaves_long_out(config):
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
     for item in items:
         if HERE in item.path.parents:
             for needed in {HEAVY[name] for name in item.fixturenames if name in HEAVY}:

@@ -12,6 +12,7 @@ from qkvcheck import cli
 from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.submission import read_submission
 from qkvcheck.errors import CaptureError, NotCapturedError
+from tests.plugin.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("loaded")
 
@@ -102,7 +103,7 @@ CLAIM = """
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+@WORKERS
 def test_it_gets_the_verdict_of_our_own_capture(pytester, ours, workers):
     np.savez(pytester.path / "theirs.npz", **numbers(ours))
     pytester.makepyfile(CLAIM)
@@ -121,7 +122,7 @@ def test_it_gets_the_verdict_of_our_own_capture(pytester, ours, workers):
     assert "stand-in" not in result.stdout.str()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+@WORKERS
 def test_broken_file_is_one_line(pytester, workers):
     pytester.makepyfile(CLAIM)
     result = pytester.runpytest("--qkv-activations", "nowhere.npz", *workers)

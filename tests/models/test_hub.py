@@ -154,7 +154,13 @@ def start_up(here) -> float:
     return _START_UP[0]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+ALWAYS = ("404", "silent")
+"""Faults of the hub that are tried in every run."""
+
+
+@pytest.mark.parametrize(
+    "fault", [fault if fault in ALWAYS else pytest.param(fault, marks=pytest.mark.long) for fault in FAULTS]
+)
 def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositories, fault):
     messages, seconds = FAULTS[fault]
     with HubStandIn(repositories, fault=fault) as hub:
@@ -198,10 +204,15 @@ def test_hub_that_is_down_or_has_no_address(machine):
     ("model", "message"),
     [
         ("someone/pickled", "has only pytorch_model.bin, a pickle; weights are read from safetensors only"),
-        ("someone/empty", "has no weights"),
-        ("someone/nobody", "answered 404 for model 'someone/nobody', revision 'main'"),
-        (f"{REPOSITORY}@v9", f"answered 404 for model '{REPOSITORY}', revision 'v9'"),
-        ("two words", "is no name of a hub model"),
+        *(
+            pytest.param(model, message, marks=pytest.mark.long)
+            for model, message in (
+                ("someone/empty", "has no weights"),
+                ("someone/nobody", "answered 404 for model 'someone/nobody', revision 'main'"),
+                (f"{REPOSITORY}@v9", f"answered 404 for model '{REPOSITORY}', revision 'v9'"),
+                ("two words", "is no name of a hub model"),
+            )
+        ),
     ],
 )
 def test_model_that_the_hub_does_not_have_as_needed(machine, repositories, model, message):
@@ -212,6 +223,7 @@ def test_model_that_the_hub_does_not_have_as_needed(machine, repositories, model
         assert hub.weight_requests() == []
 
 
+@pytest.mark.long
 def test_stall_limit_that_is_no_number(machine, repositories):
     with HubStandIn(repositories) as hub:
         status, text, _ = machine(hub.endpoint).run("--qkv-model", REPOSITORY, QKV_STALL_SECONDS="soon")
@@ -219,6 +231,7 @@ def test_stall_limit_that_is_no_number(machine, repositories):
     assert "QKV_STALL_SECONDS is 'soon'; it must be a number of seconds above 0" in error_line(text)
 
 
+@pytest.mark.long
 def test_two_runs_at_once_on_an_empty_cache(machine, repositories):
     with HubStandIn(repositories) as hub:
         here = machine(hub.endpoint)
@@ -230,6 +243,7 @@ def test_two_runs_at_once_on_an_empty_cache(machine, repositories):
     assert not list(here.cache.rglob("*.incomplete"))
 
 
+@pytest.mark.long
 def test_interrupted_download_leaves_nothing_that_looks_whole(machine, repositories):
     with HubStandIn(repositories, fault="slow") as hub:
         here = machine(hub.endpoint)
@@ -247,6 +261,7 @@ def test_interrupted_download_leaves_nothing_that_looks_whole(machine, repositor
     assert here.weights_taken_for_whole() == []
 
 
+@pytest.mark.long
 def test_progress_is_shown(machine, repositories):
     with HubStandIn(repositories, fault="slow") as hub:
         _, text, _ = machine(hub.endpoint).run("--qkv-model", REPOSITORY)
@@ -293,12 +308,14 @@ def test_auto_with_an_empty_cache(automatic):
     assert "model     embedded (ships with qkvcheck; GPT-2 small is not in the cache), a stand-in" in run()
 
 
+@pytest.mark.long
 def test_auto_with_a_whole_gpt2(automatic, repositories):
     here, run = automatic
     cache_of(here, repositories, "gpt2")
     assert "model     gpt2 (GPT-2 small, whole in the local cache)\n" in run()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -317,6 +334,7 @@ def test_auto_with_a_half_written_gpt2(automatic, repositories, spoil, reason):
     assert f"model     embedded (ships with qkvcheck; gpt2 in the cache is not whole: {reason}" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cut", [5_000_000, 20], ids=["in-the-data", "in-the-header"])
 def test_half_written_model_is_fetched_anew_when_asked_for(machine, repositories, cut):
     """A file of the right name with too few bytes: the hub library would take it for whole for ever."""
@@ -332,6 +350,7 @@ def test_half_written_model_is_fetched_anew_when_asked_for(machine, repositories
         assert len(hub.weight_requests()) == 1
 
 
+@pytest.mark.long
 def test_untrained_hub_model_needs_no_weights(machine, repositories):
     with HubStandIn(repositories) as hub:
         status, text, _ = machine(hub.endpoint).run("--qkv-model", f"{REPOSITORY}#untrained=3")
@@ -339,6 +358,7 @@ def test_untrained_hub_model_needs_no_weights(machine, repositories):
         assert hub.weight_requests() == []
 
 
+@pytest.mark.long
 def test_hub_model_without_a_tokenizer_takes_a_named_one(machine, repositories):
     files = {n: c for n, c in repositories[REPOSITORY]["main"].items() if not n.startswith("tokenizer")}
     with HubStandIn({"someone/bare": {"main": files}}) as hub:
@@ -350,6 +370,7 @@ def test_hub_model_without_a_tokenizer_takes_a_named_one(machine, repositories):
         assert status == 0, text
 
 
+@pytest.mark.long
 def test_auto_without_the_tokenizer(automatic, repositories):
     here, run = automatic
     (cache_of(here, repositories, "gpt2") / "tokenizer.json").unlink()

@@ -88,4 +88,7 @@ def project(pytester):
     return pytester
 
 
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+IN_WORKERS = pytest.param(("-n2",), id="xdist", marks=pytest.mark.long)
+"""Three processes that each load torch: the life of a record is run so every time, the rest in a lane of its own."""
+WORKERS = pytest.mark.parametrize("workers", [pytest.param((), id="plain"), IN_WORKERS])
+ALWAYS_IN_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])

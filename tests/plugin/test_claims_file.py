@@ -58,6 +58,7 @@ def test_a_mistake_is_one_line(project, mistake):
 
 
 @pytest.mark.parametrize("mistake", ["unknown-control", "unknown-statistic"])
+@pytest.mark.long
 def test_in_workers_an_unknown_name_breaks_the_tests_of_its_claim(project, mistake):
     """There the controller knows no test; a name must not be left out in silence."""
     right, wrong, message, near = MISTAKES[mistake]

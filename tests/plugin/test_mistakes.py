@@ -7,6 +7,7 @@ import fnmatch
 import pytest
 
 from qkvcheck.models.loading import embedded_directory
+from tests.plugin.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("loaded")
 
@@ -66,7 +67,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
+@WORKERS
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistake(project, mistake, workers):
     arguments, message = MISTAKES[mistake]

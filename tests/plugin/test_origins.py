@@ -7,6 +7,7 @@ import json
 import pytest
 
 from qkvcheck.models.loading import embedded_directory
+from tests.plugin.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("loaded")
 TRUST = "--qkv-trust-remote-code"
@@ -57,11 +58,13 @@ ORDERS = {
     "its folder as root": ["--rootdir=model", "--qkv-model=model"],
     "tokenizer": ["--qkv-tokenizer", "model", "--qkv-model=model"],
     "addopts by override": ["-o", f"addopts={TRUST}", "--qkv-model=model"],
-    "workers": ["-n2", "--qkv-model", "model"],
 }
 
 
-@pytest.mark.parametrize("arguments", ORDERS.values(), ids=ORDERS)
+IN_WORKERS = pytest.param(["-n2", "--qkv-model", "model"], id="workers", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("arguments", [*(pytest.param(words, id=name) for name, words in ORDERS.items()), IN_WORKERS])
 def test_no_code_of_a_model_runs_unless_the_command_line_says_so(project, arguments):
     result = project.runpytest(*arguments)
     assert not ran(project)
@@ -81,7 +84,7 @@ def test_trust_from_elsewhere_is_refused(project, monkeypatch, where):
     result.stderr.fnmatch_lines([f"ERROR: {TRUST} is not on the command line itself*write it there."])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "xdist"])
+@WORKERS
 def test_trust_on_the_command_line_lets_it_run(project, workers):
     """Without this the tests above could not fail."""
     project.runpytest(TRUST, "--qkv-model=model", *workers)

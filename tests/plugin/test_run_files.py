@@ -29,6 +29,7 @@ def test_results_file(project, workers):
     assert verdicts["NONE-L06-QKV"]["reason"] == "no reason"
 
 
+@pytest.mark.long
 def test_xdist_gives_the_same_numbers(project):
     for name, workers in (("a.json", ()), ("b.json", ("-n2",))):
         project.runpytest("--qkv-json", name, *workers)

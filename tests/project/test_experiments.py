@@ -150,6 +150,7 @@ def test_every_result_carries_the_hash_of_its_claims_file(copy):
 SEARCHED = ("-k", "B9-L06", "--qkv-controls", "claim")
 
 
+@pytest.mark.long
 def test_search_is_the_same_under_the_same_seed_and_in_workers(copy, monkeypatch):
     """B9: --hypothesis-seed fixes every draw, also in two workers; without it the claims file's seed does."""
     monkeypatch.setattr(hypothesis.core, "global_force_seed", None)  # the option sets it in this process

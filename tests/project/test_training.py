@@ -66,6 +66,7 @@ def test_card_says_what_training_measured():
     assert CARD["held_out_loss"] < CARD["bigram_loss"] - 0.5
 
 
+@pytest.mark.long
 def test_figures_of_the_card_hold(embedded):
     """Loss and pronoun agreement of the shipped weights, on the text that training kept apart."""
     tokenizer = embedded.encoder._tokenizer.backend_tokenizer

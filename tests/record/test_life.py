@@ -9,11 +9,10 @@ import pytest
 from qkvcheck.models.architecture import Architecture
 from qkvcheck.record.baseline import read_baseline, write_noise
 from qkvcheck.record.change import NoiseFloor
+from tests.plugin.conftest import WORKERS
 from tests.record.conftest import EXPERIMENTS, edit, write_project
 
 pytestmark = pytest.mark.usefixtures("loaded")
-
-WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])
 
 
 def test_without_a_file_the_gate_is_off_and_says_so_once(project):
@@ -141,7 +140,14 @@ def test_claim_that_is_gone_fails_a_named_record(project, recorded):
 
 
 @pytest.mark.parametrize(
-    "part", [("-k", "LOW"), ("-m", "claim(group='Q')"), ("test_claims.py",), ("-k", "LOW", "-n2"), ("--lf",)]
+    "part",
+    [
+        ("-k", "LOW"),
+        ("-m", "claim(group='Q')"),
+        ("test_claims.py",),
+        pytest.param(("-k", "LOW", "-n2"), marks=pytest.mark.long),
+        ("--lf",),
+    ],
 )
 def test_part_of_a_run_says_nothing_of_the_rest(project, recorded, part):
     if part == ("--lf",):
@@ -194,6 +200,7 @@ def test_a_verdict_is_one_line_of_the_file(recorded):
     assert len(entry["replicates"]) == 47  # first tokens of the corpus
 
 
+@pytest.mark.long
 def test_only_the_controller_writes(project, monkeypatch):
     """Under xdist every process says so when it replaces a file."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # these tests may run under xdist themselves
