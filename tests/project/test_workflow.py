@@ -40,10 +40,10 @@ def test_tox_environments_that_jobs_name_exist():
     assert {"slow", "ratios", "parallel", "py310-torch24-tf457"} <= named <= known
 
 
-def test_faults_are_made_every_night():
+def test_faults_are_made_and_readers_fuzzed_every_night():
     text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text("utf-8")
-    assert re.findall(r"tox run -e (\S+)", text) == ["faults"]
-    assert "faults" in tox_environments()
+    assert re.findall(r"tox run -e (\S+)", text) == ["faults", "fuzz"]
+    assert {"faults", "fuzz"} <= tox_environments()
     nightly = yaml.safe_load(text)
     assert nightly[True]["schedule"]  # YAML reads "on" as true
     assert nightly["permissions"] == {"contents": "read"}
