@@ -35,7 +35,7 @@ COUNTS: Counter[tuple[str, str]] = Counter()
 """How many inputs ended how, by reader."""
 
 
-class Escape(AssertionError):
+class Escape(AssertionError):  # noqa: N818 (it is what a reader does)
     """A reader that ended in neither a value nor one line."""
 
 
