@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text
+from qkvcheck.documents import from_document, read_json, reading
 from qkvcheck.errors import ClaimError
-from qkvcheck.files import from_document, replace_text
+from qkvcheck.files import is_there, replace_text
 from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
@@ -49,6 +51,8 @@ class Baseline:
         None if no noise floor was measured.
     required : bool
         Whether a verdict that is not on record fails: the file was named.
+    model : str
+        What was asked for, for readers.
     """
 
     path: Path
@@ -57,6 +61,7 @@ class Baseline:
     versions: Mapping[str, str] = field(default_factory=dict)
     noise: NoiseFloor | None = None
     required: bool = False
+    model: str = ""
 
 
 def conditions_of(run: Run) -> Conditions:
@@ -73,24 +78,24 @@ def read_baseline(path: str | Path) -> Baseline:
         If it is missing or is no such file.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ClaimError(f"baseline {str(path)!r} can't be read ({error.strerror}); {RECORD_COMMAND}.") from None
-    except ValueError as error:
-        raise ClaimError(f"baseline {str(path)!r} is not JSON ({error}); restore it, or {RECORD_COMMAND}.") from None
-    if not isinstance(data, dict) or data.get("schema") not in READ:
-        raise ClaimError(f"baseline {str(path)!r} is not of schema {SCHEMA!r}; {RECORD_COMMAND}.")
-    try:
-        verdicts = {
-            key: from_document(Entry, entry, verdict=Decision(entry["verdict"]))
-            for key, entry in data["verdicts"].items()
-        }
-        noise = from_document(NoiseFloor, data["noise"]) if data.get("noise") else None
-        conditions = from_document(Conditions, data["conditions"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClaimError(f"baseline {str(path)!r} is incomplete ({error}); restore it, or {RECORD_COMMAND}.") from None
-    return Baseline(path, conditions, verdicts, data.get("versions", {}), noise)
+    advice = f"restore it, or {RECORD_COMMAND}" if is_there(path) else RECORD_COMMAND
+    with reading("baseline", path, advice=advice):
+        data = read_json(path, schemas=READ)
+        if not data.get("noise"):
+            data.pop("noise", None)
+        found = from_document(_Document, data)
+    return Baseline(path, found.conditions, found.verdicts, found.versions, found.noise, model=found.model)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What a file of recorded verdicts holds."""
+
+    conditions: Conditions
+    verdicts: Mapping[str, Entry]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    noise: NoiseFloor | None = None
+    model: str = ""
 
 
 def difference(baseline: Baseline, run: Run) -> str | None:
@@ -174,9 +179,8 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
     path = Path(path)
     entries: dict[str, Entry] = {}
     noise: NoiseFloor | None = None
-    replaced = ""
-    if path.exists():
-        old = read_baseline(path)
+    old, replaced = _on_file(path, may_replace=mode == "all")
+    if old is not None:
         reason = difference(old, run)
         if reason is None:
             entries, noise = dict(old.verdicts), old.noise
@@ -193,6 +197,19 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
     return f"{written} verdicts recorded in {path}{replaced}"
 
 
+def _on_file(path: Path, *, may_replace: bool) -> tuple[Baseline | None, str]:
+    """Return the record that is on file, if any, and what to say where it can't be read and is replaced."""
+    if not os.path.lexists(path):
+        return None, ""
+    try:
+        return read_baseline(path), ""
+    except ClaimError:
+        # Its advice is to record anew: that has to work. What is no file can't be replaced by one.
+        if not may_replace or not path.is_file():
+            raise
+        return None, "; what was there could not be read, and is replaced"
+
+
 def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> None:
     """Put a measured noise floor beside the verdicts on record.
 
@@ -205,8 +222,7 @@ def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> 
     reason = _other(baseline, conditions)
     if reason is not None:
         raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
-    spec = json.loads(baseline.path.read_text("utf-8"))["model"]
-    _write(baseline.path, spec, replace(baseline, noise=noise))
+    _write(baseline.path, baseline.model, replace(baseline, noise=noise))
 
 
 def _entry(verdict: Verdict) -> Entry:
