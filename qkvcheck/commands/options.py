@@ -42,7 +42,7 @@ def add_options(parser: Any, *names: str, **without: str) -> None:
             continue
         default = f" Default: {row.default!r}." if row.default is not None else ""
         parser.add_argument(
-            flag, type=partial(row.parse, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
+            flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
         )
 
 
@@ -77,5 +77,6 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
 
 def check_writable(flag: str, path: str | None) -> None:
     """Find a file that can't be written before long work, not after it."""
-    if path and (not Path(path).parent.is_dir() or Path(path).is_dir()):
+    # Path.is_dir would raise where a name is too long for the system.
+    if path and (not os.path.isdir(Path(path).parent) or os.path.isdir(path)):  # noqa: PTH112
         raise SettingsError(f"{flag} {path!r} can't be written; name a file in a folder that exists.")
