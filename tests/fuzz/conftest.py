@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     found: dict[str, Counter[str]] = {}
     reports = [report for of in terminalreporter.stats.values() for report in of if hasattr(report, "user_properties")]
     for report in reports:
-        if report.when == "call":
+        if getattr(report, "when", None) == "call":  # what was deselected is an item
             for reader, how, count in json.loads(dict(report.user_properties).get(PROPERTY, "[]")):
                 found.setdefault(reader, Counter())[how] += count
     if not found:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from qkvcheck.errors import QkvcheckError
-from tests.fuzz.damage import Escape, reads_or_refuses
+from tests.fuzz.damage import Escape, check_message, reads_or_refuses
 
 
 def refuse(message):
@@ -28,21 +28,26 @@ def test_a_value_and_one_line_are_told_apart(tmp_path, isolated):
     assert held(refuse("'{path}' is empty; write it."), tmp_path / "a", isolated=isolated) is False
 
 
-@pytest.mark.parametrize("isolated", [False, True])
 @pytest.mark.parametrize(
     ("message", "how"),
     [
         ("", "is empty"),
-        ("{path}: two\nlines", "control character"),
-        ("{path}: \x1b[31mred", "control character"),
-        ("{path}: \ud800", "control character"),
-        ("{path}" + "x" * 600, "characters"),
+        ("a.json: two\nlines", "control character"),
+        ("a.json: \x1b[31mred", "control character"),
+        ("a.json: \ud800", "control character"),
+        ("a.json" + "x" * 600, "characters"),
         ("something is wrong", "does not name 'a.json'"),
     ],
 )
-def test_a_message_that_is_not_one_line_escapes(tmp_path, message, how, isolated):
+def test_a_message_that_is_not_one_line_escapes(message, how):
     with pytest.raises(Escape, match=how):
-        held(refuse(message), tmp_path / "a.json", isolated=isolated)
+        check_message(message, "a.json")
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_message_that_does_not_name_the_file_escapes(tmp_path, isolated):
+    with pytest.raises(Escape, match="does not name 'a.json'"):
+        held(refuse("something is wrong"), tmp_path / "a.json", isolated=isolated)
 
 
 def test_other_errors_escape(tmp_path):
