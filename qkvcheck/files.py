@@ -8,48 +8,20 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from qkvcheck.errors import SettingsError, first_line
 
-Made = TypeVar("Made")
 NEVER_REPLACED = (".py", ".toml", ".ini", ".cfg", ".ipynb")
 """Kinds of files that a run reads and never writes."""
 LOCK_SECONDS = 60.0
 """How long a process waits for another one that changes the same file; a change takes far less than a second."""
 
 
-def from_document(made: type[Made], data: Any, **given: object) -> Made:
-    """Return a dataclass from a parsed document; what the document does not name keeps its default.
-
-    Parameters
-    ----------
-    made : type
-        A dataclass.
-    data : mapping of str to plain data
-        The document; other names in it are left out.
-    **given : object
-        Fields that are read otherwise.
-
-    Raises
-    ------
-    TypeError
-        If a field without a default is missing.
-
-    Examples
-    --------
-    >>> from dataclasses import dataclass
-    >>> @dataclass
-    ... class Point:
-    ...     x: float
-    ...     y: float = 0.0
-    >>> from_document(Point, {"x": 1.0, "z": 2.0})
-    Point(x=1.0, y=0.0)
-    """
-    names = [one.name for one in fields(made)]  # type: ignore[arg-type] # a dataclass, as said
-    return made(**{name: data[name] for name in names if name in data} | given)
+def is_there(path: str | Path) -> bool:
+    """Tell whether there is a file or folder; what no file can be called is not there."""
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises where a name is too long for the system)
 
 
 def write_document(path: Path, data: Any) -> None:

@@ -18,12 +18,21 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import category
 
-from qkvcheck.errors import SettingsError, first_line
+from qkvcheck.errors import SettingsError, first_line, shown
+from qkvcheck.files import is_there
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
+LONGEST = 10_000
+"""Characters of a value."""
+LAST_ID = 2**31 - 1
+"""Largest id of a token that is looked for; models have fewer."""
+LAST_SEED = 2**63 - 1
+MOST_SEEDS = 10_000
+MOST_POSITIONS = 2**31 - 1
 
 PathKind = Literal["never", "always", "if there", "each file"]
 
@@ -88,6 +97,43 @@ class Option:
         """Its value where nobody says anything."""
         return (False if self.switch else None) if self.default is None else self.parse(self.flag, self.default)
 
+    def read(self, flag: str, text: str) -> Any:
+        """Return the value that a text says.
+
+        Raises
+        ------
+        SettingsError
+            If it makes no sense, or holds what no value holds; `flag` is for the message.
+        """
+        several = self.parse in (_layers, _controls, _names)
+        check_text(flag, text, allowed="\t\r\n" if several else "", control=self.parse is _target)
+        return self.parse(flag, text)
+
+
+def check_text(name: str, text: str, *, allowed: str = "", control: bool = False) -> None:
+    """Raise `SettingsError` where a value is no UTF-8, has control characters, or is absurdly long.
+
+    Parameters
+    ----------
+    name : str
+        Of the option, for the message.
+    text : str
+        What was given.
+    allowed : str
+        Control characters that it may have.
+    control : bool
+        Whether it may have any, but for NUL: a token can be one.
+    """
+    if len(text) > LONGEST:
+        raise SettingsError(f"{name} {shown(text)} has {len(text):,} characters; give at most {LONGEST:,}.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise SettingsError(f"{name} {shown(text)} is not UTF-8; give it, or name the file, in UTF-8.") from None
+    odd = next((c for c in text if c == "\0" or (category(c) == "Cc" and c not in allowed and not control)), None)
+    if odd is not None:
+        raise SettingsError(f"{name} {shown(text)} holds the control character {odd!r}; take it out.")
+
 
 def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
     """Read layers such as ``6``, ``5,6`` or ``0-11``; return them in order, each once.
@@ -110,7 +156,7 @@ def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
             raise SettingsError(
-                f"layers {text!r} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Check {flag}."
+                f"layers {shown(text)} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Check {flag}."
             )
         layers.update(range(first, last + 1))
     return tuple(sorted(layers))
@@ -124,9 +170,15 @@ def _text(_: str, text: str) -> str:
     return text
 
 
-def _target(_: str, text: str) -> str | int:
-    """Read a token's id, or its text."""
-    return int(text) if text.isascii() and text.isdigit() else text
+def _target(flag: str, text: str) -> str | int:
+    """Read a token's id, or its text; one in double quotes is taken without them, for ini files strip spaces."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    elif text.isascii() and text.isdigit():
+        return _whole_number(flag, text, most=LAST_ID, also=", or a text in double quotes")
+    if not text:
+        raise SettingsError(f'{flag} names no token; give its text, such as " her", or its id.')
+    return text
 
 
 def _names(_: str, text: str) -> tuple[str, ...]:
@@ -137,7 +189,7 @@ def _names(_: str, text: str) -> tuple[str, ...]:
 def _one_of(flag: str, text: str, *, allowed: tuple[str, ...]) -> str:
     if text not in allowed:
         listed = (" or " if len(allowed) == 2 else ", ").join(allowed)
-        raise SettingsError(f"{flag} {text!r} is not known; allowed: {listed}.")
+        raise SettingsError(f"{flag} {shown(text)} is not known; allowed: {listed}.")
     return text
 
 
@@ -148,16 +200,18 @@ def _controls(_flag: str, text: str) -> str | tuple[str, ...]:
     return tuple(part.strip() for part in text.split(","))  # a project may register its own: checked later
 
 
-def _whole_number(flag: str, text: str, *, least: int) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) >= least):
-        raise SettingsError(f"{flag} {text!r} is not a whole number from {least}; check it.")
-    return int(text)
+def _whole_number(flag: str, text: str, *, most: int, least: int = 0, also: str = "") -> int:
+    digits = text.lstrip("0") or "0"  # Python refuses to read thousands of them
+    whole = text.isascii() and text.isdigit() and len(digits) <= len(str(most))
+    if not (whole and least <= int(digits) <= most):
+        raise SettingsError(f"{flag} {shown(text)} is not a whole number from {least} to {most}{also}; check it.")
+    return int(digits)
 
 
 def _switch(flag: str, text: str) -> bool:
     if (value := text.lower()) not in (*_YES, *_NO):
         ini = flag.removeprefix("--").replace("-", "_")  # on the command line it has no value that could be wrong
-        raise SettingsError(f"{ini} {text!r} is neither yes nor no; check it.")
+        raise SettingsError(f"{ini} {shown(text)} is neither yes nor no; check it.")
     return value in _YES
 
 
@@ -187,7 +241,11 @@ class Settings:
     corpus: str = _row(
         "replication", "replication, balanced, or a text, JSONL or notebook file of sentences", path="if there"
     )
-    target: str | int = _row(" her", "target token: its text with the leading space, or its id", parse=_target)
+    target: str | int = _row(
+        " her",
+        "target token: its text with the leading space, or its id; double quotes around it are taken off",
+        parse=_target,
+    )
     layers: tuple[int, ...] | None = _row(
         None,
         "zero-based layers, such as 6 or 5,6 or 0-11",
@@ -196,12 +254,12 @@ class Settings:
     )
     device: str = _row("cpu", "torch device, such as cpu or cuda:0")
     dtype: str = _row("float32", "float32, float64, bfloat16 or float16")
-    seed: int = _row("0", "first seed of the untrained twins", parse=partial(_whole_number, least=0))
+    seed: int = _row("0", "first seed of the untrained twins", parse=partial(_whole_number, most=LAST_SEED))
     untrained_seeds: int | None = _row(
         None,
         "untrained twins",
         without="19 up to 10 million parameters, else 1",
-        parse=partial(_whole_number, least=0),
+        parse=partial(_whole_number, most=MOST_SEEDS),
     )
     controls: str | tuple[str, ...] = _row(
         "all", "all, claim (only those that a claim names), or some: different-words,untrained", parse=_controls
@@ -211,7 +269,9 @@ class Settings:
         "contexts that leave the jackknife together: auto, first-word, prefix or label",
         parse=partial(_one_of, allowed=CLUSTERINGS),
     )
-    batch_size: int = _row("512", "token positions a forward; it bounds memory", parse=partial(_whole_number, least=1))
+    batch_size: int = _row(
+        "512", "token positions a forward; it bounds memory", parse=partial(_whole_number, least=1, most=MOST_POSITIONS)
+    )
     exact_layout: bool = _row(
         None, "compute every context whole and padded, as a plain forward does; slow", parse=_switch
     )
@@ -280,7 +340,7 @@ def resolve_settings(
         texts = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
         text = next((text for text in texts if text is not None), None)
         if text is not None:
-            given[option.name] = (option.attribute, option.parse(option.flag, text))
+            given[option.name] = (option.attribute, option.read(option.flag, text))
     return Settings(**dict(given.values()), trust_remote_code=trust_remote_code, explicit=frozenset(given))
 
 
@@ -301,7 +361,7 @@ def from_root(option: Option, text: str, *, root: Path) -> str:
     if option.path == "each file":
         parts = _names("", text)
         return " ".join(f'"{_relative(part, root)}"' if part.endswith(".py") else part for part in parts)
-    there = (root / text.partition("#")[0]).exists()  # such as model#untrained
+    there = is_there(root / text.partition("#")[0])  # such as model#untrained
     return _relative(text, root) if there or option.path == "always" else text
 
 
@@ -328,8 +388,8 @@ def load_extensions(names: Sequence[str]) -> None:
         If one is not there, or breaks while it is imported.
     """
     for name in names:
-        if name.endswith(".py") and not Path(name).is_file():
-            raise SettingsError(f"can't load {name!r}: there is no such file; name Python files or modules.")
+        if name.endswith(".py") and not (is_there(name) and Path(name).is_file()):
+            raise SettingsError(f"can't load {shown(name)}: there is no such file; name Python files or modules.")
         try:
             if name.endswith(".py"):
                 _load_file(Path(name).resolve())

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from qkvcheck.errors import SettingsError
+from qkvcheck.plugin.hooks import ini_text
 from qkvcheck.plugin.session import Session
 from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
 
@@ -65,11 +66,25 @@ def test_layers_that_make_no_sense(text):
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
         ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
         ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
+        ({"target": "9" * 23}, "--qkv-target '9{23}' is not a whole number from 0 to 2147483647, or a text in double"),
+        ({"target": "9" * 5000}, r"--qkv-target '9+\.\.\.9+' is not a whole number from 0"),
+        ({"target": ""}, "--qkv-target names no token; give its text"),
+        ({"target": '""'}, "--qkv-target names no token; give its text"),
+        ({"seed": "9" * 5000}, "is not a whole number from 0 to 9223372036854775807"),
+        ({"seed": "１２"}, "--qkv-seed '１２' is not a whole number from 0"),
+        ({"untrained-seeds": "1000000000000"}, "is not a whole number from 0 to 10000"),
+        ({"batch-size": "1e3"}, "--qkv-batch-size '1e3' is not a whole number from 1"),
+        ({"model": "a\x1b[2J"}, r"--qkv-model 'a\\x1b\[2J' holds the control character '\\x1b'; take it out"),
+        ({"json": "a\0b"}, r"--qkv-json 'a\\x00b' holds the control character '\\x00'; take it out"),
+        ({"corpus": "a\udcff"}, r"--qkv-corpus 'a\\udcff' is not UTF-8; give it, or name the file, in UTF-8"),
+        ({"device": "x" * 20_000}, r"--qkv-device 'x+\.\.\.x+' has 20,000 characters; give at most 10,000"),
     ],
 )
 def test_values_that_make_no_sense(given, message):
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(SettingsError, match=message) as caught:
         resolve(command_line=given)
+    assert len(str(caught.value)) <= 500
+    assert "\x1b" not in str(caught.value)
 
 
 def test_controls_are_checked_once_those_of_the_project_are_registered():
@@ -105,6 +120,21 @@ def test_settings_without_a_word_are_the_defaults():
 def test_target_by_number_or_text():
     assert resolve(command_line={"target": "607"}).target == 607
     assert resolve(command_line={"target": " him"}).target == " him"
+    assert resolve(command_line={"target": "00607"}).target == 607
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ('" her"', " her"), ('"607"', "607"), ('""her""', '"her"'), ('"', '"'), (' "her"', ' "her"'), ("\n", "\n"),
+        ('"\t"', "\t"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["command_line", "environment", "ini"])
+def test_a_target_in_double_quotes_is_taken_without_them(text, target, place):
+    """An ini file strips spaces from the ends of a value, and a text may be all digits."""
+    given = {"QKV_TARGET": text} if place == "environment" else {"target": text}
+    assert resolve(**{place: given}).target == target
 
 
 @pytest.mark.parametrize(
@@ -223,3 +253,62 @@ def test_commands_load_extensions_first(command, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("qkvcheck: can't load 'b.py'")
     assert main([*arguments, "--load", "c.py"]) == 2
     assert capsys.readouterr().err.startswith("qkvcheck: can't load 'c.py'")
+
+
+def test_a_name_too_long_for_a_file_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    option = next(option for option in OPTIONS if option.name == "corpus")
+    assert from_root(option, "x" * 5000, root=tmp_path / "root") == "x" * 5000
+    with pytest.raises(SettingsError, match="there is no such file"):
+        load_extensions([f"{'x' * 5000}.py"])
+
+
+INI_FILES = {
+    "pyproject.toml": "[tool.pytest.ini_options]\n{name} = {value}\n",
+    "pytest.toml": "[pytest]\n{name} = {value}\n",
+}
+"""TOML in which values are texts or lists, and TOML in which they keep their types (pytest 9)."""
+INI_NAMES = [*(option.ini for option in OPTIONS), "qkv_claims", "qkv_baselines"]
+
+
+class FakeConfig:
+    """A configuration whose ini values are what TOML gives."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def getini(self, _):
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+@pytest.mark.parametrize("name", INI_NAMES)
+@pytest.mark.parametrize(
+    "value", [["a", "b"], [], 3, True, {}, ["x" * 10_000] * 9, TypeError("expects"), pytest.UsageError("expects")],
+    ids=range(8),
+)  # fmt: skip
+def test_an_ini_value_that_is_no_text_is_one_line(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} in the ini file is .*text") as caught:
+        ini_text(FakeConfig(value), name)
+    assert len(str(caught.value)) <= 500
+
+
+@pytest.mark.parametrize("file", INI_FILES)
+def test_pytest_tells_of_an_ini_value_that_is_no_text(pytester, file):
+    if file == "pytest.toml" and pytest.version_tuple < (9,):
+        pytest.skip("pytest 9 reads it")
+    pytester.makepyfile("def test_it():\n    pass")
+    for name, value in (("qkv_model", '["a", "b"]'), ("qkv_claims", "3" if file == "pytest.toml" else '["a"]')):
+        (pytester.path / file).write_text(INI_FILES[file].format(name=name, value=value))
+        result = pytester.runpytest_subprocess("-W", "error")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: {name} in the ini file *text*"])
+        assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_pytest_ini_takes_a_target_with_its_space(pytester):
+    pytester.makepyfile("def test_it():\n    pass")
+    pytester.makeini('[pytest]\nqkv_target = " him"\n')
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["qkvcheck: model auto, corpus replication, target ' him', layers 6*"])

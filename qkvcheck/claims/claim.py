@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import Capture, Comparison, StrEnum
@@ -11,6 +12,8 @@ from qkvcheck.groups import Capture, Comparison, StrEnum
 MARGIN = 0.05
 MIN_DISTINCT = 20
 DEFAULT_LAYER = 6
+LAYERS = 10_000
+"""One more than the largest number of a layer, as options take them too."""
 EXPLORATORY = "exploratory"
 """Label of a claim that was made or edited after numbers had been seen."""
 
@@ -144,7 +147,7 @@ class Claim:
     tolerance: float | None = None
     order: int | None = None
     file_sha256: str | None = None
-    own: Mapping[str, object] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

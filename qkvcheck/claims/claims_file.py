@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qkvcheck.claims.claim import (
     DECLARED_KINDS,
     DEFAULT_LAYER,
     EXPLORATORY,
+    LAYERS,
     MIN_DISTINCT,
     Claim,
     Direction,
     Kind,
     check_decided,
 )
-from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import Capture, Comparison, StrEnum
+from qkvcheck.documents import from_document, read_toml, reading
+from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
+from qkvcheck.files import is_there
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+Made = TypeVar("Made")
 SCHEMA = "qkvcheck/claims/1"
-TOP_KEYS = (
-    "schema", "target", "layer", "layer_beside", "minimum_distinct_contexts", "words", "fresh", "citation", "own_keys",
-    "claim",
-)  # fmt: skip
 AXES = ("dimensions", "contexts")
+LONGEST_ID = 80
+"""Characters of a claim's id: it stands in the names of tests, cells and links."""
+MOST = 1_000_000
+"""Most that counts may be: of contexts, and of examples of a search."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,10 @@ class Fresh:
 
     count: int = 59
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST or self.seed < 0:
+            raise ValueError(f"count has to be from 1 to {MOST}, and seed from 0")
 
 
 @dataclass(frozen=True)
@@ -139,48 +140,80 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
     ...     load_claims(path).claims["alike"].threshold
     0.9
     """
-    files = [_read(given) for given in (path, *more)]
-    own_keys = {key for data, _ in files for key in data.get("own_keys", ())}
+    files = [(_where(given), *_read(given)) for given in (path, *more)]
+    tops = [_top(data, where) for where, data, _ in files]
+    own_keys = {key for top in tops for key in top.own_keys}
     claims: dict[str, Claim] = {}
     citations: list[Citation] = []
-    for given, (data, sha256) in zip((path, *more), files, strict=True):
-        where = f"claims file {str(given)!r}"
-        _refuse_unknown(data, TOP_KEYS, where)
-        for entry in data.get("claim", ()):
+    for (where, _, sha256), top in zip(files, tops, strict=True):
+        for entry in top.claim:
             claim = replace(_claim(entry, where, own_keys), order=len(claims), file_sha256=sha256)
             if claim.id in claims:
                 raise ClaimError(f"{where}: claim {claim.id} is on file already; rename it.")
             claims[claim.id] = claim
-        citations += [_table(Citation, entry, f"{where}, citation") for entry in data.get("citation", ())]
+        citations += [_table(Citation, entry, f"{where}, citation") for entry in top.citation]
     for claim in claims.values():
-        _refuse_unmet(claim.not_independent_of, claims, f"claim {claim.id}, not_independent_of")
+        _refuse_unmet(claim.not_independent_of, claims, f"{_where(path)}, claim {claim.id}, not_independent_of")
     for citation in citations:
-        _refuse_unmet(citation.claims, claims, "citation")
-    first, where = files[0][0], f"claims file {str(path)!r}"
+        _refuse_unmet(citation.claims, claims, f"{_where(path)}, citation")
+    where, first = files[0][0], tops[0]
     return ClaimsFile(
         claims,
-        files[0][1],
-        layer=_whole(first.get("layer", DEFAULT_LAYER), f"{where}, layer"),
-        layer_beside=None if "layer_beside" not in first else _whole(first["layer_beside"], f"{where}, layer_beside"),
-        min_distinct=_whole(
-            first.get("minimum_distinct_contexts", MIN_DISTINCT), f"{where}, minimum_distinct_contexts"
-        ),
-        words=_table(Words, first.get("words", {}), f"{where}, words"),
-        fresh=_table(Fresh, first.get("fresh", {}), f"{where}, fresh"),
+        files[0][2],
+        layer=first.layer,
+        layer_beside=first.layer_beside,
+        min_distinct=first.minimum_distinct_contexts,
+        words=_table(Words, first.words, f"{where}, words"),
+        fresh=_table(Fresh, first.fresh, f"{where}, fresh"),
         citations=tuple(citations),
     )
 
 
-def _read(path: str | Path) -> tuple[dict[str, Any], str]:
+@dataclass(frozen=True)
+class _Top:
+    """What a claims file says at its top; its tables are read one by one."""
+
+    schema: str
+    target: str | int = ""
+    layer: int = DEFAULT_LAYER
+    layer_beside: int | None = None
+    minimum_distinct_contexts: int = MIN_DISTINCT
+    words: Mapping[str, Any] = field(default_factory=dict)
+    fresh: Mapping[str, Any] = field(default_factory=dict)
+    citation: Sequence[Mapping[str, Any]] = ()
+    own_keys: Sequence[str] = ()
+    claim: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("layer", self.layer), ("layer_beside", self.layer_beside or 0)):
+            if not 0 <= value < LAYERS:
+                raise ValueError(f"{name} is {value}; it has to be a whole number from 0 to {LAYERS - 1}")
+        if not 0 <= self.minimum_distinct_contexts <= MOST:
+            raise ValueError(f"minimum_distinct_contexts has to be a whole number from 0 to {MOST}")
+
+
+def _top(data: Mapping[str, Any], where: str) -> _Top:
+    _refuse_unknown(data, [one.name for one in fields(_Top)], where)
     try:
-        raw = Path(path).read_bytes()
-        data = tomllib.loads(raw.decode("utf-8"))
-    except OSError as error:
-        raise ClaimError(f"claims file {str(path)!r} can't be read ({error.strerror}); check qkv_claims.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ClaimError(f"claims file {str(path)!r} is not TOML ({error}); correct it.") from None
-    if data.get("schema") != SCHEMA:
-        raise ClaimError(f"claims file {str(path)!r} has schema {data.get('schema')!r}; needed is {SCHEMA!r}.")
+        return from_document(_Top, data)
+    except DocumentError as error:
+        raise ClaimError(_sentence(f"{where}: {error}")) from None
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
+
+
+def _where(path: str | Path) -> str:
+    return f"claims file {shown(str(path), most=160)}"
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], str]:
+    advice = "correct it" if is_there(path) else "check qkv_claims"
+    with reading("claims file", path, advice=advice):
+        data, raw = read_toml(path)
+        if data.get("schema") != SCHEMA:
+            raise UnreadableError(f"has schema {shown(data.get('schema'))}; needed is {SCHEMA!r}")
     return data, hashlib.sha256(raw).hexdigest()
 
 
@@ -202,90 +235,16 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(names)
 
 
-# What a key's value has to be -----------------------------------------------------------------------
+# What keys may say -----------------------------------------------------------------------------------
 
 
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise ClaimError(f"{where} is {value!r}; it has to be a text.")
-    return value
-
-
-def _whole(value: object, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ClaimError(f"{where} is {value!r}; it has to be a whole number from 0.")
-    return value
-
-
-def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-        raise ClaimError(f"{where} is {value!r}; it has to be a number.")
-    return float(value)
-
-
-def _texts(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(text, str) for text in value):
-        raise ClaimError(f"{where} is {value!r}; it has to be a list of texts.")
-    return tuple(value)
-
-
-def _comparisons(value: object, where: str) -> tuple[Comparison, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in value):
-        raise ClaimError(f'{where} is {value!r}; it has to be a list of pairs such as [["Q", "cosine"]].')
-    return tuple(Comparison(*_texts(pair, where)) for pair in value)
-
-
-def _of(names: type[StrEnum], allowed: Collection[StrEnum] | None = None) -> Callable[[object, str], StrEnum]:
-    def member(value: object, where: str) -> StrEnum:
-        among = list(names) if allowed is None else list(allowed)
-        if value not in [str(name) for name in among]:
-            text = str(value)
-            raise ClaimError(f"{where} is {text!r}; it has to be one of {_listed(among)}.{nearest(text, among)}")
-        return names(value)
-
-    return member
-
-
-def _one_of(*allowed: str) -> Callable[[object, str], str]:
-    def one(value: object, where: str) -> str:
-        if value not in allowed:
-            raise ClaimError(f"{where} is {value!r}; it has to be one of {_listed(allowed)}.")
-        return str(value)
-
-    return one
-
-
-CLAIM_KEYS: Mapping[str, Callable[[object, str], object]] = {
-    "id": _text,
-    "statement": _text,
-    "source": _text,
-    "statistic": _text,
-    "direction": _of(Direction),
-    "threshold": _number,
-    "kind": _of(Kind, DECLARED_KINDS),
-    "capture": _of(Capture),
-    "axis": _one_of(*AXES),
-    "groups": _texts,
-    "measures": _texts,
-    "primary": _comparisons,
-    "controls": _texts,
-    "margin": _number,
-    "label": _one_of("", EXPLORATORY),
-    "not_independent_of": _texts,
-    "pole_share": _number,
-    "equally_common_below": _number,
-    "rate": _number,
-    "budget": _whole,
-    "seed": _whole,
-    "corpus": _text,
-    "tolerance": _number,
-}
-"""Each key of a claim, and what its value has to be."""
+CLAIM_KEYS = tuple(one.name for one in fields(Claim) if one.name not in ("order", "file_sha256", "own"))
+"""Each key of a claim; what its value has to be says `Claim`."""
 NEEDED = ("id", "statement", "statistic", "direction", "groups")
 
 
 def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> Claim:
-    where = f"{where}, claim {entry.get('id')!r}"
+    where = f"{where}, claim {shown(entry.get('id'))}"
     known = (*CLAIM_KEYS, *own_keys)
     if entry.get("direction") == Direction.EXACT:  # its test may have numbers of its own, but no misspelt ones
         known += tuple(key for key in entry if not nearest(key, CLAIM_KEYS))
@@ -293,28 +252,57 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> C
     missing = next((name for name in NEEDED if name not in entry), None)
     if missing is not None:
         raise ClaimError(f"{where}: {missing} is missing; a claim needs {_listed(NEEDED)}.")
-    fields: dict[str, Any] = {"threshold": None}
-    fields |= {name: read(entry[name], f"{where}: {name}") for name, read in CLAIM_KEYS.items() if name in entry}
-    own = {name: value for name, value in entry.items() if name not in CLAIM_KEYS}
-    if (fields["threshold"] is None) != (fields["direction"] == Direction.EXACT):
+    exact = entry["direction"] == Direction.EXACT
+    if exact and "kind" in entry:
+        raise ClaimError(f"{where}: an exact claim has no kind of its own; leave it out.")
+    given = {"threshold": None, **({"kind": Kind.EXACT} if exact else {})}
+    given |= {name: entry[name] for name in CLAIM_KEYS if name in entry}
+    try:
+        claim = from_document(Claim, given)
+        _check_values(claim, entry)
+    except DocumentError as error:
+        raise ClaimError(_sentence(f"{where}: {error}")) from None
+    claim = replace(claim, own={name: value for name, value in entry.items() if name not in CLAIM_KEYS})
+    if (claim.threshold is None) != exact:
         raise ClaimError(f"{where}: a threshold goes with every direction but 'exact'.")
-    if fields["direction"] == Direction.EXACT:
-        if "kind" in fields:
-            raise ClaimError(f"{where}: an exact claim has no kind of its own; leave it out.")
-        fields["kind"] = Kind.EXACT
-    claim = Claim(**fields, own=own)
     check_decided(claim, where=where.partition(", claim")[0])
     return claim
 
 
-def _table(made: type[Any], entry: object, where: str) -> Any:
-    """Read a table of the file into a dataclass of texts' lists, texts and whole numbers."""
+def _check_values(claim: Claim, given: Collection[str]) -> None:
+    """Raise `DocumentError` where a value of the right type makes no sense."""
+    rules = [
+        ("id", 0 < len(claim.id.strip()) <= LONGEST_ID and claim.id.isprintable(), f"a text of up to {LONGEST_ID} "
+         "printable characters"),
+        ("statement", bool(claim.statement.strip()), "a sentence"),
+        ("kind", "kind" not in given or claim.kind in DECLARED_KINDS, f"one of {_listed(DECLARED_KINDS)}"),
+        ("axis", claim.axis in AXES, f"one of {_listed(AXES)}"),
+        ("label", claim.label in ("", EXPLORATORY), f"one of '', {EXPLORATORY}"),
+        ("margin", claim.margin >= 0, "a number from 0"),
+        ("pole_share", claim.pole_share is None or 0 <= claim.pole_share <= 1, "a share from 0 to 1"),
+        ("rate", 0 < claim.rate < 1, "a share between 0 and 1"),
+        ("budget", 1 <= claim.budget <= MOST, f"a whole number from 1 to {MOST}"),
+        ("seed", claim.seed >= 0, "a whole number from 0"),
+        ("tolerance", claim.tolerance is None or claim.tolerance >= 0, "a number from 0"),
+        *((name, _each_once(getattr(claim, name)), "a list of printable texts, each once, none of them empty")
+          for name in ("groups", "measures", "controls")),
+    ]  # fmt: skip
+    for name, holds, rule in rules:
+        if not holds:
+            raise DocumentError(f"{name} is {shown(getattr(claim, name))}; it has to be {rule}")
+
+
+def _each_once(names: Collection[str]) -> bool:
+    return len(set(names)) == len(names) and all(name and name.isprintable() for name in names)
+
+
+def _table(made: type[Made], entry: object, where: str) -> Made:
+    """Read a table of the file into a dataclass; it may have no other keys."""
     if not isinstance(entry, Mapping):
-        raise ClaimError(f"{where} is {entry!r}; it has to be a table.")
-    readers = {"tuple[str, ...]": _texts, "str": _text, "int": _whole}
-    types = {name: str(one.type) for name, one in made.__dataclass_fields__.items()}
-    _refuse_unknown(entry, types, where)
+        raise ClaimError(f"{where} is {shown(entry)}; it has to be a table.")
+    names = [one.name for one in fields(made)]  # type: ignore[arg-type] # a dataclass
+    _refuse_unknown(entry, names, where)
     try:
-        return made(**{name: readers[types[name]](value, f"{where}: {name}") for name, value in entry.items()})
-    except TypeError:
-        raise ClaimError(f"{where}: {_listed(types)} are needed.") from None
+        return from_document(made, entry)
+    except DocumentError as error:
+        raise ClaimError(f"{where}: {error}; it takes {_listed(names)}.") from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from qkvcheck.files import from_document
+from qkvcheck.documents import from_document
 from qkvcheck.statistics import Attribution, Distribution, OffsetParts, ViolationRate
 
 
@@ -25,6 +25,10 @@ class ContextMatrix:
     n: int
     above: Sequence[float]
 
+    def __post_init__(self) -> None:
+        if self.n < 2 or len(self.above) != self.n * (self.n - 1) // 2:
+            raise ValueError(f"n is {self.n} and above holds {len(self.above)} numbers; they have to go together")
+
 
 @dataclass(frozen=True)
 class DimensionMatrix:
@@ -33,6 +37,10 @@ class DimensionMatrix:
     rows: int
     columns: int
     cells: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 1 or len(self.cells) != self.rows * self.columns:
+            raise ValueError(f"{len(self.cells)} cells are not {self.rows} rows by {self.columns} columns")
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,12 @@ class Scatter:
     similarity: float
     x: Sequence[float]
     y: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if len(self.contexts) != 2 or min(self.contexts) < 0:
+            raise ValueError("contexts have to be two numbers from 0")
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x holds {len(self.x)} numbers and y {len(self.y)}; it has to be as many")
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,13 @@ class ProfilePoint:
     mean_square: float | None = None
     untrained: SeedRange | None = None
     untrained_mean_square: SeedRange | None = None
+
+    def __post_init__(self) -> None:
+        absent = [value is None for value in (self.estimate, self.low, self.high)]
+        if self.layer < 0:
+            raise ValueError(f"layer is {self.layer}; it has to be from 0")
+        if any(absent) and not (all(absent) and self.reason):
+            raise ValueError("estimate, low and high have to be there, or else a reason")
 
 
 @dataclass(frozen=True)
@@ -209,7 +230,12 @@ class Evidence:
     search: SearchRecord | None = None
     conditions: Mapping[str, bool] | None = None
     attribution: Attribution | None = None
-    further: Mapping[str, object] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, counts in (self.histograms or {}).items():
+            if not counts or min(counts) < 0:
+                raise ValueError(f"the histogram of {name[:40]!r} has to hold counts from 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: a part that is None is left out."""
@@ -246,34 +272,20 @@ def plain(value: Any) -> Any:
 _ALWAYS = ("layer", "estimate", "low", "high", "n_distinct", "reason")
 
 
-def evidence_from_dict(data: Mapping[str, Any]) -> Evidence:
-    """Rebuild evidence from what `Evidence.to_dict` returned, after a trip through JSON."""
-    parts: dict[str, type[Any]] = {
-        "offset": OffsetParts,
-        "replicates": KeptReplicates,
-        "context_matrix": ContextMatrix,
-        "dimension_matrix": DimensionMatrix,
-        "scatter": Scatter,
-        "violations": ViolationRate,
-        "attribution": Attribution,
-    }
-    given: dict[str, object] = {name: from_document(made, data[name]) for name, made in parts.items() if name in data}
-    known = {part.name for part in fields(Evidence)}
-    if "histogram" in data:
-        given["distribution"] = from_document(Distribution, data)
-        known |= {part.name for part in fields(Distribution)}
-    if "profile" in data:
-        given["profile"] = [
-            from_document(ProfilePoint, point, **{name: SeedRange(**point[name]) for name in _RANGES if name in point})
-            for point in data["profile"]
-        ]
-    if "search" in data:
-        found = data["search"]
-        examples = {name: found[name] and from_document(FoundExample, found[name]) for name in _EXAMPLES}
-        given["search"] = from_document(SearchRecord, found, **examples)
-    further = {name: value for name, value in data.items() if name not in known}
-    return from_document(Evidence, data, **given, further=further)
+def evidence_from_dict(data: Mapping[str, Any], *, at: str = "evidence") -> Evidence:
+    """Rebuild evidence from what `Evidence.to_dict` returned, after a trip through JSON.
+
+    Raises
+    ------
+    DocumentError
+        If a part is not what its type says; `at` names where it stands.
+    """
+    ours = {part.name for part in fields(Evidence)} - {"distribution", "further"}
+    found = from_document(Evidence, {name: data[name] for name in ours if name in data}, at=at)
+    shape = from_document(Distribution, data, at=at) if "histogram" in data else None
+    if shape is not None:
+        ours |= {part.name for part in fields(Distribution)}
+    return replace(found, distribution=shape, further={name: data[name] for name in data if name not in ours})
 
 
-_RANGES = ("untrained", "untrained_mean_square")
 _EXAMPLES = ("worst", "found", "nearest_passing")

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.capture import Captured, Samples, sample_of
+from qkvcheck.documents import read_json
+from qkvcheck.errors import DocumentError
 from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
 from qkvcheck.models import untrained_twin
@@ -97,17 +99,23 @@ class Twins:
                 if path is not None:
                     with suppress(OSError):  # kept for speed alone
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        write_document(path, found)
+                        write_document(path, kept(found))
             self._kept[name] = found
         return self._kept[name]
 
 
 def _read(path: Path) -> Any:
-    """Return what a file keeps; None if it is missing or broken."""
+    """Return what a file keeps; None if it is missing, or anything but what was written: damage decides nothing."""
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        data = read_json(path)
+    except DocumentError:
         return None
+    return data["value"] if "value" in data and data == kept(data["value"]) else None
+
+
+def kept(value: Any) -> dict[str, Any]:
+    """Return plain data as it is kept: with its hash."""
+    return {"value": value, "sha256": hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()}
 
 
 class Untrained:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim, Direction, Kind, Role
+from qkvcheck.claims.claim import EXPLORATORY, LAYERS, Cell, Claim, Direction, Kind, Role
 from qkvcheck.claims.evidence import Evidence, evidence_from_dict
-from qkvcheck.files import from_document
+from qkvcheck.documents import from_document, part_of
 from qkvcheck.groups import StrEnum
 from qkvcheck.statistics import Specificity
 
@@ -129,6 +129,14 @@ class Verdict:
     not_independent_of: tuple[str, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
 
+    def __post_init__(self) -> None:
+        if not self.key or not self.claim:
+            raise ValueError("key and claim have to name something")
+        if not 0 <= self.layer < LAYERS:
+            raise ValueError(f"layer is {self.layer}; it has to be from 0 to {LAYERS - 1}")
+        if self.direction == Direction.EXACT and self.threshold is not None:
+            raise ValueError("an exact claim has no threshold")
+
     @property
     def exploratory(self) -> bool:
         """Whether the claim was made or edited after numbers had been seen."""
@@ -189,31 +197,20 @@ def threshold_text(verdict: Verdict, *, digits: str = ".4f") -> str:
     return f"{sign} {verdict.threshold:{digits}}"
 
 
-def verdict_from_dict(data: Mapping[str, Any]) -> Verdict:
-    """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote as JSON."""
-    evidence = evidence_from_dict(data["evidence"])
-    return from_document(
-        Verdict,
-        data,
-        role=Role(data["role"]),
-        verdict=Decision(data["verdict"]),
-        direction=Direction(data["direction"]),
-        kind=Kind(data["kind"]) if "kind" in data else _kind_of(evidence, data["threshold"]),
-        controls=tuple(_control_from(control) for control in data["controls"]),
-        qualifier=tuple(data["qualifier"]),
-        not_independent_of=tuple(data.get("not_independent_of", ())),
-        evidence=evidence,
-    )
+def verdict_from_dict(data: Mapping[str, Any], *, at: str = "") -> Verdict:
+    """Rebuild a verdict from what `Verdict.to_dict` returned, or an earlier version wrote as JSON.
 
-
-def _control_from(data: Any) -> ControlResult:
-    specificity = data.get("specificity")
-    return from_document(
-        ControlResult,
-        data,
-        kind=ControlKind(data.get("kind", ControlKind.PAIRED)),
-        specificity=None if specificity is None else Specificity(specificity),
-    )
+    Raises
+    ------
+    DocumentError
+        If something is missing or is not what its type says; `at` names where the verdict stands.
+    """
+    kept = part_of(data, "evidence", at=at)
+    evidence = evidence_from_dict(kept, at=f"{at}.evidence".removeprefix("."))
+    known = {name: value for name, value in data.items() if name != "evidence"}
+    if "kind" not in data:
+        known["kind"] = _kind_of(evidence, data.get("threshold"))
+    return replace(from_document(Verdict, known, at=at), evidence=evidence)
 
 
 def _kind_of(evidence: Evidence, threshold: float | None) -> Kind:

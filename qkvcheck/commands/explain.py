@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from qkvcheck.commands.options import add_load
 from qkvcheck.errors import ClaimError
+from qkvcheck.files import is_there
 
 
 def add(commands: Any) -> None:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from qkvcheck.record import label, read_results
     from qkvcheck.report import explain_lines
 
-    if options.key is None and not Path(options.results).exists():
+    if options.key is None and not is_there(options.results):
         raise ClaimError(
             f"there is no result file {options.results!r}; give one, after the key of a verdict, as in "
             "qkvcheck explain P3a-L06-QQ results.json."

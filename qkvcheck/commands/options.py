@@ -40,7 +40,7 @@ def add_options(parser: Any, *names: str, **without: str) -> None:
             continue
         default = f" Default: {row.default!r}." if row.default is not None else ""
         parser.add_argument(
-            flag, type=partial(row.parse, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
+            flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
         )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qkvcheck.errors import ModelError
+from qkvcheck.errors import ModelError, shown
+
+DIGITS = 18
+"""Of the seed of an untrained twin."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ def parse_spec(text: str) -> ModelSpec:
         raise ModelError(
             f"model {text!r} has an unknown variant {'#' + name!r}; allowed is #untrained or #untrained=SEED."
         )
-    if equals and not (seed.isascii() and seed.isdigit()):
+    if equals and not (seed.isascii() and seed.isdigit() and len(seed) <= DIGITS):
         raise ModelError(
-            f"model {text!r} has seed {seed!r}; the seed must be a whole number from 0, as in {source}#untrained=3."
+            f"model {shown(text)} has seed {shown(seed)}; the seed must be a whole number from 0, of at most {DIGITS} "
+            f"digits, as in {source[:80]}#untrained=3."
         )
     return ModelSpec(source, int(seed) if equals else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
@@ -29,7 +30,7 @@ from qkvcheck.claims import (
     not_judged,
     seed_controls,
 )
-from qkvcheck.errors import ClaimError, NotCapturedError
+from qkvcheck.errors import ClaimError, DocumentError, NotCapturedError, first_line
 from qkvcheck.groups import Capture
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
@@ -86,8 +87,29 @@ class ClaimCheck:
     _notes: dict[str, object] = field(default_factory=dict, repr=False)
 
     def note(self, **further: object) -> None:
-        """Add plain data to the evidence of the verdict that is still to come."""
-        self._notes.update(further)
+        """Add plain data to the evidence of the verdict that is still to come.
+
+        Raises
+        ------
+        ClaimError
+            If something is no plain data, or has the name of a part of `qkvcheck.claims.Evidence` and is none.
+        """
+        self._notes.update(self._plain(further))
+
+    def _plain(self, further: Mapping[str, object]) -> dict[str, object]:
+        """Return notes as the result file has them, which its readers have to be able to read."""
+        try:
+            found: dict[str, object] = json.loads(json.dumps(further, allow_nan=False))
+            evidence_from_dict(found, at="")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ClaimError(
+                f"claim {self.claim.id}: a note has to be plain data, such as numbers and texts ({first_line(error)})."
+            ) from None
+        except DocumentError as error:
+            raise ClaimError(
+                f"claim {self.claim.id}: a note has the name of a part of the evidence, and {error}; rename it."
+            ) from None
+        return found
 
     def check(self, captured: Captured | None = None, *, controls: Mapping[str, ControlCapture] | None = None) -> None:
         """Judge the claim, as its kind says.
@@ -194,7 +216,8 @@ class ClaimCheck:
         """Judge an exact claim: it holds if every condition, named by a sentence, does."""
         __tracebackhide__ = True
         qualifier = self._apparatus.options.qualifier
-        self._hand_on(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=qualifier, further=further))
+        noted = self._plain(further)
+        self._hand_on(judge_conditions(self.claim, self.cell, conditions, n=n, qualifier=qualifier, further=noted))
 
     def not_judged(self, reason: str) -> NoReturn:
         """Say why this claim can't be judged here; the test is skipped."""
@@ -205,7 +228,7 @@ class ClaimCheck:
     def _hand_on(self, verdict: Verdict) -> None:
         __tracebackhide__ = True
         if self._notes:
-            noted = evidence_from_dict({**verdict.evidence.to_dict(), **self._notes})
+            noted = evidence_from_dict({**json.loads(json.dumps(verdict.evidence.to_dict())), **self._notes})
             verdict = replace(verdict, evidence=noted)
         session, run = self._apparatus.session, self._apparatus.run
         baseline = None if session.settings.update == "all" else session.baseline_for(run)[0]

@@ -7,6 +7,7 @@ experiment needs them, so that pytest starts as fast in a project that merely ha
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,8 @@ import pytest
 
 from qkvcheck.plugin.cases import check_cases, claims_of
 from qkvcheck.plugin.fixtures import layers_of
-from qkvcheck.plugin.gathering import broken, gather
 from qkvcheck.plugin.origins import TRUST, check_trust
-from qkvcheck.plugin.outcomes import finding_on
+from qkvcheck.plugin.outcomes import broken, finding_on, gather
 from qkvcheck.plugin.overrides import DERIVED, MODEL, from_settings
 from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
 
@@ -75,14 +75,14 @@ def _make_session(config: pytest.Config) -> Session:
         return value
 
     def ini(option: Option) -> str | None:
-        value: str | None = config.getini(option.ini)
+        value = ini_text(config, option.ini)
         return from_root(option, value, root=config.rootpath) if value else value
 
     settings = resolve_settings(
         command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=check_trust(config)
     )
     load_extensions(settings.load or ())  # claims may name what they register
-    claims, baselines = (str(config.getini(name) or "") for name in ("qkv_claims", "qkv_baselines"))
+    claims, baselines = (ini_text(config, name) or "" for name in ("qkv_claims", "qkv_baselines"))
     files = [config.rootpath / name for name in claims.split()]
     session = Session(
         settings,
@@ -92,6 +92,30 @@ def _make_session(config: pytest.Config) -> Session:
     )
     _ = session.file  # its layers decide what is collected, so a broken file has to show now
     return session
+
+
+def ini_text(config: pytest.Config, name: str) -> str | None:
+    """Return an ini value, which has to be a text: TOML has lists, numbers and truth values too.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    from qkvcheck.errors import SettingsError, shown
+    from qkvcheck.settings import check_text
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pytest's own word on it, where it has one
+            value = config.getini(name)
+    except (TypeError, ValueError, pytest.UsageError):
+        raise SettingsError(f'{name} in the ini file is no text; write it in quotes, as in {name} = "...".') from None
+    if value is not None and not isinstance(value, str):
+        raise SettingsError(f'{name} in the ini file is {shown(value)}; it has to be a text, as in {name} = "...".')
+    if value:
+        check_text(name, value, allowed="\t\r\n", control=name == "qkv_target")
+    return value
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from qkvcheck.files import is_there
 from qkvcheck.plugin.stash import SESSION_KEY
 
 TRUST = "--qkv-trust-remote-code"
@@ -47,7 +48,7 @@ def _model_folders(config: pytest.Config) -> list[Path]:
         return []
     start = config.invocation_params.dir.resolve()
     named = (session.settings.model.partition("#")[0], session.settings.tokenizer)
-    folders = [Path(start, name).resolve() for name in named if name and Path(start, name).is_dir()]
+    folders = [(start / name).resolve() for name in named if name and is_there(start / name)]
     return [folder for folder in folders if folder not in (start, *start.parents)]
 
 
@@ -112,4 +113,4 @@ def _separate_word(config: pytest.Config) -> tuple[str, str] | None:
 
 
 def _exists(config: pytest.Config, value: str) -> bool:
-    return Path(config.invocation_params.dir, value.partition("#")[0]).exists()
+    return is_there(config.invocation_params.dir / value.partition("#")[0])

@@ -87,15 +87,20 @@ def pytest_fixture_setup(fixturedef: Definition, request: Any) -> Generator[None
 
 def _narrow(item: pytest.Item) -> Definition | None:
     """Return an override whose scope is narrower than that of ours, which are made of it; None without one."""
-    names = set(_names(item))
-    if not names & {"claim", *DERIVED}:
-        return None
-    ours = [name for name in DERIVED if any(_is_ours(one) for one in _definitions(item, name)[-1:])]
-    taken = {MODEL} if ours else set()
-    for name in ours:
-        taken |= {*_definitions(item, name)[-1].argnames, *ASKED_LATER.get(name, ())} & {MODEL, *DERIVED}
-    active = (definitions[-1] for name in sorted(taken) if (definitions := _definitions(item, name)))
-    return next((one for one in active if one.scope != "session"), None)
+    seen: set[str] = set()
+    open_names = list(getattr(item, "fixturenames", ()))
+    while open_names:
+        name = open_names.pop()
+        definitions = _definitions(item, name)
+        if name in seen or not definitions or not _is_ours(definitions[-1]):
+            continue
+        seen.add(name)
+        for taken in (*definitions[-1].argnames, *ASKED_LATER.get(name, ())):
+            active = _definitions(item, taken)
+            if name in DERIVED and taken in (MODEL, *DERIVED) and active and active[-1].scope != "session":
+                return active[-1]
+            open_names.append(taken)
+    return None
 
 
 def _names(item: pytest.Item) -> Iterator[str]:

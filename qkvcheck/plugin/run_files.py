@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qkvcheck.claims import Decision
 from qkvcheck.errors import QkvcheckError, SettingsError, first_line, some_of
 from qkvcheck.files import check_output
-from qkvcheck.plugin.gathering import Gathered
+from qkvcheck.plugin.outcomes import Gathered
 from qkvcheck.plugin.session import file_part
 from qkvcheck.record import ADD_COMMAND, RECORD_COMMAND, Results, stale_keys, write_baseline, write_results
 from qkvcheck.report import Line

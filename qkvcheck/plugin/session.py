@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, SettingsError
+from qkvcheck.files import is_there
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ class Session:
         path, asked = self.baseline_path(run), self.settings.baseline is not None and self.settings.update is None
         if path is None:
             return None, None
-        if not path.exists() and not asked:
+        if not is_there(path) and not asked:
             return None, f"no verdicts are on record for {run.origin.spec}"
         baseline = self._read(path)
         reason = difference(baseline, run)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text
+from qkvcheck.documents import from_document, read_json, reading
 from qkvcheck.errors import ClaimError, some_of
-from qkvcheck.files import from_document, locked, replace_text
+from qkvcheck.files import is_there, locked, replace_text
 from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
@@ -63,6 +65,8 @@ class Baseline:
         None if no noise floor was measured.
     required : bool
         Whether a verdict that is not on record fails: the file was named.
+    model : str
+        What was asked for, for readers.
     """
 
     path: Path
@@ -71,6 +75,7 @@ class Baseline:
     versions: Mapping[str, str] = field(default_factory=dict)
     noise: NoiseFloor | None = None
     required: bool = False
+    model: str = ""
 
 
 def conditions_of(run: Run) -> Conditions:
@@ -94,24 +99,24 @@ def read_baseline(path: str | Path) -> Baseline:
         If it is missing or is no such file.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ClaimError(f"baseline {str(path)!r} can't be read ({error.strerror}); {RECORD_COMMAND}.") from None
-    except ValueError as error:
-        raise ClaimError(f"baseline {str(path)!r} is not JSON ({error}); restore it, or {RECORD_COMMAND}.") from None
-    if not isinstance(data, dict) or data.get("schema") not in READ:
-        raise ClaimError(f"baseline {str(path)!r} is not of schema {SCHEMA!r}; {RECORD_COMMAND}.")
-    try:
-        verdicts = {
-            key: from_document(Entry, entry, verdict=Decision(entry["verdict"]))
-            for key, entry in data["verdicts"].items()
-        }
-        noise = from_document(NoiseFloor, data["noise"]) if data.get("noise") else None
-        conditions = from_document(Conditions, data["conditions"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClaimError(f"baseline {str(path)!r} is incomplete ({error}); restore it, or {RECORD_COMMAND}.") from None
-    return Baseline(path, conditions, verdicts, data.get("versions", {}), noise)
+    advice = f"restore it, or {RECORD_COMMAND}" if is_there(path) else RECORD_COMMAND
+    with reading("baseline", path, advice=advice):
+        data = read_json(path, schemas=READ)
+        if not data.get("noise"):
+            data.pop("noise", None)
+        found = from_document(_Document, data)
+    return Baseline(path, found.conditions, found.verdicts, found.versions, found.noise, model=found.model)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """What a file of recorded verdicts holds."""
+
+    conditions: Conditions
+    verdicts: Mapping[str, Entry]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    noise: NoiseFloor | None = None
+    model: str = ""
 
 
 def difference(baseline: Baseline, run: Run) -> str | None:
@@ -196,7 +201,7 @@ def write_baseline(path: str | Path, run: Run, verdicts: Iterable[Verdict], *, m
 
 
 def _add(path: Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str:
-    old = read_baseline(path) if path.exists() else None
+    old, told_of_file = _on_file(path, may_replace=mode == "all")
     reason = None if old is None else difference(old, run)
     if old is not None and reason is not None and mode == "new":
         raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; {RECORD_COMMAND} to replace it.")
@@ -215,7 +220,7 @@ def _add(path: Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str
         conditions = kept.conditions  # what stays was recorded before tokens were kept
     noise = None if kept is None else kept.noise
     _write(path, run.origin.spec, Baseline(path, conditions, {**entries, **made}, run.versions, noise))
-    return f"{len(made)} verdicts recorded in {path}{told}"
+    return f"{len(made)} verdicts recorded in {path}{told_of_file}{told}"
 
 
 def _replaced_text(entries: Mapping[str, Entry], made: Mapping[str, Entry]) -> str:
@@ -226,6 +231,19 @@ def _replaced_text(entries: Mapping[str, Entry], made: Mapping[str, Entry]) -> s
         return ""
     listed = f", {len(turned)} of them by another verdict: {some_of(turned)}" if turned else ""
     return f"; {len(again)} there before are replaced{listed}"
+
+
+def _on_file(path: Path, *, may_replace: bool) -> tuple[Baseline | None, str]:
+    """Return the record that is on file, if any, and what to say where it can't be read and is replaced."""
+    if not os.path.lexists(path):
+        return None, ""
+    try:
+        return read_baseline(path), ""
+    except ClaimError:
+        # Its advice is to record anew: that has to work. What is no file can't be replaced by one.
+        if not may_replace or not path.is_file():
+            raise
+        return None, "; what was there could not be read, and is replaced"
 
 
 def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> None:
@@ -241,8 +259,7 @@ def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> 
         reason = _other(baseline, conditions)
         if reason is not None:
             raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
-        spec = json.loads(baseline.path.read_text("utf-8"))["model"]
-        _write(baseline.path, spec, replace(baseline, noise=noise))
+        _write(baseline.path, baseline.model, replace(baseline, noise=noise))
 
 
 def _entry(verdict: Verdict) -> Entry:

@@ -6,6 +6,7 @@ code compute otherwise. How much of that is harmless is measured (`qkvcheck doct
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -70,6 +71,10 @@ class NoiseFloor:
     statistics: Mapping[str, float]
     variations: Mapping[str, float]
     machine: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if min(self.statistics.values(), default=0.0) < 0:
+            raise ValueError("a noise floor has to be from 0")
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,8 @@ def change_of(
         for name in sorted({*then, *now})
         if now and then.get(name) != now.get(name)
     )
-    return Change(was, verdict.estimate, verdict.estimate - was, low, high, clusters, allowed, floor, versions)
+    moved = min(max(verdict.estimate - was, -sys.float_info.max), sys.float_info.max)  # infinity is no JSON
+    return Change(was, verdict.estimate, moved, low, high, clusters, allowed, floor, versions)
 
 
 def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None, int | None]:
@@ -150,8 +156,9 @@ def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None,
         return None, None, None
     before = Replicates(entry.plug_in, np.array(kept, dtype=np.float64))
     after = Replicates(float(own.whole), np.array(own.without, dtype=np.float64))
-    found = jackknife_estimate(after - before)
-    return found.low, found.high, len(kept)
+    with np.errstate(all="ignore"):  # a record that was edited by hand may hold any number
+        found = jackknife_estimate(after - before)
+    return (found.low, found.high, len(kept)) if np.isfinite([found.low, found.high]).all() else (None, None, None)
 
 
 def change_text(change: Change) -> str:

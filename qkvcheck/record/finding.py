@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
-from qkvcheck.files import from_document
+from qkvcheck.documents import from_document
 from qkvcheck.record.change import Change
 
 
@@ -42,15 +42,26 @@ class Finding:
         }
 
 
-def finding_from_dict(data: Mapping[str, Any]) -> Finding:
-    """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON."""
-    moved = data.get("moved")
-    return Finding(
-        verdict_from_dict(data["verdict"]),
-        None if data["recorded"] is None else Decision(data["recorded"]),
-        data["change"],
-        None if moved is None else from_document(Change, moved),
-    )
+@dataclass(frozen=True)
+class _OnRecord:
+    """What a document says of a verdict on record."""
+
+    recorded: Decision | None
+    change: str | None
+    moved: Change | None = None
+
+
+def finding_from_dict(data: Mapping[str, Any], *, at: str = "") -> Finding:
+    """Rebuild a finding from what `Finding.to_dict` returned, after a trip through JSON.
+
+    Raises
+    ------
+    DocumentError
+        If something is missing or is not what its type says; `at` names where the finding stands.
+    """
+    on_record = from_document(_OnRecord, data, at=at)
+    verdict = verdict_from_dict(data["verdict"], at=at)
+    return Finding(verdict, on_record.recorded, on_record.change, on_record.moved)
 
 
 def label(finding: Finding) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ClaimError, first_line
+from qkvcheck.documents import from_document, read_json, reading
+from qkvcheck.errors import ClaimError, DocumentError, shown
 from qkvcheck.files import write_document
 from qkvcheck.record.finding import Finding, finding_from_dict, html_table
 from qkvcheck.record.run import Run, run_from_dict
@@ -82,7 +83,7 @@ def load_results(path: str | Path) -> Results:
     >>> load_results("nothing.json")
     Traceback (most recent call last):
     ...
-    qkvcheck.errors.ClaimError: results 'nothing.json' can't be read (No such file or directory); ...
+    qkvcheck.errors.ClaimError: result file 'nothing.json' can't be read (No such file or directory); ...
     """
     run, findings = read_results(path)
     return Results(run, tuple(findings))
@@ -125,20 +126,21 @@ def read_results(path: str | Path) -> tuple[Run, list[Finding]]:
     ClaimError
         If the file can't be read or is no result file.
     """
-    try:
-        data = json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise ClaimError(
-            f"results {str(path)!r} can't be read ({error.strerror}); write them with --qkv-json."
-        ) from None
-    except ValueError as error:
-        raise ClaimError(f"results {str(path)!r} are not JSON ({error}); write them anew with --qkv-json.") from None
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ClaimError(f"results {str(path)!r} are not of schema {SCHEMA!r}; write them anew with --qkv-json.")
-    try:
-        return run_from_dict(data), [finding_from_dict({**entry, "verdict": entry}) for entry in data["verdicts"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ClaimError(
-            f"results {str(path)!r} are not whole ({type(error).__name__}: {first_line(error)}); write them anew with "
-            "--qkv-json."
-        ) from None
+    with reading("result file", path, advice="write it anew with --qkv-json"):
+        data = read_json(path, schemas=(SCHEMA,))
+        run = run_from_dict(data)
+        entries = from_document(_Entries, data).verdicts
+        found = [
+            finding_from_dict({**entry, "verdict": entry}, at=f"verdicts[{place}]")
+            for place, entry in enumerate(entries)
+        ]
+        names = [finding.verdict.key for finding in found]
+        if len(set(names)) < len(names):
+            (twice, _), *_ = Counter(names).most_common(1)
+            raise DocumentError(f"verdicts holds {shown(twice)} twice; a key has to stand once")
+    return run, found
+
+
+@dataclass(frozen=True)
+class _Entries:
+    verdicts: Sequence[Mapping[str, Any]]

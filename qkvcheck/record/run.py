@@ -6,10 +6,11 @@ In the result file what is unknown is null; files of earlier versions, which had
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from qkvcheck.files import from_document
+from qkvcheck.documents import from_document, part_of
+from qkvcheck.errors import DocumentError, shown
 
 UNKNOWN = "unknown"
 FROM_FILE = "activations captured elsewhere"
@@ -226,22 +227,39 @@ class Run:
         }
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """What stands beside model, corpus and settings."""
+
+    versions: Mapping[str, str]
+    citations: Sequence[Cited] = ()
+
+
 def run_from_dict(data: Mapping[str, Any]) -> Run:
     """Rebuild a run from what `Run.to_dict` returned, after a trip through JSON.
 
     Raises
     ------
-    KeyError, TypeError
-        If something is missing or unknown.
+    DocumentError
+        If something is missing or is not what its type says.
     """
-    model, corpus, settings = dict(data["model"]), dict(data["corpus"]), dict(data["settings"])
-    from_file = model.pop("origin", "file" if model["source"] == FROM_FILE else "model") == "file"
-    origin = from_document(FileOrigin, model) if from_file else from_document(ModelOrigin, model)
-    seen = None if from_file or not corpus.get("positions") else from_document(Seen, corpus)
+    model, corpus, settings = (part_of(data, name) for name in ("model", "corpus", "settings"))
+    kind = model.get("origin", "file" if model.get("source") == FROM_FILE else "model")
+    if kind not in ("file", "model"):
+        raise DocumentError(f"model.origin is {shown(kind)}; it has to be one of file, model")
+    from_file = kind == "file"
+    origin: ModelOrigin | FileOrigin
+    if from_file:
+        origin = from_document(FileOrigin, model, at="model")
+    else:
+        origin = from_document(ModelOrigin, model, at="model")
+    seen = None if from_file or not corpus.get("positions") else from_document(Seen, corpus, at="corpus")
+    corpus.pop("seen", None)
     if from_file:  # earlier files had zeros and "unknown" for what no file says
         corpus["target"] = None
         corpus["first_words"] = corpus.get("first_words") or None
-        settings["device"] = None if settings["device"] == UNKNOWN else settings["device"]
-    cited = tuple(from_document(Cited, one) for one in data.get("citations", ()))
-    run_corpus, run_settings = from_document(RunCorpus, corpus, seen=seen), from_document(RunSettings, settings)
-    return Run(origin, run_corpus, data["versions"], run_settings, cited)
+        settings["device"] = None if settings.get("device") == UNKNOWN else settings.get("device")
+    held = replace(from_document(RunCorpus, corpus, at="corpus"), seen=seen)
+    beside = from_document(_Beside, data)
+    made = from_document(RunSettings, settings, at="settings")
+    return Run(origin, held, beside.versions, made, tuple(beside.citations))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from qkvcheck.claims import Evidence, ProfilePoint, controls_by_name
+from qkvcheck.claims import Evidence, ProfilePoint, controls_by_name, number_text
 from qkvcheck.record import Finding, Run
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.texts import story, table_lines
@@ -65,11 +65,11 @@ def _evidence_lines(evidence: Evidence) -> list[str]:
             f"The largest 1 % of the dimensions hold {top:.0%} of the offset.",
         ]
     if evidence.row_quantiles is not None:
-        found = evidence.row_quantiles
+        at = {name: number_text(evidence.row_quantiles.get(name)) for name in ("0", "0.25", "0.5", "0.75", "1")}
         lines += [
             "",
-            f"Over pairs of contexts: lowest {found['0']:.4f}, middle half {found['0.25']:.4f} to {found['0.75']:.4f}, "
-            f"median {found['0.5']:.4f}, highest {found['1']:.4f}.",
+            f"Over pairs of contexts: lowest {at['0']}, middle half {at['0.25']} to {at['0.75']}, "
+            f"median {at['0.5']}, highest {at['1']}.",
         ]
     if evidence.distribution is not None:
         shape = evidence.distribution
@@ -80,7 +80,7 @@ def _evidence_lines(evidence: Evidence) -> list[str]:
 
 
 def _point(point: ProfilePoint) -> str:
-    text = point.reason or f"{point.estimate:.4f} [{point.low:.4f}, {point.high:.4f}]"
+    text = point.reason or f"{number_text(point.estimate)} [{number_text(point.low)}, {number_text(point.high)}]"
     if point.untrained is not None:
         seeds = point.untrained
         text += f"; untrained {seeds.mean:.4f} ({seeds.low:.4f} to {seeds.high:.4f})"

@@ -210,9 +210,11 @@ def _training(origin: ModelOrigin) -> list[tuple[str, str]]:
     record = origin.training
     if not record:
         return []
-    own, bigram = record["held_out_loss"], record["bigram_loss"]
+    own, bigram, positions = (record.get(name) for name in ("held_out_loss", "bigram_loss", "training_positions"))
+    if not all(isinstance(number, (int, float)) for number in (own, bigram, positions)):
+        return []  # how another model was trained, in words of its own
     losses = f"{own:.3f} nats a token on held-out text, a bigram model's {bigram:.3f}"
-    return [("training", f"{record['training_positions']:,} tokens of generated English; its loss is {losses}")]
+    return [("training", f"{positions:,} tokens of generated English; its loss is {losses}")]
 
 
 def _stand_in(run: Run) -> str:

@@ -131,7 +131,7 @@ def _measured(run: Run) -> list[Line]:
 
 def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]:
     first = findings[0].verdict
-    wrapped = textwrap.wrap(first.statement, WIDTH - len(_INDENT))
+    wrapped = textwrap.wrap(first.statement, WIDTH - len(_INDENT)) or [""]
     lines = [
         Line(f"{first.claim:<{len(_INDENT) - 1}} {wrapped[0]}", "bold"),
         *(Line(_INDENT + text) for text in wrapped[1:]),

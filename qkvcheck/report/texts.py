@@ -81,7 +81,7 @@ def _advice(finding: Finding) -> str:
 
 def table_lines(rows: Sequence[tuple[str, str]], *, indent: str = "") -> list[str]:
     """Return names and texts in two columns."""
-    wide = max(len(name) for name, _ in rows)
+    wide = max((len(name) for name, _ in rows), default=0)
     return [f"{indent}{name:<{wide}}  {text}" for name, text in rows]
 
 

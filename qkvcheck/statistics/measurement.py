@@ -41,6 +41,10 @@ class Distribution:
     share_high: float
     zero_columns: int
 
+    def __post_init__(self) -> None:
+        if not self.histogram or min(self.histogram) < 0:
+            raise ValueError("histogram has to hold counts from 0")
+
 
 @dataclass(frozen=True, eq=False)
 class Measurement:

@@ -65,9 +65,11 @@ def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):
     assert numbers("target", layer=5)[1] == 2
     assert numbers("generic_removed")[1] == 2
     assert numbers("target", folder=None) == (first, 2)
-    for path in tmp_path.iterdir():
-        path.write_text("{ broken")
-    assert numbers("target") == (first, 2)
+    for damage in ("{ broken", "[]", '{"value": 1.0}'):  # more of it: tests/fuzz/test_cache.py
+        for path in tmp_path.iterdir():
+            path.write_text(damage)
+        assert numbers("target") == (first, 2)
+    assert numbers("target") == (first, 0)
 
 
 def test_sample_of_takes_a_layer(samples):

@@ -155,8 +155,8 @@ def test_command_measures_checks_and_records(tmp_path, capsys):
         (["--factor", "2"], "--factor 2 must be above 0 and at most 1"),
         (["--only", "nothing"], "no contest's name holds 'nothing'; there are histogram-numba-lecture"),
         (["--ratios", "nowhere.json"], "'nowhere.json' holds no ratios"),
-        (["--record", "."], "'.' can't be written"),
-        (["--record", "no/such/folder.json"], "name a file in a folder that exists"),
+        (["--record", "."], "'.' is a folder; name a file in it"),
+        (["--record", "no/such/folder.json"], "there is no folder 'no/such'; make it"),
     ],
 )
 def test_wrong_use_is_one_line(options, message, capsys):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -109,3 +112,109 @@ def test_results_document(tmp_path):
 def test_finding_through_json():
     finding = Finding(make_verdict(), "REFUTED", "changed")
     assert finding_from_dict(json.loads(json.dumps(finding.to_dict()))) == finding
+
+
+def git(folder, *arguments: str) -> subprocess.CompletedProcess[str]:
+    who = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return subprocess.run(
+        ["git", "-c", "init.defaultBranch=main", *arguments], cwd=folder, env={**os.environ, **who},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def conflict(tmp_path):
+    """A record that two branches changed in the same line."""
+    path = tmp_path / "b.json"
+    git(tmp_path, "init")
+    for branch, estimate in (("main", 0.5), ("theirs", 0.6), ("main", 0.7)):
+        git(tmp_path, "checkout", "-B" if branch == "theirs" else "-q", branch)
+        write_baseline(
+            path, RUN, [make_verdict(estimate=estimate), make_verdict("B-L06-QQ", "REFUTED", 0.1)], mode="all"
+        )
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "-m", f"{estimate}")
+    assert "CONFLICT" in git(tmp_path, "merge", "theirs").stdout
+    return path
+
+
+def test_a_merge_conflict_is_told_and_both_ways_out_work(conflict):
+    with pytest.raises(ClaimError) as caught:
+        read_baseline(conflict)
+    line = str(caught.value)
+    assert "holds a merge conflict in line 7; take one side with git checkout --ours -- " in line
+    assert line.endswith(", or restore it, or record it with --qkv-update=all.")
+    side = line.partition("with git ")[2].partition(", or ")[0]
+    with pytest.raises(ClaimError, match="merge conflict"):
+        write_baseline(conflict, RUN, [make_verdict()], mode="new")
+    damaged = conflict.read_bytes()
+
+    done = git(conflict.parent, *shlex.split(side))  # the first way
+    assert done.returncode == 0, done.stderr
+    assert read_baseline(conflict).verdicts["A-L06-QQ"].estimate == 0.7
+
+    conflict.write_bytes(damaged)  # the second
+    told = write_baseline(conflict, RUN, [make_verdict(estimate=0.7)], mode="all")
+    assert told == f"1 verdicts recorded in {conflict}; what was there could not be read, and is replaced"
+    assert set(read_baseline(conflict).verdicts) == {"A-L06-QQ"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3.5", "", '{"schema": "qkvcheck/baseline/2"}', "\0", "null"])
+def test_a_record_that_cannot_be_read_is_no_dead_end(tmp_path, content):
+    path = tmp_path / "b.json"
+    path.write_text(content)
+    with pytest.raises(ClaimError, match="; restore it, or record it with --qkv-update=all") as caught:
+        read_baseline(path)
+    assert "b.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ClaimError):
+        write_baseline(path, RUN, [make_verdict()], mode="new")
+    assert "could not be read, and is replaced" in write_baseline(path, RUN, [make_verdict()], mode="all")
+    assert list(read_baseline(path).verdicts) == ["A-L06-QQ"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(ClaimError, match="is a folder, not a file"):
+        write_baseline(tmp_path / "b.json", RUN, [make_verdict()], mode="all")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data["verdicts"]["A-L06-QQ"].update(verdict="MAYBE"), "verdicts['A-L06-QQ'].verdict is 'MAYBE'"),
+        (lambda data: data["verdicts"]["A-L06-QQ"].update(estimate="six"), "estimate is 'six'; it has to be a number"),
+        (lambda data: data["verdicts"]["A-L06-QQ"].update(replicates=[1, None]), "replicates[1] is None; it has to be"),
+        (lambda data: data["verdicts"].update(B=[]), "verdicts.B is []; it has to be an object"),
+        (lambda data: data.pop("conditions"), "conditions is missing"),
+        (
+            lambda data: data.update(noise={"statistics": {"a": "x"}, "variations": {}, "machine": {}}),
+            "statistics.a is 'x'",
+        ),
+        (
+            lambda data: data.update(noise={"statistics": {"a": -1}, "variations": {}, "machine": {}}),
+            "has to be from 0",
+        ),
+    ],
+)
+def test_a_mistake_in_a_record_is_named(tmp_path, damage, message):
+    path = tmp_path / "b.json"
+    write_baseline(path, RUN, [make_verdict()], mode="all")
+    data = json.loads(path.read_text())
+    damage(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(ClaimError) as caught:
+        read_baseline(path)
+    assert message in str(caught.value)
+
+
+def test_added_fields_are_accepted_and_absurd_numbers_compared(tmp_path):
+    path = tmp_path / "b.json"
+    write_baseline(path, RUN, [make_verdict()], mode="all")
+    data = json.loads(path.read_text())
+    data["later"] = data["verdicts"]["A-L06-QQ"]["later"] = data["conditions"]["later"] = [1]
+    data["verdicts"]["A-L06-QQ"]["estimate"] = -1.7e308
+    path.write_text(json.dumps(data))
+    found = compare(read_baseline(path), make_verdict(estimate=1.7e308))
+    assert json.dumps(found.to_dict(), allow_nan=False)
+    assert found.moved.beyond

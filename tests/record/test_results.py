@@ -44,22 +44,58 @@ def test_other_files_are_refused(tmp_path):
         read_results(tmp_path / "r.json")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data.pop("model"),
-        lambda data: data["settings"].pop("seed"),
-        lambda data: data["verdicts"][0].pop("key"),
-        lambda data: data["verdicts"][0].update(verdict="PERHAPS"),
-        lambda data: data.update(verdicts=[1]),
-    ],
-)
+NOT_WHOLE = {
+    "no-model": (lambda data: data.pop("model"), "model is missing"),
+    "no-seed": (lambda data: data["settings"].pop("seed"), "settings.seed is missing"),
+    "no-key": (lambda data: data["verdicts"][0].pop("key"), "verdicts[0].key is missing"),
+    "unknown-verdict": (
+        lambda data: data["verdicts"][0].update(verdict="SUPORTED"),
+        "verdicts[0].verdict is 'SUPORTED'; it has to be one of SUPPORTED, REFUTED, INCONCLUSIVE, NOT JUDGED. "
+        "Did you mean 'SUPPORTED'?",
+    ),
+    "no-object": (lambda data: data.update(verdicts=[1]), "verdicts[0] is 1; it has to be an object"),
+    "no-list": (lambda data: data.update(verdicts={}), "verdicts is {}; it has to be a list of objects"),
+    "layer": (
+        lambda data: data["verdicts"][0].update(layer="six"), "verdicts[0].layer is 'six'; it has to be a whole number"
+    ),
+    "negative-layer": (
+        lambda data: data["verdicts"][0].update(layer=-1), "verdicts[0]: layer is -1; it has to be from 0 to 9999"
+    ),
+    "in-a-mapping": (
+        lambda data: data["versions"].update(numpy=2), "versions.numpy is 2; it has to be a text"
+    ),
+    "matrix": (
+        lambda data: data["verdicts"][0]["evidence"].update(context_matrix={"n": 3, "above": [1]}),
+        "verdicts[0].evidence.context_matrix: n is 3 and above holds 1 numbers; they have to go together",
+    ),
+    "histograms": (
+        lambda data: data["verdicts"][0]["evidence"].update(histograms={"untrained": [1, -1]}),
+        "verdicts[0].evidence: the histogram of 'untrained' has to hold counts from 0",
+    ),
+    "twice": (lambda data: data["verdicts"].append(data["verdicts"][0]), "verdicts holds 'P3a-L06-QQ' twice"),
+    "surrogate": (
+        lambda data: data["model"].update(spec="\ud800"),
+        r"model.spec is '\ud800'; it holds half of a character (a lone surrogate)",
+    ),
+    "infinity": (
+        lambda data: data["verdicts"][0].update(estimate=float("inf")),
+        "verdicts[0].estimate is inf; it has to be a finite number",
+    ),
+    "large": (lambda data: data["corpus"].update(contexts=10**30), "corpus.contexts is 1000000000000000000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", NOT_WHOLE)
 def test_a_file_that_is_not_whole_is_refused_in_one_line(tmp_path, damage):
     path = tmp_path / "r.json"
     write_results(path, make_run(), [Finding(make_verdict())])
     data = json.loads(path.read_text())
-    damage(data)
+    change, message = NOT_WHOLE[damage]
+    change(data)
     path.write_text(json.dumps(data))
-    with pytest.raises(ClaimError, match="are not whole .*; write them anew with --qkv-json") as caught:
+    with pytest.raises(ClaimError) as caught:
         read_results(path)
-    assert "\n" not in str(caught.value)
+    told = str(caught.value)
+    assert f"r.json': {message}" in told
+    assert told.endswith("rite it anew with --qkv-json.")
+    assert "\n" not in told

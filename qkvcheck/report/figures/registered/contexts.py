@@ -27,7 +27,7 @@ def context_figures(given: FigureInput) -> Iterator[Figure]:
     if not kept:
         return
     texts = given.run.corpus.texts
-    n = next(iter(kept.values())).n
+    n = max(part.n for part in kept.values())
     names = [_prefix(given.run, row) if row < len(texts) else f"context {row + 1}" for row in range(n)]
     scattered = {name: found[name] for name in kept if found[name].evidence.scatter is not None}
     yield from _scatter(scattered, layer, where, names)
@@ -62,7 +62,9 @@ def _scatter(found: Mapping[str, Verdict], layer: int, where: str, names: Sequen
         for ax, (block, verdict) in zip(axes, found.items(), strict=True):
             kept = verdict.evidence.scatter
             assert kept is not None  # chosen by it
-            one, other = (short(names[place]) for place in kept.contexts)
+            one, other = (
+                short(names[place]) if place < len(names) else f"context {place + 1}" for place in kept.contexts
+            )
             ax.plot(kept.x, kept.y, "o", color=TARGET, markersize=2.2, alpha=0.6)
             ax.axline((0, 0), slope=1, color=CHANCE, linewidth=0.8, linestyle=":")
             ax.set_title(f"{block}: r = {kept.similarity:.2f}")
@@ -93,7 +95,7 @@ def _context_matrix(
     with panels(1, width=size + 2.6, height=size) as (canvas, (ax,)):
         image = ax.imshow(matrix, cmap=DIVERGING, vmin=-1, vmax=1, interpolation="none")
         ax.set_yticks(range(n))
-        ax.set_yticklabels([short(name) for name in names], fontsize=6, parse_math=False)
+        ax.set_yticklabels([short(name) for name in names[:n]], fontsize=6, parse_math=False)
         ax.set_xticks([])
         ax.grid(False)
         canvas.colorbar(image, ax=ax, label=measure, shrink=0.6)
@@ -120,7 +122,7 @@ def _worst(
     rows: list[tuple[Any, ...]] = []
     with panels(len(matrices), width=3.4 * len(matrices), height=3.2, share=False) as (canvas, axes):
         for ax, (block, matrix) in zip(axes, matrices.items(), strict=True):
-            means = (matrix.sum(axis=1) - 1) / (len(matrix) - 1)
+            means = (matrix.sum(axis=1) - 1) / max(len(matrix) - 1, 1)
             listed = [(float(means[k]), names[k], "corpus") for k in np.argsort(means, kind="stable")[:WORST]]
             listed += [(found.value, found.text or "", "found by search") for found in _searched(verdicts, block)]
             listed.sort(key=lambda entry: entry[0])

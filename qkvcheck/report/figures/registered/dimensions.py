@@ -30,7 +30,7 @@ def histograms(given: FigureInput) -> Iterator[Figure]:
     layer, where = given.layer, given.where
     found = carrying(given.verdicts, "histograms", "cosine")
     columns = ("target", *(control.label for control in drawn_controls()))
-    groups = [group for group in PAIR_GROUPS if group in found]
+    groups = [group for group in PAIR_GROUPS if group in found and found[group].evidence.distribution]
     if not groups:
         return
     from scipy.stats import beta
@@ -46,9 +46,10 @@ def histograms(given: FigureInput) -> Iterator[Figure]:
             ax.stairs(_density(counts), edges, color=TARGET, linewidth=1.5, label="target")
             series = {"target": counts}
             for control in drawn_controls():
-                if control.name in (evidence.histograms or {}):
+                beside = list((evidence.histograms or {}).get(control.name, ()))
+                if len(beside) == len(counts):
                     label = control.label
-                    series[label] = list((evidence.histograms or {})[control.name])
+                    series[label] = beside
                     ax.stairs(_density(series[label]), edges, color=colour_of(control), linewidth=1.1, label=label)
             chance = beta.pdf((centres + 1) / 2, (n - 1) / 2, (n - 1) / 2) / 2
             ax.plot(centres, chance, color=CHANCE, linewidth=1, linestyle=":", label="shuffled")
@@ -90,7 +91,13 @@ def cosine_and_pearson(given: FigureInput) -> Iterator[Figure]:
     """Yield the histograms of cosine and Pearson, one over the other."""
     layer, where = given.layer, given.where
     cosine, pearson = (carrying(given.verdicts, "distribution", measure) for measure in ("cosine", "pearson"))
-    groups = [group for group in PAIR_GROUPS if group in cosine and group in pearson]
+    groups = [
+        group
+        for group in PAIR_GROUPS
+        if group in cosine
+        and group in pearson
+        and len(_counts(cosine[group].evidence)) == len(_counts(pearson[group].evidence))
+    ]
     if not groups:
         return
     rows = []
@@ -159,6 +166,9 @@ def dimension_matrix(given: FigureInput) -> Iterator[Figure]:
         kept = found[group].evidence.dimension_matrix
         assert kept is not None  # `carrying` looked
         tiles[group] = np.reshape(kept.cells, (kept.rows, kept.columns))
+    sizes = {name: len(tiles[2 * name]) for name in PROJECTIONS}
+    if any(tile.shape != (sizes[group[0]], sizes[group[1]]) for group, tile in tiles.items()):
+        return  # parts of different pictures
     whole = np.block([[tiles[a + b] if a + b in tiles else tiles[b + a].T for b in PROJECTIONS] for a in PROJECTIONS])
     ends = np.cumsum([0, *(tiles[2 * block].shape[0] for block in PROJECTIONS)])
     with panels(1, width=6.2, height=5.6) as (canvas, (ax,)):
