@@ -14,7 +14,8 @@ import pytest
 from qkvcheck.cli import main
 from qkvcheck.errors import QkvcheckError
 from qkvcheck.record.results import Results, load_results, results_document
-from qkvcheck.report.figures.drawn import figures_of
+from qkvcheck.report.figures.drawing import panels, svg_of
+from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.page import page
 from tests.made_up import synthetic
 from tests.report.test_page import Reader
@@ -93,17 +94,18 @@ def test_a_text_where_a_number_belongs_is_refused_or_harmless(clean, field, tmp_
     assert "\x1b" not in refusal
 
 
-def test_a_hostile_layer_is_no_name(clean):
-    """As before results had a schema: the name of a figure goes into its elements, its file and its links."""
-    changed = tuple(
-        dataclasses.replace(found, verdict=dataclasses.replace(found.verdict, layer=f"6{POISON}"))  # type: ignore[arg-type]
-        for found in clean.findings
-        if "profile" not in found.verdict.key
-    )
-    for figure in figures_of(clean.run, changed):
-        assert re.fullmatch(r"[A-Za-z0-9.-]+", figure.name)
-        assert not re.search(r"<script|<img", figure.svg)
-        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in re.findall(r'\bid="([^"]*)"', figure.svg))
+def test_a_hostile_name_names_nothing():
+    """The name of a figure goes into its elements, its file and its links; it holds a layer of the results."""
+    with panels(1, width=2, height=2) as (canvas, axes):
+        axes[0].plot([0, 1], label=POISON.replace("\x1b", "").replace("\x07", ""))
+        axes[0].legend()
+        svg = svg_of(canvas, name=f"matrix-{POISON}", alt=POISON)
+    figure = Figure(f"matrix-{POISON}", "title", "caption", "alt", svg, (), ())
+    assert re.fullmatch(r"[A-Za-z0-9.-]+", figure.name)
+    names = re.findall(r'\bid="([^"]*)"', svg)
+    assert names
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
+    assert hostile(svg) == []
 
 
 def test_no_control_character_reaches_a_terminal(clean, tmp_path, capsys):
