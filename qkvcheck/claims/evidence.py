@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from qkvcheck.files import from_document
-from qkvcheck.statistics import Attribution, Distribution, OffsetParts, ViolationRate
+from qkvcheck.statistics import Attribution, Distribution, OffsetParts, Rows, ViolationRate
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,32 @@ class Scatter:
     similarity: float
     x: Sequence[float]
     y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class MergedContexts:
+    """Contexts that count with others, at one layer.
+
+    Attributes
+    ----------
+    layer : int
+        Zero-based.
+    contexts, distinct : int
+        All of them, and those that count.
+    why : str
+        Why the others don't.
+    """
+
+    layer: int
+    contexts: int
+    distinct: int
+    why: str
+
+
+def merged_contexts(layer: int, rows: Rows) -> list[MergedContexts] | None:
+    """Return which contexts count with others, for each array in which some do; None if none do."""
+    found = [MergedContexts(layer, one.contexts, one.distinct, one.why) for one in rows.merged if one.why]
+    return found or None
 
 
 @dataclass(frozen=True)
@@ -152,6 +178,8 @@ class Evidence:
         Of the interval; Kish's effective number of contexts.
     replicates : KeptReplicates or None
         What was jackknifed.
+    merged : sequence of MergedContexts, or None
+        Contexts that count with others, and why.
     row_quantiles : mapping of str to float, or None
         Of the similarities between contexts.
     offset : OffsetParts or None
@@ -194,6 +222,7 @@ class Evidence:
     standard_error: float | None = None
     effective_contexts: float | None = None
     replicates: KeptReplicates | None = None
+    merged: Sequence[MergedContexts] | None = None
     row_quantiles: Mapping[str, float] | None = None
     offset: OffsetParts | None = None
     context_matrix: ContextMatrix | None = None
@@ -267,6 +296,8 @@ def evidence_from_dict(data: Mapping[str, Any]) -> Evidence:
             from_document(ProfilePoint, point, **{name: SeedRange(**point[name]) for name in _RANGES if name in point})
             for point in data["profile"]
         ]
+    if "merged" in data:
+        given["merged"] = [from_document(MergedContexts, one) for one in data["merged"]]
     if "search" in data:
         found = data["search"]
         examples = {name: found[name] and from_document(FoundExample, found[name]) for name in _EXAMPLES}

@@ -124,14 +124,6 @@ def test_stability(words, measure):
     assert statistics.stability(words, measure=measure) == pytest.approx(want, abs=1e-12)
 
 
-def test_distinct_rows(rng):
-    rows = rng.normal(size=(4, 50))
-    doubled = np.vstack([rows, rows[1], rows[2] * 3, rows[0] + 1e-4 * rng.normal(size=50), np.zeros((2, 50))])
-    assert statistics.distinct_rows(doubled).tolist() == [0, 1, 2, 3, 7]
-    nearly = np.vstack([rows[0], rows[0] + 0.1 * rng.normal(size=50)])
-    assert statistics.distinct_rows(nearly).tolist() == [0, 1]
-
-
 def test_one_row_has_no_pairs():
     with pytest.raises(ClaimError, match=r"1 row\(s\) have no pairs"):
         statistics.row_mean(np.ones((1, 4)))
