@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from qkvcheck.claims.claim import Role, cells
+from qkvcheck.claims.claim import Claim, Direction, Role, cells
 from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.errors import ClaimError
 from qkvcheck.plugin.markers import cells_of_marker, claim_of_marker
@@ -76,6 +77,23 @@ def test_bounds(file):
     assert file.claims["P7"].meets(0.5)
     with pytest.raises(ClaimError, match="P1 is exact"):
         file.claims["P1"].meets(1.0)
+
+
+@pytest.mark.parametrize(
+    ("direction", "below", "at", "above"),
+    [("above", False, False, True), ("at_least", False, True, True), ("at_most", True, True, False)],
+)
+def test_each_direction_at_its_threshold(direction, below, at, above):
+    """On the threshold itself, and one step of float64 beside it."""
+    claim = Claim("mine", "m", "row_mean", Direction(direction), 0.3)
+    values = [np.nextafter(0.3, -1), 0.3, np.nextafter(0.3, 1)]
+    assert [claim.meets(value) for value in values] == [below, at, above]
+    assert [claim.criterion.meets(value) for value in values] == [below, at, above]
+    # An interval that ends on the threshold is on the side of the threshold itself.
+    assert claim.side(0.3, 0.3) is at
+    assert claim.side(0.1, 0.3) is (below if below is at else None)
+    assert claim.side(0.3, 0.5) is (above if above is at else None)
+    assert (claim.side(0.1, 0.2), claim.side(0.4, 0.5), claim.side(0.2, 0.4)) == (below, above, None)
 
 
 def test_marker_makes_a_claim():

@@ -47,6 +47,20 @@ def test_widening(rng):
     assert (wide.high - wide.low) / (plain.high - plain.low) == pytest.approx(np.sqrt(30 / 24))
 
 
+@pytest.mark.parametrize("widening", [3, 6])
+@pytest.mark.parametrize("clusters", [2, 3, 5, 6, 7, 8, 12, 13, 27])
+def test_widening_for_few_clusters(rng, clusters, widening):
+    """sqrt((G + w) / (G - w)); up to 2 w clusters as with 2 w of them, where the formula goes off to infinity."""
+    x = rng.normal(size=clusters)
+    found = jackknife_estimate(of_mean(x), widening=widening)
+    count = max(clusters, 2 * widening)
+    factor = np.sqrt((count + widening) / (count - widening))
+    error = x.std(ddof=1) / np.sqrt(clusters) * factor
+    half = stats.t.ppf(0.975, clusters - 1) * error
+    assert found.standard_error == pytest.approx(error, rel=1e-12)
+    assert (found.low, found.high) == pytest.approx((x.mean() - half, x.mean() + half), abs=1e-10)
+
+
 def test_on_a_logarithm(rng):
     x = rng.lognormal(size=30)
     found = jackknife_estimate(of_variance(x), scale=LOGARITHM)

@@ -9,7 +9,14 @@ import pytest
 from scipy import stats
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.statistics.similarity import PAIR_GROUPS, row_similarities, split_group, summarise_group, unit_columns
+from qkvcheck.statistics.similarity import (
+    PAIR_GROUPS,
+    row_similarities,
+    split_group,
+    summarise_group,
+    unit_columns,
+    unit_length,
+)
 
 
 def matrix_by_definition(x: np.ndarray, y: np.ndarray, measure: str) -> np.ndarray:
@@ -95,6 +102,26 @@ def test_zero_and_constant_columns_are_counted():
 def test_constant_column_with_a_mean_that_rounds():
     x = np.column_stack([np.full(54, 0.1), np.linspace(0, 1, 54)])
     assert not unit_columns(x, measure="pearson")[:, 0].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, -0.3, 0.7, 1e-30, 3e30])
+def test_constant_columns_have_no_correlation(dtype, value):
+    """The mean of 54 equal numbers may round: what is left of the column would be brought to length one."""
+    x = np.column_stack([np.full(54, value), np.linspace(0, 1, 54), np.arange(54) % 3]).astype(dtype)
+    for unit in (unit_columns(x, measure="pearson"), unit_length(x.astype(np.float64), "pearson")):
+        assert not unit[:, 0].any()
+        centred = x[:, 1:].astype(np.float64) - x[:, 1:].astype(np.float64).mean(axis=0)
+        np.testing.assert_allclose(unit[:, 1:], centred / np.linalg.norm(centred, axis=0), atol=1e-14)
+    found = summarise_group(x, measure="pearson", kernel="reference")
+    want = np.corrcoef(x[:, 1], x[:, 2])[0, 1]
+    assert found.zero_columns == 1
+    assert (found.mean, found.mean_square) == pytest.approx((want / 3, want**2 / 3), abs=1e-7)
+
+
+def test_means_that_round_are_among_them():
+    """Else the test above would see nothing."""
+    assert any(np.full(54, value).mean() != value for value in (0.1, -0.3, 0.7))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
