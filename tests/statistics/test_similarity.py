@@ -159,6 +159,20 @@ def test_wrong_names_are_told():
         summarise_group(np.ones((3, 1)))
 
 
+def test_a_summary_shows_itself():
+    found = summarise_group(np.array([[1.0, 2.0, -3.0]]), kernel="reference")
+    assert repr(found) == "GroupSummary(3 pairs: mean -0.3333, mean abs 1.0000, variance 0.8889)"
+    rows = [
+        ("pairs", "3"), ("mean", "-0.3333"), ("mean magnitude", "1.0000"), ("mean square", "1.0000"),
+        ("variance", "0.8889"), ("below -0.5", "66.7%"), ("above 0.5", "33.3%"),
+    ]  # fmt: skip
+    cells = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows)
+    assert found._repr_html_() == f"<table><tbody>{cells}</tbody></table>"
+    many = summarise_group(np.ones((2, 60)), kernel="reference")
+    assert "1,770 pairs" in repr(many)
+    assert "<td>1,770</td>" in many._repr_html_()
+
+
 def test_split_gives_each_group_its_blocks():
     row = np.arange(3 * 768)[None, :]
     starts = {
