@@ -21,8 +21,9 @@ from random import Random
 
 ROOT = Path(__file__).parents[1]
 LEAST = 0.85
-FATES = {0: "survived", 1: "killed", 3: "killed", 5: "no tests", 33: "no tests", 36: "killed", 24: "killed"}
-"""What an exit status of pytest means for a mutant; 24 and 36: it ran out of its time, as an endless loop does."""
+KILLED = (1, 3, 24, -24, 36, 152, 255)
+"""Exit status of a mutant that a test failed on (1, 3), or that ran out of its time, as an endless loop does."""
+FATES = {0: "survived", 5: "no tests", 33: "no tests", None: "not run", **dict.fromkeys(KILLED, "killed")}
 
 
 def run_mutmut(names: list[str]) -> None:
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
     total: Counter[str] = Counter()
     survivors = []
     for module, every in results().items():
-        fates = {name: FATES.get(-1 if code is None else code, f"status {code}") for name, code in every.items()}
+        fates = {name: FATES.get(code, f"status {code}") for name, code in every.items()}
         counts = Counter(fate for name, fate in fates.items() if name in names)
         survivors += [name for name, fate in fates.items() if name in names and fate != "killed"]
         if counts:

@@ -116,6 +116,43 @@ def test_both_poles_are_asked_of_a_control_too(rng):
     assert compared(claim, both, Sample((one,), PLACES)).passes is False
 
 
+def test_lines_to_read_by(x):
+    """The number for permuted rows, how it was found, and whether it meets the criterion itself."""
+    for statistic, comparison, how in (("mean_square", QQ, "closed form"), ("row_variance", Q, "one permutation")):
+        claim = claim_of(statistic, comparison, threshold=0.01, controls=("shuffled", "within-column"))
+        verdict = judge_sample(claim, cells(claim, layers=[6])[0], Sample((x,), PLACES))
+        for line in verdict.controls:
+            assert (line.reason, line.kind, line.specificity) == (how, ControlKind.REFERENCE, None)
+            assert line.difference == pytest.approx(verdict.plug_in - line.estimate, abs=1e-14)
+            assert line.passes is (line.estimate > 0.01)
+    claim = claim_of("mean_square", QQ, controls=("shuffled",))
+    assert judge_sample(claim, cells(claim, layers=[6])[0], Sample((x,), PLACES)).controls[0].estimate == 1 / 24
+
+
+def test_contexts_that_miss_are_counted(rng):
+    """What a count says, with its numbers: the least mean, all means, and the exact bounds of the rate."""
+    claim = claim_of("least_row_mean", threshold=0.9, rate=0.2)
+    corpus, fresh = 5 + rng.normal(size=(25, 6)), 5 + rng.normal(size=(30, 6))
+    fresh[[3, 7]] *= np.r_[-1, np.ones(5)]
+    found = judge_sample(claim, cells(claim, layers=[6])[0], Sample((fresh, corpus), PLACES))
+    unit = [z / np.linalg.norm(z, axis=1, keepdims=True) for z in (fresh, corpus)]
+    means = (unit[0] @ unit[1].T).mean(axis=1)
+    assert (means < 0.9).sum() == 2
+    low, high = stats.binomtest(2, 30).proportion_ci(confidence_level=0.90, method="exact")
+    assert found.evidence.means == pytest.approx(means.tolist(), abs=1e-12)
+    assert (found.estimate, found.plug_in) == pytest.approx((means.min(), means.min()), abs=1e-12)
+    assert (found.evidence.violations.low, found.evidence.violations.high) == pytest.approx((low, high))
+    assert (found.evidence.allowed_rate, found.kind, found.low) == (0.2, "count", None)
+    assert found.verdict == ("SUPPORTED" if high < 0.2 else "INCONCLUSIVE")
+    assert found.reason == (f"2 of 30 fresh contexts miss it: at 95% confidence at least {low:.1%} of such contexts do")
+    whole = judge_sample(
+        claim_of("least_row_mean", threshold=-1.0), cells(claim, layers=[6])[0], Sample((fresh, corpus), PLACES)
+    )
+    assert whole.reason == (
+        f"0 of 30 fresh contexts miss it: at 95% confidence fewer than {1 - 0.05 ** (1 / 30):.1%} of such contexts do"
+    )
+
+
 @pytest.mark.parametrize(
     ("results", "notes"),
     [

@@ -29,9 +29,9 @@ from tests.made_up import search_record
 
 def claim_of(**changes) -> Claim:
     told = {
-        "direction": Direction.AT_MOST, "threshold": 0.25, "source": "p. 3", "groups": ("QK",), "measures": ("pearson",),
-        "primary": (Comparison("QK", "pearson"),), "margin": 0.07, "order": 4, "file_sha256": "f" * 64,
-        "not_independent_of": ("Y",), "axis": "dimensions",
+        "direction": Direction.AT_MOST, "threshold": 0.25, "source": "p. 3", "groups": ("QK",), "axis": "dimensions",
+        "measures": ("pearson",), "primary": (Comparison("QK", "pearson"),), "margin": 0.07, "order": 4,
+        "file_sha256": "f" * 64, "not_independent_of": ("Y",),
     }  # fmt: skip
     return Claim("X", "it is so", "variance", **{**told, **changes})
 

@@ -44,6 +44,14 @@ def test_duplicates_are_one(rng):
     assert distinct_rows(doubled).tolist() == [0, 1, 2, 3, 4, 5, 8]
 
 
+def test_distinct_rows_take_what_equal_rows_take(rng):
+    x = rng.normal(size=(3, 20))
+    x = np.vstack([x, x[1] * 1.005, x[2] + 0.1])
+    assert distinct_rows(x).tolist() == [0, 1, 2, 3, 4]
+    assert distinct_rows(x, rounding=BRAIN).tolist() == [0, 1, 2, 4]
+    assert distinct_rows(x, seen=["a", "b", "c", "d", "c"]).tolist() == [0, 1, 2, 3]
+
+
 def test_a_multiple_of_a_row_is_another_row(rng):
     x = rng.normal(size=(3, 20))
     assert distinct_rows(np.vstack([x, 3 * x[1], -x[2]])).tolist() == [0, 1, 2, 3, 4]

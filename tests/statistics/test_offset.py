@@ -221,3 +221,38 @@ def test_attribution(rng):
     noisy = attribute(words + rng.normal(size=words.shape), positions)
     shares = (noisy.weights, noisy.generic, noisy.token, noisy.position, noisy.context)
     assert sum(shares) == pytest.approx(1.0)
+
+
+def test_the_largest_hundredth_of_the_dimensions(rng):
+    """Of 250 dimensions two, of 50 one; where there is no offset there is no share."""
+    for width, count in ((250, 2), (350, 4), (50, 1)):
+        words = rng.normal(size=(6, 4, width)) + rng.normal(size=width)
+        offset = words[:, 0].mean(axis=0) ** 2
+        found = attribute(words, np.arange(6))
+        assert found.top_share == pytest.approx(np.sort(offset)[-count:].sum() / offset.sum(), rel=1e-12)
+    words = rng.normal(size=(6, 4, 8))
+    words[:, 0] = 0.0
+    words[0, 0, 0], words[1, 0, 0] = 1.0, -1.0
+    assert attribute(words, np.arange(6)).top_share == 0.0
+    assert token_share(words) == 0.0
+
+
+def test_parts_of_what_is_zero():
+    """No length, no offset: nothing is divided by zero."""
+    found = decompose(np.zeros((4, 3)))
+    assert (found.mean_square, found.share) == (0.0, 0.0)
+    with pytest.raises(ClaimError, match=r"an array of shape \(1, 3\) has no pairs to decompose; give two contexts"):
+        decompose(np.ones((1, 3)))
+    with pytest.raises(ClaimError, match=r"an array of shape \(4, 1\) has no pairs"):
+        decompose(np.ones((4, 1)))
+    assert decompose(np.ones((2, 1)), np.ones((2, 2))).mean_square == pytest.approx(1.0)
+
+
+def test_one_side_of_a_pair_may_be_wider(rng):
+    """The mean of the offset products, by loops."""
+    x, y = rng.normal(size=(7, 3)) + 1, rng.normal(size=(7, 5)) - 1
+    a, b = (z.mean(axis=0) / np.sqrt((z**2).mean(axis=0)) for z in (x, y))
+    assert decompose(x, y).mean == pytest.approx(np.mean([p * q for p in a for q in b]), abs=1e-12)
+    assert decompose(x).mean == pytest.approx(np.mean([p * q for p, q in itertools.combinations(a, 2)]), abs=1e-12)
+    found = decompose(x, y)
+    assert found.share == pytest.approx(found.offset / found.mean_square, rel=1e-12)

@@ -144,6 +144,17 @@ def test_rows(rng):
         np.testing.assert_allclose(row_similarities(x, y, measure=measure), want, atol=1e-12)
 
 
+def test_no_similarity_is_beyond_one(rng):
+    """Rows and their opposites: products of unit rows round to either side of 1."""
+    x = rng.normal(size=(300, 9))
+    for y in (x, -x):
+        found = np.diag(row_similarities(x, y))
+        assert np.abs(found).max() == 1.0
+        assert np.abs(found).min() > 1 - 1e-15
+    assert (row_similarities(x[:3]) == row_similarities(x[:3], measure="cosine")).all()
+    assert (row_similarities(x[:3]) != row_similarities(x[:3], measure="pearson")).any()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_not_a_number_is_an_error(bad):
     with pytest.raises(ClaimError, match="NaN or infinite"):
