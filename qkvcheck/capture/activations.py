@@ -16,6 +16,8 @@ from qkvcheck.errors import CaptureError
 from qkvcheck.statistics import Sample
 
 SCHEMA = "qkvcheck/activations/1"
+_ROUNDING = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
+"""Relative rounding of the number formats that are narrower than what captures are kept in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +39,14 @@ class Activations:
     mask : ndarray of bool, optional
         (context, token): true where there is a token, false where there is padding.
     provenance : mapping of str to str
-        Model, corpus, and ``recipe``: a hash of what was run, whatever the weights.
+        Model, corpus, ``dtype``, and ``recipe``: a hash of what was run, whatever the weights.
     clusters : tuple of str, optional
         Each context's cluster: those that share one leave a jackknife together.
     subsets : mapping of str to tuple of int
         Named selections along a word axis.
+    seen : tuple of str, optional
+        For each context a hash of what the model had seen where it was captured (of a word axis, at its first word):
+        contexts that share it are one. None where tokens are not known.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class Activations:
     provenance: Mapping[str, str] = field(default_factory=dict)
     clusters: tuple[str, ...] | None = None
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    seen: tuple[str, ...] | None = None
     _samples: dict[tuple[object, ...], Sample] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, layer: int) -> np.ndarray:
@@ -108,11 +114,13 @@ class Activations:
         arrays = {"values": np.ascontiguousarray(self.values)}
         if self.mask is not None:
             arrays["mask"] = self.mask
-        layout = {
+        layout: dict[str, object] = {
             "axes": list(self.axes),
             "layers": list(self.layers),
             "blocks": {name: [part.start, part.stop] for name, part in self.projections.items()},
         }
+        if self.seen is not None:
+            layout["seen"] = list(self.seen)
         about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
         temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
         try:
@@ -142,6 +150,8 @@ def sample_of(captured: Captured, *, layer: int) -> Sample:
             clusters=clusters if len(clusters) == len(parts) else None,
             cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
             subsets=parts[0].subsets,
+            seen=tuple(part.seen for part in parts),
+            rounding=_ROUNDING.get(parts[0].provenance.get("dtype", "")),
         )
     return kept[key]
 
@@ -186,4 +196,5 @@ def load_activations(path: str | Path) -> Activations:
         projections={name: slice(*part) for name, part in layout["blocks"].items()},
         mask=arrays.get("mask"),
         provenance=json.loads(about["provenance"]),
+        seen=tuple(layout["seen"]) if "seen" in layout else None,
     )

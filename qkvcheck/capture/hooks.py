@@ -101,7 +101,9 @@ def capture(
             "recipe": _recipe(contexts, wanted, layers),
             "layout": layout,
             "computed": str(computed),
+            "dtype": hooked.dtype,
         },
+        seen=None if wanted is None else _seen(contexts, wanted, causal=hooked.architecture.causal),
     )
 
 
@@ -132,6 +134,15 @@ def _arrange(
     if hooked.architecture.trie_obstacle(hooked.model, depth=deepest) is None:
         return TRIE, trie(wanted, batch_size=min(batch_size, hooked.architecture.most_nodes(hooked.model)))
     return EQUAL_LENGTHS, equal_lengths(wanted, batch_size=batch_size)
+
+
+def _seen(contexts: ContextSet, wanted: np.ndarray, *, causal: bool) -> tuple[str, ...]:
+    """Return, for each context, a hash of the tokens that can reach the wanted position."""
+    told = []
+    for context, position in zip(contexts.contexts, wanted.tolist(), strict=True):
+        reached = context.token_ids[: position + 1] if causal else (position, *context.token_ids)
+        told.append(hashlib.sha256(json.dumps(reached).encode()).hexdigest()[:32])
+    return tuple(told)
 
 
 def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...]) -> str:
@@ -187,6 +198,7 @@ def capture_words(
         layers=flat.layers,
         projections=flat.projections,
         provenance={**flat.provenance, "words": " ".join(word.strip() for word in words)},
+        seen=None if flat.seen is None else flat.seen[:: len(words)],  # a context is what stands before its first word
     )
 
 

@@ -122,7 +122,7 @@ def read_submission(path: str | Path) -> FileSource:
             axes=("context", "layer", "width"),
             layers=tuple(layers),
             projections=blocks,
-            provenance={"file": path.name, "clusters": kind},
+            provenance={"file": path.name, "clusters": kind, "dtype": str(arrays["target"].dtype)},
             clusters=clusters,
         )
 

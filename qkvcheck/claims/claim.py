@@ -64,6 +64,31 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
+class Criterion:
+    """What a number has to meet.
+
+    Attributes
+    ----------
+    direction : Direction
+        How it has to stand to the threshold.
+    threshold : float
+        The bound.
+    pole_share : float or None
+        Least share of pairs beyond -0.5 and beyond 0.5, where two poles are asked for.
+    """
+
+    direction: Direction
+    threshold: float
+    pole_share: float | None = None
+
+    def meets(self, estimate: float) -> bool:
+        """Tell whether a number clears the threshold."""
+        if self.direction == Direction.AT_MOST:
+            return estimate <= self.threshold
+        return estimate > self.threshold if self.direction == Direction.ABOVE else estimate >= self.threshold
+
+
+@dataclass(frozen=True)
 class Claim:
     """One sentence that can be wrong, with the number that decides it.
 
@@ -154,8 +179,9 @@ class Claim:
         """Every group with every measure."""
         return tuple(Comparison(group, measure) for measure in self.measures for group in self.groups)
 
-    def meets(self, estimate: float) -> bool:
-        """Tell whether a number clears the threshold.
+    @property
+    def criterion(self) -> Criterion:
+        """What its number has to meet.
 
         Raises
         ------
@@ -164,9 +190,17 @@ class Claim:
         """
         if self.threshold is None:
             raise ClaimError(f"claim {self.id} is exact: it has conditions, not a threshold.")
-        if self.direction == Direction.AT_MOST:
-            return estimate <= self.threshold
-        return estimate > self.threshold if self.direction == Direction.ABOVE else estimate >= self.threshold
+        return Criterion(self.direction, self.threshold, self.pole_share)
+
+    def meets(self, estimate: float) -> bool:
+        """Tell whether a number clears the threshold.
+
+        Raises
+        ------
+        ClaimError
+            If the claim is exact.
+        """
+        return self.criterion.meets(estimate)
 
     def side(self, low: float, high: float) -> bool | None:
         """Tell whether a whole interval clears the threshold (true), misses it (false), or neither (None)."""

@@ -7,8 +7,8 @@ whether it meets the same criterion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from qkvcheck.claims.controls.registry import (
     ReferenceControl,
     drawn_controls,
 )
+from qkvcheck.claims.seed_numbers import SeedHistogram, SeedPlugIns, SeedReplicates, Seeds, has_both_poles, most
 from qkvcheck.claims.verdict import (
     ALSO_UNTRAINED,
     ANY_TOKEN,
@@ -36,29 +37,15 @@ from qkvcheck.statistics import (
     MIN_SEEDS,
     Measurement,
     Replicates,
-    Rows,
     Sample,
     Specificity,
     compare_with_seeds,
-    distribution_of,
     jackknife_estimate,
     measure,
     specificity,
 )
 
 AGAINST = (Specificity.EQUIVALENT, Specificity.REVERSED, Specificity.NOT_SPECIFIC)
-
-
-class Seeds(Protocol):
-    """The same measurement in untrained networks, one a seed."""
-
-    @property
-    def count(self) -> int:
-        """How many seeds there are."""
-
-    def measure(self, what: str, compute: Callable[[Sample], Any], *, first: int | None = None) -> list[Any]:
-        """Return what `compute` (named `what`) finds in each seed's sample, or in the `first` few; plain data."""
-
 
 Compared = Sample | Seeds | str
 """What stands for a control: the same measurement under it, or why there is none."""
@@ -92,7 +79,8 @@ def compare(
         return ControlResult(name, None, None, None, reason=obstacle)
     if own.statistic.counts:
         found = other.plug_in
-        return ControlResult(name, found, _minus(verdict.plug_in, found), claim.meets(found))
+        difference = _minus(verdict.plug_in, found)
+        return ControlResult(name, found, difference, claim.meets(found), **_counted(other))
     return _paired(claim, own, other, name)
 
 
@@ -101,7 +89,8 @@ def _paired(claim: Claim, own: Measurement, other: Measurement, name: str) -> Co
     widening = own.statistic.widening
     difference = jackknife_estimate(first - second, widening=widening)
     alone = jackknife_estimate(second, scale=own.statistic.scale, widening=widening)
-    passes = claim.meets(alone.value) and _both_poles(claim, other.rows, own.comparison)
+    passes = claim.meets(alone.value) and has_both_poles(claim.criterion, other.rows, own.comparison)
+    counted = _counted(other)
     if name == UNTRAINED:  # one network says nothing about training
         return ControlResult(
             name,
@@ -112,6 +101,7 @@ def _paired(claim: Claim, own: Measurement, other: Measurement, name: str) -> Co
             kind=ControlKind.SEEDS,
             seeds=1,
             passing=int(passes),
+            **counted,
         )
     return ControlResult(
         name,
@@ -121,14 +111,12 @@ def _paired(claim: Claim, own: Measurement, other: Measurement, name: str) -> Co
         low=difference.low,
         high=difference.high,
         specificity=_specificity(claim, difference.low, difference.high),
+        **counted,
     )
 
 
-def _both_poles(claim: Claim, rows: Rows, comparison: Comparison) -> bool:
-    if claim.pole_share is None:
-        return True
-    shape = distribution_of(rows, comparison)
-    return min(shape.share_low, shape.share_high) >= claim.pole_share
+def _counted(other: Measurement) -> dict[str, Any]:
+    return {"n": other.rows.n, "n_distinct": other.rows.n_distinct}
 
 
 def _minus(one: float | None, other: float) -> float | None:
@@ -140,43 +128,28 @@ def _against_seeds(
 ) -> ControlResult:
     """Compare with untrained networks, one a seed: plug-in with plug-in, on the same contexts."""
     every, clusters = own.together, own.rows.clusters
-
-    def numbers_of(sample: Sample) -> list[list[Any]]:
-        found = [measure(own.statistic, sample, c, together=every) for c in every]
-        obstacles = [one.obstacle(axis=claim.axis, min_distinct=min_distinct) for one in found]
-        clear = [one.comparison for one, obstacle in zip(found, obstacles, strict=True) if obstacle is None]
-        values = found[0].plug_ins(clear)
-        return [
-            [values[c], claim.meets(values[c]) and _both_poles(claim, sample.rows, c)] if c in values else [None, why]
-            for c, why in zip(every, obstacles, strict=True)
-        ]
-
-    def without_each(sample: Sample) -> list[list[float]]:
-        left_out = own.statistic.replicate(sample.rows, every, clusters)
-        return [[float(value) for value in left_out[c].without] for c in every]
-
-    settings = (str(claim.direction), claim.threshold, claim.pole_share, min_distinct)
-    where = f"{own.statistic.identity} {settings} {[tuple(c) for c in every]}"
+    plug_ins = SeedPlugIns(own.statistic, every, claim.criterion, claim.axis, min_distinct)
     at = every.index(own.comparison)
-    numbers = [found[at] for found in seeds.measure(f"numbers {where}", numbers_of)]
+    numbers = [found[at] for found in seeds.measure(plug_ins)]
     kind = ControlKind.SEEDS
     if not numbers:
         return ControlResult(name, None, None, None, reason="no untrained seed was asked for", kind=kind, seeds=0)
-    obstacles = [reason for value, reason in numbers if value is None]
+    obstacles = [reason for value, reason, _ in numbers if value is None]
     if obstacles:
         return ControlResult(name, None, None, None, reason=obstacles[0], kind=kind, seeds=seeds.count)
-    found = [float(value) for value, _ in numbers]
-    passing = sum(bool(passes) for _, passes in numbers)
-    common: dict[str, Any] = {"kind": kind, "seeds": len(found), "passing": passing}
+    found = [float(value) for value, _, _ in numbers]
+    passing = [bool(passes) for _, passes, _ in numbers]
+    common: dict[str, Any] = {"kind": kind, "seeds": len(found), "passing": sum(passing)}
+    common |= {"n": own.rows.n, "n_distinct": min(distinct for _, _, distinct in numbers)}
     plain = float(verdict.plug_in if verdict.plug_in is not None else np.nan)
-    mean, most = float(np.mean(found)), 2 * passing > len(found)
+    mean = float(np.mean(found))
     if len(found) < MIN_SEEDS or own.statistic.counts:
         reason = None if own.statistic.counts else f"{len(found)} untrained seed(s); specificity needs {MIN_SEEDS}"
-        return ControlResult(name, mean, plain - mean, most, reason=reason, **common)
-    one_seed = seeds.measure(f"without each {where} {clusters}", without_each, first=1)[0][at]
+        return ControlResult(name, mean, plain - mean, most(passing), reason=reason, **common)
+    one_seed = seeds.measure(SeedReplicates(own.statistic, every, clusters), first=1)[0][at]
     low, high, p_value = _seed_interval(claim, own, plain, found, one_seed)
     named = _specificity(claim, low, high)
-    return ControlResult(name, mean, plain - mean, most, low, high, named, p_value=p_value, **common)
+    return ControlResult(name, mean, plain - mean, most(passing), low, high, named, p_value=p_value, **common)
 
 
 def _seed_interval(
@@ -215,17 +188,14 @@ def control_histograms(controls: Mapping[str, Compared], comparison: Comparison)
     comparison : Comparison
         Where.
     """
-
-    def counts(sample: Sample) -> list[int]:
-        return list(distribution_of(sample.rows, comparison).histogram)
-
+    counts = SeedHistogram(comparison)
     found = {}
     for name in (control.name for control in drawn_controls()):
         control = controls.get(name)
         if isinstance(control, Sample):
             found[name] = counts(control)
         elif control is not None and not isinstance(control, str) and control.count:
-            found[name] = control.measure(f"histogram {tuple(comparison)}", counts, first=1)[0]
+            found[name] = control.measure(counts, first=1)[0]
     return found
 
 

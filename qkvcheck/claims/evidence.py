@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from qkvcheck.documents import from_document
-from qkvcheck.statistics import Attribution, Distribution, OffsetParts, ViolationRate
+from qkvcheck.statistics import Attribution, Distribution, OffsetParts, Rows, ViolationRate
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,32 @@ class Scatter:
             raise ValueError("contexts have to be two numbers from 0")
         if len(self.x) != len(self.y):
             raise ValueError(f"x holds {len(self.x)} numbers and y {len(self.y)}; it has to be as many")
+
+
+@dataclass(frozen=True)
+class MergedContexts:
+    """Contexts that count with others, at one layer.
+
+    Attributes
+    ----------
+    layer : int
+        Zero-based.
+    contexts, distinct : int
+        All of them, and those that count.
+    why : str
+        Why the others don't.
+    """
+
+    layer: int
+    contexts: int
+    distinct: int
+    why: str
+
+
+def merged_contexts(layer: int, rows: Rows) -> list[MergedContexts] | None:
+    """Return which contexts count with others, for each array in which some do; None if none do."""
+    found = [MergedContexts(layer, one.contexts, one.distinct, one.why) for one in rows.merged if one.why]
+    return found or None
 
 
 @dataclass(frozen=True)
@@ -173,6 +199,8 @@ class Evidence:
         Of the interval; Kish's effective number of contexts.
     replicates : KeptReplicates or None
         What was jackknifed.
+    merged : sequence of MergedContexts, or None
+        Contexts that count with others, and why.
     row_quantiles : mapping of str to float, or None
         Of the similarities between contexts.
     offset : OffsetParts or None
@@ -215,6 +243,7 @@ class Evidence:
     standard_error: float | None = None
     effective_contexts: float | None = None
     replicates: KeptReplicates | None = None
+    merged: Sequence[MergedContexts] | None = None
     row_quantiles: Mapping[str, float] | None = None
     offset: OffsetParts | None = None
     context_matrix: ContextMatrix | None = None

@@ -13,7 +13,7 @@ from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Kind, Role
 from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
-from qkvcheck.claims.evidence import Evidence, KeptReplicates
+from qkvcheck.claims.evidence import Evidence, KeptReplicates, merged_contexts
 from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import MEASURES, Capture, Comparison
@@ -121,7 +121,10 @@ def _comparisons(cell: Cell, family: Sequence[Cell]) -> tuple[Comparison, ...]:
 
 def _measured_verdict(claim: Claim, cell: Cell, measured: Measurement, decision: Decision, **found: Any) -> Verdict:
     rows, kind = measured.rows, measured.sample.cluster_kind
-    return make_verdict(claim, cell, decision, n=rows.n, n_distinct=rows.n_distinct, cluster_kind=kind, **found)
+    evidence = replace(found.pop("evidence", Evidence()), merged=merged_contexts(cell.layer, rows))
+    return make_verdict(
+        claim, cell, decision, n=rows.n, n_distinct=rows.n_distinct, cluster_kind=kind, evidence=evidence, **found
+    )
 
 
 def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Comparison, ...]) -> Verdict:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
 from qkvcheck.claims.comparison import Compared
-from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
+from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange, merged_contexts
 from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample
+from qkvcheck.claims.seed_numbers import SeedValues
 from qkvcheck.claims.untrained import Untrained
 from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict, not_judged
 from qkvcheck.groups import Comparison
@@ -76,27 +77,27 @@ def judge_layers(
         n_distinct=lowest.n_distinct,
         qualifier=options.qualifier,
         reason="; ".join([*texts, *left_out]),
-        evidence=Evidence(profile=profile, least_at_layer=lowest.layer),
+        evidence=Evidence(profile=profile, least_at_layer=lowest.layer, merged=_merged(samples)),
     )
 
 
-def _plug_in(name: str, sample: Sample, comparison: Comparison) -> float:
-    return statistic_named(name).values(sample.rows.arrays, sample.rows, [comparison])[0]
+def _merged(samples: Mapping[int, Sample]) -> list[MergedContexts] | None:
+    every = [one for layer, sample in samples.items() for one in merged_contexts(layer, sample.rows) or ()]
+    return every or None
 
 
 def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) -> ProfilePoint:
     """Add the mean squared cosine, which is drawn with the variance."""
-    return replace(point, mean_square=_plug_in("mean_square", sample, comparison))
+    (square,) = SeedValues((statistic_named("mean_square"),), comparison)(sample)
+    return replace(point, mean_square=square)
 
 
 def _with_seeds(
     point: ProfilePoint, claim: Claim, comparison: Comparison, untrained: Untrained, captured: Captured
 ) -> ProfilePoint:
-    def numbers(sample: Sample) -> list[float]:
-        return [_plug_in(name, sample, comparison) for name in (claim.statistic, "mean_square")]
-
-    what = f"profile {statistic_named(claim.statistic).identity} {tuple(comparison)}"
-    own, squares = zip(*untrained.at(point.layer, captured).measure(what, numbers), strict=True)
+    statistics = (statistic_named(claim.statistic), statistic_named("mean_square"))
+    numbers = untrained.at(point.layer, captured).measure(SeedValues(statistics, comparison))
+    own, squares = zip(*numbers, strict=True)
     return replace(point, untrained=_range(own), untrained_mean_square=_range(squares))
 
 

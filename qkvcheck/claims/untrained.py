@@ -2,7 +2,7 @@
 
 What they show as well, training did not make. Nineteen seeds tell how far a further one would lie; a single one only
 tells whether it meets the same criterion. Their numbers are kept on disk, so that they cost once: a number is
-found again only if weights' recipe, contexts, layers, statistic, libraries and this package's own code are the same.
+found again only if everything it depends on is the same (`qkvcheck.claims.kept.KeptNumber`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, cached_property, partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qkvcheck.capture import Captured, Samples, sample_of
+from qkvcheck.claims.kept import KeptNumber, digest
+from qkvcheck.claims.seed_numbers import SeedNumber
 from qkvcheck.documents import read_json
 from qkvcheck.errors import DocumentError
 from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
-from qkvcheck.models import untrained_twin
-from qkvcheck.statistics import Sample
+from qkvcheck.models import TwinIdentity, twin_identity, untrained_twin
+from qkvcheck.statistics import KERNEL_VARIABLE, Sample
 
 LARGE = 10_000_000
 """Up to so many parameters 19 seeds are the default; above it one."""
@@ -67,6 +71,7 @@ class Twins:
         self._announce = announce
         self._made: dict[int, Samples] = {}
         self._kept: dict[str, Any] = {}
+        self._identities: dict[int, TwinIdentity] = {}
 
     def samples(self, seed: int) -> Samples:
         """Return the samples of one seed's twin."""
@@ -76,21 +81,20 @@ class Twins:
             self._made[seed] = self._samples.of_model(untrained_twin(self._samples.hooked, seed=seed))
         return self._made[seed]
 
-    def identity(self, seed: int) -> list[Any]:
-        """Return what decides the weights of one seed's twin."""
-        return [seed, *self._shape]
+    def identity(self, seed: int) -> TwinIdentity:
+        """Return what decides the numbers of one seed's twin."""
+        if seed not in self._identities:
+            self._identities[seed] = twin_identity(self._samples.hooked, seed=seed)
+        return self._identities[seed]
 
     @cached_property
-    def _shape(self) -> list[Any]:
-        hooked = self._samples.hooked
-        versions = [metadata.version(name) for name in ("torch", "transformers", "numpy")]
-        config = json.loads(hooked.model.config.to_json_string(use_diff=False))
-        config.pop("_name_or_path", None)
-        return [versions, config, hooked.dtype, str(hooked.device), hooked.architecture.family]
+    def sampled(self) -> str:
+        """A digest of the contexts, and of how they are captured."""
+        return digest((self._samples.contexts, self._samples.plan))
 
-    def remembered(self, key: list[Any], compute: Callable[[], Any]) -> Any:
+    def remembered(self, key: KeptNumber, compute: Callable[[], Any]) -> Any:
         """Return what is kept under a key, in memory or on disk; else compute it and keep it."""
-        name = hashlib.sha256(json.dumps([_own_code(), *key], sort_keys=True, default=str).encode()).hexdigest()
+        name = digest(key)
         if name not in self._kept:
             path = None if self._folder is None else self._folder / f"untrained-{name}.json"
             found = None if path is None else _read(path)
@@ -139,14 +143,12 @@ class Untrained:
 
 
 class UntrainedSeeds:
-    """A measurement in untrained twins at one layer (see `qkvcheck.claims.comparison.Seeds`)."""
+    """A measurement in untrained twins at one layer (see `qkvcheck.claims.seed_numbers.Seeds`)."""
 
     def __init__(self, untrained: Untrained, layer: int, captured: Captured) -> None:
         self._untrained = untrained
         self._layer = layer
-        parts = captured if isinstance(captured, tuple) else (captured,)
-        self._recipe = [part.provenance.get("recipe") for part in parts]
-        self._clusters = [part.clusters for part in parts]
+        self._parts = captured if isinstance(captured, tuple) else (captured,)
         self._sampled: dict[int, Sample] = {}
 
     @property
@@ -154,19 +156,44 @@ class UntrainedSeeds:
         """How many seeds there are."""
         return len(self._untrained.twins.seeds)
 
-    def measure(self, what: str, compute: Callable[[Sample], Any], *, first: int | None = None) -> list[Any]:
-        """Return what `compute` (named `what`) finds in each seed's sample, or in the `first` few; plain data."""
-        twins = self._untrained.twins
+    def measure(self, number: SeedNumber, *, first: int | None = None) -> list[Any]:
+        """Return what a computation finds in each seed's sample, or in the `first` few.
+
+        Parameters
+        ----------
+        number : SeedNumber
+            A frozen dataclass: what it finds, plain data, depends on the sample and its fields alone.
+        first : int, optional
+            How many seeds; without it all.
+        """
         found = []
-        for seed in twins.seeds[:first]:
-            key = [twins.identity(seed), what, self._layer, self._recipe, self._clusters, str(self._untrained.capture)]
-            number = partial(self._compute, seed, compute)
+        for seed in self._untrained.twins.seeds[:first]:
+            compute = partial(self._compute, seed, number)
             # A capture without a recipe can't be told from another.
-            found.append(twins.remembered(key, number) if all(self._recipe) else number())
+            known = all(part.provenance.get("recipe") for part in self._parts)
+            found.append(self._untrained.twins.remembered(self.key(number, seed), compute) if known else compute())
         return found
 
-    def _compute(self, seed: int, compute: Callable[[Sample], Any]) -> Any:
-        return compute(self._sample(seed))
+    def key(self, number: SeedNumber, seed: int) -> KeptNumber:
+        """Return everything that a number in one seed's twin depends on."""
+        return KeptNumber(
+            code=_own_code(),
+            kernel=os.environ.get(KERNEL_VARIABLE, ""),
+            twin=self._untrained.twins.identity(seed),
+            sampled=self._untrained.twins.sampled,
+            captured=self._captured,
+            capture=self._untrained.capture,
+            layer=self._layer,
+            number=digest(number),
+        )
+
+    @cached_property
+    def _captured(self) -> str:
+        """A digest of all that is told of the trained network's activations but their values."""
+        return digest(tuple(replace(part, values=np.empty(0)) for part in self._parts))
+
+    def _compute(self, seed: int, number: SeedNumber) -> Any:
+        return number(self._sample(seed))
 
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:

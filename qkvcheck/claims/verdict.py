@@ -64,6 +64,8 @@ class ControlResult:
         Untrained seeds, and those of them that meet the criterion.
     p_value : float or None
         How rare the claim's number would be as one more seed.
+    n, n_distinct : int or None
+        Contexts and distinct ones; of untrained seeds, where fewest are distinct.
     """
 
     name: str
@@ -78,6 +80,8 @@ class ControlResult:
     seeds: int | None = None
     passing: int | None = None
     p_value: float | None = None
+    n: int | None = None
+    n_distinct: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from .loading import (
     untrained_twin,
 )
 from .tokenizers import PretrainedEncoder, load_encoder
+from .twins import TwinIdentity, twin_identity
 from .weights import flaw_of
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Architecture",
     "HookedModel",
     "PretrainedEncoder",
+    "TwinIdentity",
     "answers",
     "architecture_of",
     "cached",
@@ -30,5 +32,6 @@ __all__ = [
     "load_model",
     "register_architecture",
     "torch_obstacle",
+    "twin_identity",
     "untrained_twin",
 ]

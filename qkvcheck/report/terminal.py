@@ -75,7 +75,7 @@ def summary_lines(
         Why no recorded verdicts apply.
     """
     headings = [*(control.column or "" for control in column_controls()), "offset"]
-    lines = [*_measured(run), Line("")]
+    lines = [*_measured(run), *_merged(findings), Line("")]
     lines.append(Line(_row("claim", "cell", "estimate [95 %]", "threshold", headings, "verdict"), "bold"))
     for claim in by_claim(findings).values():
         lines += _claim_lines(claim, every_cell=every_cell)
@@ -127,6 +127,20 @@ def _measured(run: Run) -> list[Line]:
     if origin.untrained:
         lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
     return lines
+
+
+def _merged(findings: Iterable[Finding]) -> list[Line]:
+    """Say where contexts count with others, once for all claims; what a reason says already is left out."""
+    told: dict[str, dict[str, None]] = {}
+    for finding in once_for_all_layers(findings):
+        for one in finding.verdict.evidence.merged or ():
+            number = f"{one.distinct} distinct contexts of {one.contexts}"
+            if number not in (finding.verdict.reason or ""):
+                text = f"{number} at layer {one.layer}: {one.why}"
+                told.setdefault(text, {})[finding.verdict.claim] = None
+    every = [f"{text} (in {', '.join(claims)})" for text, claims in told.items()]
+    wrapped = [part for text in every for part in textwrap.wrap(text, WIDTH - 10)]
+    return [Line(f"{'' if number else 'merged':<10}{text}", "yellow") for number, text in enumerate(wrapped)]
 
 
 def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]:

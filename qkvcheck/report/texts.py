@@ -105,6 +105,8 @@ def _contexts(verdict: Verdict) -> str:
     if verdict.n_distinct is None:
         return str(verdict.n)
     text = f"{verdict.n}, {verdict.n_distinct} of them distinct"
+    whys = {one.why for one in verdict.evidence.merged or () if one.layer == verdict.layer}
+    text += f" ({'; '.join(sorted(whys))})" if whys else ""
     if verdict.clusters is not None:
         text += f"; {verdict.clusters} clusters by {verdict.cluster_kind}"
     settle = settled_text(verdict)
@@ -136,6 +138,8 @@ def control_text(control: ControlResult) -> str:
         text += f"; difference {control.difference:+.4f} [{control.low:+.4f}, {control.high:+.4f}]"
     if control.specificity is not None:
         text += f": {control.specificity}"
+    if control.n is not None and control.n_distinct is not None and control.n_distinct < control.n:
+        text += f"; {control.n_distinct} distinct contexts of {control.n}"
     if control.p_value is not None:
         text += f" (p = {control.p_value:.2f} as one more seed)"
     return text if control.reason is None else f"{text} ({control.reason})"

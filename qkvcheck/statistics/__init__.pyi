@@ -6,8 +6,7 @@ from .kernels import PairGroup
 from .layer_profile import profile_layers
 from .measurement import Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
-from .offset import OffsetParts, decompose, offset_loadings
-from .offset_sources import Attribution, attribute
+from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
 from .sample import Rows, Sample
 from .similarity import (

@@ -12,39 +12,6 @@ from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.kernels.gram import block_gram, pair_sums
 from qkvcheck.statistics.similarity import row_similarities, summarise_group, unit_columns
 
-DISTINCT_TOLERANCE = 1e-5
-
-
-def first_equal_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
-    """Return, for each row, the index of the first row that equals it (its own if there is none before).
-
-    Two rows count as one if their cosine is at least ``1 - tolerance``: a causal model gives two sentences
-    with the same left prefix the same row.
-
-    Parameters
-    ----------
-    x : ndarray
-        (context, dimension).
-    tolerance : float
-        How far from 1 a cosine may be for the rows to count as equal.
-    """
-    same = row_similarities(x) >= 1.0 - tolerance
-    empty = ~np.any(x, axis=1)
-    same |= np.logical_and.outer(empty, empty)
-    first = np.arange(len(same))
-    for row in range(len(same)):
-        kept = np.flatnonzero(first[:row] == np.arange(row))
-        before = kept[same[row, kept]]
-        if len(before):
-            first[row] = before[0]
-    return first
-
-
-def distinct_rows(x: np.ndarray, *, tolerance: float = DISTINCT_TOLERANCE) -> np.ndarray:
-    """Return the indices of the first of each set of equal rows, in order; see `first_equal_rows`."""
-    first = first_equal_rows(x, tolerance=tolerance)
-    return np.flatnonzero(first == np.arange(len(first)))
-
 
 def observations(array: np.ndarray) -> np.ndarray:
     """Return one row a context: for an array with a word axis, the row of its first word, the target."""

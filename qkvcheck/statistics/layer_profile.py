@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import jackknife_estimate, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
-from qkvcheck.statistics.sample import Sample, unjudgeable
+from qkvcheck.statistics.sample import Sample, too_few, unjudgeable
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def profile_layers(
     for layer, rows in every.items():
         reason = unjudgeable(rows, [comparison.group], axis="dimensions")
         if rows.n_distinct < min_distinct:
-            reason = f"{rows.n_distinct} distinct contexts of {rows.n}; at least {min_distinct} are needed"
+            reason = too_few(rows, min_distinct)
         points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))
         if reason is None:
             found[layer] = statistic.replicate(rows, [comparison], names)[comparison]

@@ -9,7 +9,7 @@ from functools import cached_property
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import Estimate, Replicates, jackknife_estimate, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
-from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, unjudgeable
+from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, too_few, unjudgeable
 from qkvcheck.statistics.similarity import summarise_group
 
 MIN_CLUSTERS = 10
@@ -133,7 +133,7 @@ class Measurement:
         """
         rows = self.rows
         if rows.n_distinct < min_distinct:
-            return f"{rows.n_distinct} distinct contexts of {rows.n}; at least {min_distinct} are needed"
+            return too_few(rows, min_distinct)
         clusters = len(rows.clusters)
         if clusters < MIN_CLUSTERS and not self.statistic.counts:
             kind = self.sample.cluster_kind

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
+import sysconfig
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, partial
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import ClassVar, TypeVar
 from uuid import uuid4
@@ -72,11 +75,14 @@ class Statistic(ABC):
 
     @property
     def identity(self) -> str:
-        """Its name, and for one that is not the package's own a hash of its code: other code gives other numbers."""
+        """Its name, and for one that is not the package's own a hash of its code: other code gives other numbers.
+
+        Its code is that of its module, and of what that takes from other modules of the same project.
+        """
         if type(self).__module__.startswith("qkvcheck."):
             return self.name
         try:
-            source = inspect.getsource(inspect.getmodule(type(self)) or type(self))
+            source = inspect.getsource(inspect.getmodule(type(self)) or type(self)) + _taken_from(type(self).__module__)
         except (OSError, TypeError):  # made where no file is, as in a notebook: like no other
             source = self._token
         return f"{self.name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
@@ -238,6 +244,29 @@ def register_statistic(statistic: StatisticClass) -> StatisticClass:
         raise ClaimError(f"statistic {statistic.name!r} is registered already, by {_place(type(other))}; rename it.")
     _STATISTICS[statistic.name] = statistic()
     return statistic
+
+
+def _taken_from(name: str) -> str:
+    """Return the source of every module of a project that a module takes something from, at any depth."""
+    libraries = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        module = sys.modules.get(waiting.pop())
+        for value in list(vars(module).values()) if module is not None else ():
+            if inspect.ismodule(value):
+                other = value.__name__
+            elif inspect.isclass(value) or inspect.isfunction(value):
+                other = value.__module__
+            else:
+                continue
+            file = getattr(sys.modules.get(other), "__file__", None)
+            if other in (name, *found) or file is None or other.partition(".")[0] == "qkvcheck":
+                continue
+            if libraries.isdisjoint(Path(file).resolve().parents):
+                found[other] = inspect.getsource(sys.modules[other])
+                waiting.append(other)
+    return "".join(f"\n# {other}\n{found[other]}" for other in sorted(found))
 
 
 def _place(statistic: type[Statistic]) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.formulas import first_equal_rows, observations
+from qkvcheck.statistics.distinct import Merged, first_equal_rows
+from qkvcheck.statistics.formulas import observations
 from qkvcheck.statistics.jackknife import merge_labels
 from qkvcheck.statistics.similarity import split_group
 
@@ -40,6 +41,11 @@ class Sample:
         What makes a cluster, such as ``"first word"``.
     subsets : mapping of str to tuple of int
         Named selections along the word axis.
+    seen : tuple of tuple of str, or None
+        For each array, a name of what the model had seen of each context: contexts of one name are one. None where
+        tokens are not known.
+    rounding : float or None
+        Relative rounding of the number format in which the rows were made; None for that of the arrays.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class Sample:
     clusters: tuple[tuple[str, ...], ...] | None = None
     cluster_kind: str = "distinct row"
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    seen: tuple[tuple[str, ...] | None, ...] | None = None
+    rounding: float | None = None
     _joint: WeakKeyDictionary[Sample, tuple[Rows, Rows]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -68,6 +76,18 @@ class Sample:
             If an array holds NaN or infinite values.
         """
         return distinct(self)
+
+    @cached_property
+    def first_equal(self) -> tuple[np.ndarray, ...]:
+        """For each array, for each row the first row that is the same observation."""
+        return tuple(
+            first_equal_rows(observations(array), seen=self.seen_of(number), rounding=self.rounding)
+            for number, array in enumerate(self.arrays)
+        )
+
+    def seen_of(self, number: int) -> tuple[str, ...] | None:
+        """Return what the model had seen of each row of an array, or None where that is not known."""
+        return None if self.seen is None else self.seen[number]
 
     def part(self, group: str) -> Part:
         """Return the projections that a group compares, of the first array, with all its rows."""
@@ -94,6 +114,8 @@ class Rows:
         As in `Sample`.
     n, n_distinct : int
         Contexts and distinct ones, of the array with fewest.
+    merged : tuple of Merged
+        Of each array, how many contexts count with others.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -102,6 +124,7 @@ class Rows:
     subsets: Mapping[str, tuple[int, ...]]
     n: int
     n_distinct: int
+    merged: tuple[Merged, ...] = ()
     _kept: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -124,29 +147,42 @@ class Rows:
 
 
 def distinct(sample: Sample) -> Rows:
-    """Keep one of each set of equal rows; clusters that hold the same row become one.
+    """Keep one of each set of rows that are one observation; clusters that hold the same one become one.
 
     Raises
     ------
     ClaimError
         If an array holds NaN or infinite values.
     """
-    arrays, labels, counts = [], [], []
+    arrays, labels, merged = [], [], []
     for number, array in enumerate(sample.arrays):
         if not np.isfinite(array).all():
             raise ClaimError(
                 "the activations hold NaN or infinite values; nothing can be said of them. Check the model."
             )
-        own = observations(array)
-        same = first_equal_rows(own)
+        same = sample.first_equal[number]
         given = _labels(sample, number)
-        merged = merge_labels(given, [given[row] for row in same])
+        joined = merge_labels(given, [given[row] for row in same])
         kept = np.flatnonzero(same == np.arange(len(same)))
         arrays.append(array if len(kept) == len(array) else array[kept])
-        labels.append([merged[row] for row in kept])
-        counts.append((len(array), len(kept)))
-    n, n_distinct = min(counts, key=lambda pair: pair[1])
-    return Rows(tuple(arrays), tuple(labels), sample.projections, sample.subsets, n, n_distinct)
+        labels.append([joined[row] for row in kept])
+        merged.append(_merged(sample, number, distinct=len(kept)))
+    fewest = min(merged, key=lambda one: one.distinct)
+    return Rows(
+        arrays=tuple(arrays),
+        labels=tuple(labels),
+        projections=sample.projections,
+        subsets=sample.subsets,
+        n=fewest.contexts,
+        n_distinct=fewest.distinct,
+        merged=tuple(merged),
+    )
+
+
+def _merged(sample: Sample, number: int, *, distinct: int) -> Merged:
+    contexts, seen = len(sample.arrays[number]), sample.seen_of(number)
+    same_tokens = 0 if seen is None else contexts - len(set(seen))
+    return Merged(contexts, same_tokens, contexts - same_tokens - distinct, seen is not None)
 
 
 def parts_of(arrays: Sequence[np.ndarray], comparison: Comparison, rows: Rows) -> list[Part]:
@@ -161,9 +197,8 @@ def joint_clusters(first: Sample, second: Sample) -> tuple[Rows, Rows]:
     given: list[str] = []
     merged: list[str] = []
     for sample in (first, second):
-        for number, array in enumerate(sample.arrays):
+        for number, same in enumerate(sample.first_equal):
             labels = _labels(sample, number)
-            same = first_equal_rows(observations(array))
             given += labels
             merged += [labels[row] for row in same]
     joined = dict(zip(given, merge_labels(given, merged), strict=True))
@@ -178,6 +213,13 @@ def _labels(sample: Sample, number: int) -> list[str]:
 
 def _renamed(rows: Rows, joined: Mapping[str, str]) -> Rows:
     return replace(rows, labels=tuple([joined[label] for label in own] for own in rows.labels))
+
+
+def too_few(rows: Rows, needed: int) -> str:
+    """Return that there are too few distinct contexts, and why there are no more of them."""
+    why = next((one.why for one in rows.merged if one.distinct == rows.n_distinct), "")
+    of = f"{rows.n_distinct} distinct contexts of {rows.n}" + (f" ({why})" if why else "")
+    return f"{of}; at least {needed} are needed"
 
 
 def unjudgeable(rows: Rows, groups: Sequence[str], *, axis: str) -> str | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from qkvcheck.claims.claim import Role, cells
+from qkvcheck.claims.claim import Claim, Direction, Role, cells, check_decided
 from qkvcheck.claims.claims_file import load_claims
 from qkvcheck.errors import ClaimError
+from qkvcheck.groups import Comparison
 from qkvcheck.plugin.markers import cells_of_marker, claim_of_marker
 from qkvcheck.statistics.registry import statistics_by_name
 from tests.conftest import ROOT
@@ -76,6 +80,42 @@ def test_bounds(file):
     assert file.claims["P7"].meets(0.5)
     with pytest.raises(ClaimError, match="P1 is exact"):
         file.claims["P1"].meets(1.0)
+
+
+@pytest.mark.parametrize(
+    ("direction", "below", "at", "above"),
+    [("above", False, False, True), ("at_least", False, True, True), ("at_most", True, True, False)],
+)
+def test_each_direction_at_its_threshold(direction, below, at, above):
+    """On the threshold itself, and one step of float64 beside it."""
+    claim = Claim("mine", "m", "row_mean", Direction(direction), 0.3)
+    values = [np.nextafter(0.3, -1), 0.3, np.nextafter(0.3, 1)]
+    assert [claim.meets(value) for value in values] == [below, at, above]
+    assert [claim.criterion.meets(value) for value in values] == [below, at, above]
+    # An interval that ends on the threshold is on the side of the threshold itself.
+    assert claim.side(0.3, 0.3) is at
+    assert claim.side(0.1, 0.3) is (below if below is at else None)
+    assert claim.side(0.3, 0.5) is (above if above is at else None)
+    assert (claim.side(0.1, 0.2), claim.side(0.4, 0.5), claim.side(0.2, 0.4)) == (below, above, None)
+
+
+def test_a_claim_that_no_cell_decides_is_told():
+    claim = Claim("mine", "m", "row_mean", Direction.ABOVE, 0.3, groups=("Q", "K"), measures=("cosine", "pearson"))
+    with pytest.raises(ClaimError) as caught:
+        check_decided(claim, where="file.toml")
+    assert str(caught.value) == (
+        "file.toml: no cell decides claim mine; name one or more as primary, of: Q cosine, K cosine, Q pearson, "
+        "K pearson."
+    )
+    with pytest.raises(ClaimError) as caught:
+        check_decided(replace(claim, primary=(Comparison("Q", "cosin"),)), where="file.toml")
+    assert str(caught.value) == (
+        "file.toml: claim mine names 'Q cosin' as primary, which is none of its cells (Q cosine, K cosine, Q pearson, "
+        "K pearson). Did you mean 'Q cosine'?"
+    )
+    with pytest.raises(ClaimError, match="as primary, of: none"):
+        check_decided(replace(claim, groups=()), where="file.toml")
+    check_decided(replace(claim, primary=(Comparison("K", "pearson"),)), where="file.toml")
 
 
 def test_marker_makes_a_claim():

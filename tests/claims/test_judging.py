@@ -77,7 +77,10 @@ def test_too_few_distinct_contexts(poles):
     repeated = np.tile(poles[:5], (10, 1))
     verdict = judged(make_claim(), repeated)
     assert verdict.verdict == Decision.NOT_JUDGED
-    assert verdict.reason == "5 distinct contexts of 50; at least 20 are needed"
+    assert verdict.reason == (
+        "5 distinct contexts of 50 (45 have the numbers of another up to rounding, their tokens are not known); at "
+        "least 20 are needed"
+    )
     assert verdict.estimate is None
     assert judged(make_claim(), poles[:19]).verdict == Decision.NOT_JUDGED
     assert judged(make_claim(), poles[:20]).verdict == Decision.SUPPORTED
@@ -108,7 +111,7 @@ def test_control_with_too_few_contexts_says_so(poles):
     beside = {"untrained": Sample((np.tile(poles[:2], (20, 1)),), PROJECTIONS)}
     (control,) = judged(make_claim(), poles, controls=beside).controls
     assert control.estimate is None
-    assert control.reason == "2 distinct contexts of 40; at least 20 are needed"
+    assert control.reason.startswith("2 distinct contexts of 40 (38 have the numbers of another up to rounding")
 
 
 def test_both_poles_have_to_be_there(rng):
@@ -122,6 +125,28 @@ def test_both_poles_have_to_be_there(rng):
     assert judged(claim, mixed).verdict == Decision.SUPPORTED
     even = np.r_[-np.ones(4), np.ones(6), np.ones(20)] * 5 + rng.normal(size=(30, 30))
     assert "about equally common" in judged(claim, even).reason
+
+
+@pytest.mark.parametrize(("sign", "told"), [(1.0, False), (-1.0, False), (0.0, True)])
+def test_equally_common_is_near_zero_on_either_side(rng, sign, told):
+    """An estimate far below zero says that one pole is much the commoner, as one far above does."""
+    claim = make_claim(
+        statistic="sign_balance", threshold=-1.0, pole_share=0.01, equally_common_below=1 / 3, groups=("QQ", "QK"),
+        primary=(Comparison("QK", "cosine"),),
+    )  # fmt: skip
+    q = np.r_[np.ones(5), -np.ones(5)] if sign == 0.0 else np.r_[np.ones(9), -np.ones(1)]
+    k = (sign or 1.0) * np.r_[np.ones(9), -np.ones(1)]
+    array = 5 * np.r_[q, k, np.ones(10)] + rng.normal(size=(30, 30))
+    cell = next(cell for cell in cells(claim, layers=[6]) if cell.comparison == Comparison("QK", "cosine"))
+    verdict = judge_sample(claim, cell, Sample((array,), PROJECTIONS))
+    unit = array / np.linalg.norm(array, axis=0)
+    cosines = unit[:, :10].T @ unit[:, 10:20]
+    assert verdict.plug_in == pytest.approx(cosines.mean() / np.abs(cosines).mean(), abs=1e-12)
+    assert (abs(verdict.estimate) < 1 / 3) is told
+    assert np.sign(round(verdict.estimate, 1)) == sign
+    low, high = (cosines < -0.5).mean(), (cosines > 0.5).mean()
+    text = f"{low:.1%} of pairs below -0.5, {high:.1%} above 0.5"
+    assert verdict.reason == (f"about equally common: {text}" if told else text)
 
 
 def test_evidence_holds_the_histogram(poles):
@@ -252,8 +277,8 @@ class FakeSeeds:
         self.samples = [Sample((array,), PROJECTIONS) for array in arrays]
         self.count = len(arrays)
 
-    def measure(self, _what, compute, *, first=None):
-        return [compute(sample) for sample in self.samples[:first]]
+    def measure(self, number, *, first=None):
+        return [number(sample) for sample in self.samples[:first]]
 
 
 def test_untrained_seeds_give_specificity(poles, rng):
@@ -271,6 +296,25 @@ def test_untrained_seeds_give_specificity(poles, rng):
     few = judged(make_claim(), poles, controls={"untrained": FakeSeeds(weak.samples[0].arrays * 3)}).controls[0]
     assert few.specificity is None
     assert few.reason == "3 untrained seed(s); specificity needs 19"
+
+
+@pytest.mark.parametrize(("passing", "count", "most"), [(2, 4, False), (3, 4, True), (2, 3, True), (1, 3, False)])
+def test_most_networks_are_more_than_half(poles, noise, passing, count, most):
+    """Half of an even number is not most; what holds in most untrained networks is no work of training."""
+    twins = FakeSeeds([poles] * passing + [noise] * (count - passing))
+    verdict = judged(make_claim(), poles, controls={"untrained": twins})
+    (control,) = verdict.controls
+    assert (control.seeds, control.passing, control.passes) == (count, passing, most)
+    assert ("also holds untrained" in verdict.qualifier) is most
+
+
+@pytest.mark.parametrize(("passing", "most"), [(9, False), (10, False), (11, True)])
+def test_most_of_twenty(poles, noise, passing, most):
+    """With as many seeds as specificity needs, too."""
+    twins = FakeSeeds([poles] * passing + [noise] * (20 - passing))
+    (control,) = judged(make_claim(), poles, controls={"untrained": twins}).controls
+    assert (control.seeds, control.passing, control.passes) == (20, passing, most)
+    assert control.specificity is not None
 
 
 def test_specificity_beside_words(poles, noise):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -22,6 +23,28 @@ from tests.conftest import ROOT
 WORDS = load_claims(*(ROOT / "experiments" / name for name in ("claims.toml", "beyond.toml"))).words.lists()
 
 
+calls: list[int] = []
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """All rows."""
+
+    def __call__(self, sample):
+        return sample.arrays[0].tolist()
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of everything, under a name; it counts how often it is asked."""
+
+    name: str
+
+    def __call__(self, sample):
+        calls.append(1)
+        return float(sample.arrays[0].sum())
+
+
 @pytest.fixture(scope="module")
 def samples(embedded, replication) -> Samples:
     return Samples(embedded, replication, Plan((5, 6), WORDS, fresh_count=59, fresh_seed=1))
@@ -35,11 +58,11 @@ def found(samples):
 def test_untrained_seeds(samples, embedded, found):
     seeds = found["untrained"].at(6, samples.target)
     assert seeds.count == 2
-    rows = seeds.measure("rows", lambda sample: sample.arrays[0].tolist())
+    rows = seeds.measure(RowsOf())
     for seed, values in enumerate(rows):
         twin = capture(untrained_twin(embedded, seed=seed), samples.contexts, layers=(5, 6))
         np.testing.assert_allclose(np.array(values), twin.at(6), atol=1e-6)
-    assert seeds.measure("rows", lambda sample: sample.arrays[0].tolist(), first=1) == rows[:1]
+    assert seeds.measure(RowsOf(), first=1) == rows[:1]
 
 
 def test_an_untrained_model_is_not_its_own_control(full_size, samples):
@@ -49,14 +72,9 @@ def test_an_untrained_model_is_not_its_own_control(full_size, samples):
 
 def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):
     def numbers(name, what="a", layer=6, folder=tmp_path):
-        calls = []
-
-        def compute(sample):
-            calls.append(1)
-            return float(sample.arrays[0].sum())
-
+        calls.clear()
         untrained = Untrained(Twins(samples, seed=0, count=2, folder=folder), Capture(name))
-        return untrained.at(layer, samples.captured(name)).measure(what, compute), len(calls)
+        return untrained.at(layer, samples.captured(name)).measure(Total(what)), len(calls)
 
     first, made = numbers("target")
     assert made == 2

@@ -13,7 +13,7 @@ from qkvcheck.record.run import Cited, FileOrigin, Run, RunCorpus, RunSettings, 
 from qkvcheck.report.page import page
 from qkvcheck.report.terminal import summary_lines
 from qkvcheck.statistics.bounds import ViolationRate
-from qkvcheck.statistics.offset_sources import Attribution
+from qkvcheck.statistics.offset import Attribution
 from tests.made_up import make_run, make_verdict, search_record, synthetic
 
 FROM_FILE = Run(

@@ -14,7 +14,7 @@ import pytest
 from qkvcheck.cli import main
 from qkvcheck.errors import QkvcheckError
 from qkvcheck.record.results import Results, load_results, results_document
-from qkvcheck.report.figures.drawing import panels, svg_of
+from qkvcheck.report.figures.drawing import panels, short, svg_of
 from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.page import page
 from tests.made_up import synthetic
@@ -97,7 +97,7 @@ def test_a_text_where_a_number_belongs_is_refused_or_harmless(clean, field, tmp_
 def test_a_hostile_name_names_nothing():
     """The name of a figure goes into its elements, its file and its links; it holds a layer of the results."""
     with panels(1, width=2, height=2) as (canvas, axes):
-        axes[0].plot([0, 1], label=POISON.replace("\x1b", "").replace("\x07", ""))
+        axes[0].plot([0, 1], label=short(POISON))
         axes[0].legend()
         svg = svg_of(canvas, name=f"matrix-{POISON}", alt=POISON)
     figure = Figure(f"matrix-{POISON}", "title", "caption", "alt", svg, (), ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
+from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange
 from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.record.finding import Finding, label
 from qkvcheck.record.run import Seen
@@ -59,6 +59,27 @@ def test_header_says_what_was_measured():
     assert "' her' at index 2 (37), 3 (17); it can't see the 210 tokens after it" in text
     assert "54 x 8 x 384 at layers 5, 6 (zero-based" in text
     assert "no result about GPT-2" in text
+
+
+def test_contexts_that_count_with_others_are_told_once():
+    """With the numbers, and in which claims; not where a reason says it already."""
+    why = "6 have the tokens of another up to the target"
+    merged = Evidence(merged=[MergedContexts(6, 54, 48, why)])
+    findings = [Finding(make(claim=claim, group=group, evidence=merged)) for claim in ("P3a", "P5") for group in "QK"]
+    text = text_of([*findings, Finding(make(claim="P6"))])
+    assert f"merged    48 distinct contexts of 54 at layer 6: {why} (in P3a, P5)" in text
+    assert text.count("48 distinct contexts") == 1
+    assert "merged" not in text_of([Finding(make(claim="P6"))])
+    reason = f"48 distinct contexts of 54 ({why}); at least 60 are needed"
+    told = text_of([Finding(make("NOT JUDGED", estimate=None, reason=reason, evidence=merged))])
+    assert told.count("48 distinct contexts") == 1
+    assert f"54, 48 of them distinct ({why})" in failure_text(Finding(make(n_distinct=48, evidence=merged)), RUN)
+
+
+def test_a_control_says_how_many_of_its_contexts_are_distinct():
+    control = ControlResult("non-target", 0.3, 0.2, False, n=54, n_distinct=31)
+    assert control_text(control).endswith("; 31 distinct contexts of 54")
+    assert "distinct" not in control_text(replace(control, n_distinct=54))
 
 
 def test_notices_only_where_they_belong():

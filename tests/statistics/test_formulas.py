@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics import formulas as statistics
@@ -124,12 +125,49 @@ def test_stability(words, measure):
     assert statistics.stability(words, measure=measure) == pytest.approx(want, abs=1e-12)
 
 
-def test_distinct_rows(rng):
-    rows = rng.normal(size=(4, 50))
-    doubled = np.vstack([rows, rows[1], rows[2] * 3, rows[0] + 1e-4 * rng.normal(size=50), np.zeros((2, 50))])
-    assert statistics.distinct_rows(doubled).tolist() == [0, 1, 2, 3, 7]
-    nearly = np.vstack([rows[0], rows[0] + 0.1 * rng.normal(size=50)])
-    assert statistics.distinct_rows(nearly).tolist() == [0, 1]
+def test_cosines_are_meant_where_nothing_is_said(x, y, words):
+    for name, arguments in (
+        ("variance", (x,)), ("variance", (x, y)), ("mean_absolute", (x,)), ("sign_balance", (x, y)), ("row_mean", (x,)),
+        ("row_variance", (x,)), ("row_quantiles", (x,)), ("least_row_mean", (x, x + 1)), ("stability", (words,)),
+    ):  # fmt: skip
+        function = getattr(statistics, name)
+        assert function(*arguments) == function(*arguments, measure="cosine")
+        assert function(*arguments) != function(*arguments, measure="pearson")
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_words_of_any_size(words, scale):
+    """Rows shorter than 1 are brought to length one as longer ones are."""
+    for function in (statistics.stability, statistics.token_minus_context_similarity, statistics.token_minus_context):
+        assert function(scale * words) == pytest.approx(function(words), abs=1e-12)
+
+
+def test_words_that_are_all_alike():
+    alike = np.ones((4, 3, 5))
+    assert statistics.stability(alike) == 0.0
+    assert statistics.token_minus_context(alike) == 0.0
+    assert statistics.token_minus_context_similarity(alike) == 0.0
+    alike[1, 2] = 0.0  # a word of no length counts as 0 with everything
+    assert np.isfinite(statistics.stability(alike))
+
+
+def test_one_dimension_has_no_pairs(x):
+    with pytest.raises(ClaimError, match=r"^a block of one dimension has no pairs to compare; give at least two"):
+        statistics.variance(x[:, :1])
+    assert np.isfinite(statistics.variance(x[:, :1], x[:, 1:2]))
+
+
+def test_rows_of_a_grid_are_those_of_its_first_word(x, words):
+    assert statistics.observations(x) is x
+    np.testing.assert_array_equal(statistics.observations(words), words[:, 0])
+
+
+@pytest.mark.parametrize("n", [2, 3, 54])
+def test_random_mean_absolute_is_the_integral(n):
+    """Of abs(c) under the law of a cosine between random vectors in n dimensions."""
+    want = integrate.quad(lambda t: np.cos(t) * np.sin(t) ** (n - 2), 0, np.pi / 2)[0]
+    want /= integrate.quad(lambda t: np.sin(t) ** (n - 2), 0, np.pi / 2)[0]
+    assert statistics.random_mean_absolute(n) == pytest.approx(want, rel=1e-9)
 
 
 def test_one_row_has_no_pairs():

@@ -9,6 +9,8 @@ from scipy import stats
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.jackknife import (
     LOGARITHM,
+    RAW,
+    Estimate,
     Replicates,
     contexts_needed,
     effective_contexts,
@@ -47,6 +49,20 @@ def test_widening(rng):
     assert (wide.high - wide.low) / (plain.high - plain.low) == pytest.approx(np.sqrt(30 / 24))
 
 
+@pytest.mark.parametrize("widening", [3, 6])
+@pytest.mark.parametrize("clusters", [2, 3, 5, 6, 7, 8, 12, 13, 27])
+def test_widening_for_few_clusters(rng, clusters, widening):
+    """sqrt((G + w) / (G - w)); up to 2 w clusters as with 2 w of them, where the formula goes off to infinity."""
+    x = rng.normal(size=clusters)
+    found = jackknife_estimate(of_mean(x), widening=widening)
+    count = max(clusters, 2 * widening)
+    factor = np.sqrt((count + widening) / (count - widening))
+    error = x.std(ddof=1) / np.sqrt(clusters) * factor
+    half = stats.t.ppf(0.975, clusters - 1) * error
+    assert found.standard_error == pytest.approx(error, rel=1e-12)
+    assert (found.low, found.high) == pytest.approx((x.mean() - half, x.mean() + half), abs=1e-10)
+
+
 def test_on_a_logarithm(rng):
     x = rng.lognormal(size=30)
     found = jackknife_estimate(of_variance(x), scale=LOGARITHM)
@@ -73,6 +89,44 @@ def test_simultaneous_critical(rng):
     assert simultaneous_critical(cells) == independent
 
 
+@pytest.mark.parametrize(("count", "level"), [(12, 0.95), (40, 0.8)])
+def test_simultaneous_critical_is_never_below_students(count, level):
+    """However few the draws, and where nothing moves."""
+    rng = np.random.default_rng(1)
+    cells = [of_mean(rng.normal(size=count)) for _ in range(2)]
+    least = stats.t.ppf(0.5 + level / 2, count - 1)
+    found = [simultaneous_critical(cells[:1], level=level, draws=3, rng=np.random.default_rng(s)) for s in range(20)]
+    assert min(found) == pytest.approx(least, rel=1e-12)
+    assert max(found) > least
+    still = Replicates(1.0, np.ones(count))
+    assert simultaneous_critical([still, still], level=level) == pytest.approx(least, rel=1e-12)
+    # What doesn't move changes nothing.
+    assert simultaneous_critical([cells[0], still], level=level) == pytest.approx(
+        simultaneous_critical([cells[0]], level=level), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("scale", [RAW, LOGARITHM])
+def test_simultaneous_critical_by_hand(scale):
+    """The same draws, the same formula, in loops."""
+    rng = np.random.default_rng(5)
+    cells = [of_variance(rng.lognormal(size=14)) for _ in range(3)]
+    forward = np.log if scale is LOGARITHM else np.asarray
+    pseudo = np.array([14 * forward(c.whole) - 13 * forward(c.without) for c in cells]).T
+    pseudo = pseudo[np.lexsort(pseudo.T)]
+    draws = np.random.default_rng(9)
+    normal = draws.standard_normal((500, 14))
+    chi = draws.chisquare(13, size=500)
+    largest = []
+    for row, c in zip(normal, chi, strict=True):
+        each = [abs(row @ (p - p.mean())) / np.sqrt(((p - p.mean()) ** 2).sum()) for p in pseudo.T]
+        largest.append(max(each) / np.sqrt(c / 13))
+    found = simultaneous_critical(cells, scale=scale, level=0.9, draws=500, rng=np.random.default_rng(9))
+    assert found == pytest.approx(max(np.quantile(largest, 0.9), stats.t.ppf(0.95, 13)), rel=1e-12)
+    default = simultaneous_critical(cells, scale=scale)
+    assert default == simultaneous_critical(cells, scale=scale, level=0.95, draws=20_000, rng=np.random.default_rng(0))
+
+
 def test_simultaneous_intervals_hold_all_at_once(rng):
     missed = 0
     for _ in range(200):
@@ -96,6 +150,17 @@ def test_contexts_needed(rng):
     half = (found.high - found.low) / 2
     assert contexts_needed(found, found.value + half / 2, n=25) == pytest.approx(100, abs=2)
     assert contexts_needed(found, found.value, n=25) is None
+
+
+def test_contexts_needed_by_hand():
+    found = Estimate(plug_in=0.5, value=0.5, standard_error=0.1, low=0.25, high=0.75, level=0.95, clusters=20)
+    assert contexts_needed(found, 0.375, n=30) == contexts_needed(found, 0.625, n=30) == 30 * 2**2 + 1
+    assert contexts_needed(found, 0.3, n=30) == int(np.ceil(30 * (0.25 / 0.2) ** 2)) + 1
+    assert contexts_needed(found, 0.5 + 1e-6, n=30) is None  # 1.9e12 of them
+    assert contexts_needed(found, 0.5 + 1e-4, n=30) == pytest.approx(30 * 2500**2, rel=1e-6)
+    centre, edge, low, high = (np.log(v) for v in (0.5, 0.4, 0.25, 0.75))
+    want = 30 * ((high - low) / 2 / abs(centre - edge)) ** 2
+    assert contexts_needed(found, 0.4, n=30, scale=LOGARITHM) == int(np.ceil(want)) + 1
 
 
 def test_merge_labels():

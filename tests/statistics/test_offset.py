@@ -6,12 +6,20 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import integrate, stats
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.formulas import random_mean_absolute
 from qkvcheck.statistics.group_moments import CERTIFIED, grade, group_moments
-from qkvcheck.statistics.offset import decompose, offset_loadings, offset_only_mean_absolute, planted_mean_square
+from qkvcheck.statistics.offset import (
+    attribute,
+    decompose,
+    offset_loadings,
+    offset_only_mean_absolute,
+    planted_mean_square,
+    token_share,
+)
 from qkvcheck.statistics.registry import statistic_named
 from qkvcheck.statistics.sample import Rows
 from qkvcheck.statistics.similarity import scaled_columns
@@ -108,6 +116,45 @@ def test_closed_form_null_is_the_mean_over_permutations(rng):
         assert offset_only_mean_absolute(x[:, :30], y) == pytest.approx(np.mean(absolutes, axis=0)[place], rel=0.02)
 
 
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_closed_form_null_is_the_mean_over_all_permutations(n, across):
+    """Not some permutations but every one of n!: no Monte Carlo error hides an n for n - 1."""
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(n, 4)) + 0.7, rng.normal(size=(n, 3)) - 0.4
+    pairs = itertools.product(x.T, y.T) if across else itertools.combinations(x.T, 2)
+    squares = []
+    for one, other in pairs:
+        length = np.sqrt((one @ one) * (other @ other))
+        every = [one @ other[list(order)] / length for order in itertools.permutations(range(n))]
+        squares.append(np.mean(np.square(every)))
+    assert decompose(x, y if across else None).offset_only == pytest.approx(np.mean(squares), abs=1e-13)
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_folded_normal_null_is_scipys(rng, across):
+    """With the variance 1 / (n - 1) that a permuted correlation has."""
+    n = 6
+    x, y = rng.normal(size=(n, 5)) + 0.5, rng.normal(size=(n, 4)) - 0.3
+    pairs = itertools.product(x.T, y.T) if across else itertools.combinations(x.T, 2)
+    means = []
+    for one, other in pairs:
+        a, b = (v.mean() / np.sqrt(v.mean() ** 2 + v.var()) for v in (one, other))
+        scale = np.sqrt((1 - a**2) * (1 - b**2) / (n - 1))
+        means.append(stats.foldnorm.mean(abs(a * b) / scale, scale=scale))
+    assert offset_only_mean_absolute(x, y if across else None) == pytest.approx(np.mean(means), rel=1e-12)
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.7, 2.0, 20.0])
+@pytest.mark.parametrize("n", [3, 54])
+def test_planted_mean_square_is_the_integral(tau, n):
+    """E a^2 by quadrature: a^2 = (tau z)^2 / (1 + (tau z)^2), z standard normal."""
+    share = integrate.quad(
+        lambda z: (tau * z) ** 2 / (1 + (tau * z) ** 2) * stats.norm.pdf(z), -40, 40, points=[0.0], limit=400
+    )[0]
+    assert planted_mean_square(tau, n) == pytest.approx(share**2 + (1 - share) ** 2 / (n - 1), rel=1e-8)
+
+
 @pytest.mark.parametrize("tau", [1.0, 2.0, 3.0, 5.0])
 def test_planted_offsets_follow_the_curve(rng, tau):
     curve = {1.0: 0.13, 2.0: 0.32, 3.0: 0.46, 5.0: 0.62}[tau]
@@ -147,3 +194,65 @@ def test_collapse_and_block_difference(x):
         assert found[group] == pytest.approx(squares[0] / squares[1], abs=1e-12)
         want = pairs_of(x, group, "cosine").var() - pairs_of(x, "VV", "cosine").var()
         assert above[group] == pytest.approx(want, abs=1e-12)
+
+
+def test_attribution(rng):
+    """Planted: weights, generic and token each along a direction of their own."""
+    weights, generic, token = np.eye(3, 30) * np.array([[1.0], [2.0], [3.0]])
+    words = np.zeros((12, 6, 30))
+    words[:, :-1] = weights + generic
+    words[:, 0] += token
+    words[:, 1:-1] -= token / 4  # so that the mean over words is weights + generic
+    words[:, -1] = weights
+    positions = np.repeat([2, 3], 6)
+    words[:6, 0, 10] += 1.0
+    words[6:, 0, 10] -= 1.0  # between positions
+    words[::2, 0, 11] += 0.5
+    words[1::2, 0, 11] -= 0.5  # within them
+    energy = 1 + 4 + 9 + 1 + 0.25
+    found = attribute(words, positions)
+    assert found.weights == pytest.approx(1 / energy)
+    assert found.generic == pytest.approx(4 / energy)
+    assert found.token == pytest.approx(9 / energy)
+    assert found.position == pytest.approx(1 / energy)
+    assert found.context == pytest.approx(0.25 / energy)
+    assert found.top_share == pytest.approx(9 / 14)
+    assert token_share(words) == pytest.approx(9 / 14)
+    noisy = attribute(words + rng.normal(size=words.shape), positions)
+    shares = (noisy.weights, noisy.generic, noisy.token, noisy.position, noisy.context)
+    assert sum(shares) == pytest.approx(1.0)
+
+
+def test_the_largest_hundredth_of_the_dimensions(rng):
+    """Of 250 dimensions two, of 50 one; where there is no offset there is no share."""
+    for width, count in ((250, 2), (350, 4), (50, 1)):
+        words = rng.normal(size=(6, 4, width)) + rng.normal(size=width)
+        offset = words[:, 0].mean(axis=0) ** 2
+        found = attribute(words, np.arange(6))
+        assert found.top_share == pytest.approx(np.sort(offset)[-count:].sum() / offset.sum(), rel=1e-12)
+    words = rng.normal(size=(6, 4, 8))
+    words[:, 0] = 0.0
+    words[0, 0, 0], words[1, 0, 0] = 1.0, -1.0
+    assert attribute(words, np.arange(6)).top_share == 0.0
+    assert token_share(words) == 0.0
+
+
+def test_parts_of_what_is_zero():
+    """No length, no offset: nothing is divided by zero."""
+    found = decompose(np.zeros((4, 3)))
+    assert (found.mean_square, found.share) == (0.0, 0.0)
+    with pytest.raises(ClaimError, match=r"an array of shape \(1, 3\) has no pairs to decompose; give two contexts"):
+        decompose(np.ones((1, 3)))
+    with pytest.raises(ClaimError, match=r"an array of shape \(4, 1\) has no pairs"):
+        decompose(np.ones((4, 1)))
+    assert decompose(np.ones((2, 1)), np.ones((2, 2))).mean_square == pytest.approx(1.0)
+
+
+def test_one_side_of_a_pair_may_be_wider(rng):
+    """The mean of the offset products, by loops."""
+    x, y = rng.normal(size=(7, 3)) + 1, rng.normal(size=(7, 5)) - 1
+    a, b = (z.mean(axis=0) / np.sqrt((z**2).mean(axis=0)) for z in (x, y))
+    assert decompose(x, y).mean == pytest.approx(np.mean([p * q for p in a for q in b]), abs=1e-12)
+    assert decompose(x).mean == pytest.approx(np.mean([p * q for p, q in itertools.combinations(a, 2)]), abs=1e-12)
+    found = decompose(x, y)
+    assert found.share == pytest.approx(found.offset / found.mean_square, rel=1e-12)

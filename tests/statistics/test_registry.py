@@ -11,6 +11,7 @@ import pytest
 
 from qkvcheck.capture.activations import Activations
 from qkvcheck.claims.claim import Claim, Direction, cells
+from qkvcheck.claims.kept import digest
 from qkvcheck.claims.layers import judge_layers
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Comparison
@@ -115,6 +116,40 @@ def test_identity_outside_the_package_changes_with_its_source(imported):
     assert first.startswith("largest ")
 
 
+HELPED = """
+from outside_helper import scaled
+from qkvcheck.statistics.registry import Statistic
+
+class Scaled(Statistic):
+    name, words, reading = "scaled", "the largest number, scaled", "any number."
+
+    def compute(self, parts, measure):
+        return scaled(float(parts[0][0].max()))
+"""
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_identity_changes_with_what_its_module_takes_from_its_project(tmp_path, monkeypatch, through):
+    """A helper, or a helper's helper, of the same project; not numpy."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = []
+    for factor in (2, 3, 2):
+        last = tmp_path / ("outside_factor.py" if through else "outside_helper.py")
+        if through:
+            text = "import numpy\nimport outside_factor\n\ndef scaled(x):\n    return outside_factor.times(x)\n"
+            (tmp_path / "outside_helper.py").write_text(text)
+        last.write_text(f"def {'times' if through else 'scaled'}(x):\n    return {factor} * x\n")
+        (tmp_path / "outside_helped.py").write_text(HELPED)
+        for name in ("outside_helped", "outside_helper", "outside_factor"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        found.append(importlib.import_module("outside_helped").Scaled().identity)
+    for name in ("outside_helped", "outside_helper", "outside_factor"):
+        sys.modules.pop(name, None)
+    assert found[0] == found[2] != found[1]
+
+
 def test_identity_without_a_source_is_that_of_no_other():
     """As in a notebook: nothing that was kept of another class may be taken for its own."""
     code = "from qkvcheck.statistics.registry import Statistic\n" + OUTSIDE.format(formula=1)
@@ -164,9 +199,9 @@ class Asked:
     def at(self, _layer, _captured):
         return self
 
-    def measure(self, what, compute, *, first=None):
-        del compute, first
-        self.names.append(what)
+    def measure(self, number, *, first=None):
+        del first
+        self.names.append(digest(number))
         return [[0.0, 0.0]]
 
 

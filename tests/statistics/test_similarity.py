@@ -9,7 +9,14 @@ import pytest
 from scipy import stats
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.statistics.similarity import PAIR_GROUPS, row_similarities, split_group, summarise_group, unit_columns
+from qkvcheck.statistics.similarity import (
+    PAIR_GROUPS,
+    row_similarities,
+    split_group,
+    summarise_group,
+    unit_columns,
+    unit_length,
+)
 
 
 def matrix_by_definition(x: np.ndarray, y: np.ndarray, measure: str) -> np.ndarray:
@@ -97,6 +104,26 @@ def test_constant_column_with_a_mean_that_rounds():
     assert not unit_columns(x, measure="pearson")[:, 0].any()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, -0.3, 0.7, 1e-30, 3e30])
+def test_constant_columns_have_no_correlation(dtype, value):
+    """The mean of 54 equal numbers may round: what is left of the column would be brought to length one."""
+    x = np.column_stack([np.full(54, value), np.linspace(0, 1, 54), np.arange(54) % 3]).astype(dtype)
+    for unit in (unit_columns(x, measure="pearson"), unit_length(x.astype(np.float64), "pearson")):
+        assert not unit[:, 0].any()
+        centred = x[:, 1:].astype(np.float64) - x[:, 1:].astype(np.float64).mean(axis=0)
+        np.testing.assert_allclose(unit[:, 1:], centred / np.linalg.norm(centred, axis=0), atol=1e-14)
+    found = summarise_group(x, measure="pearson", kernel="reference")
+    want = np.corrcoef(x[:, 1], x[:, 2])[0, 1]
+    assert found.zero_columns == 1
+    assert (found.mean, found.mean_square) == pytest.approx((want / 3, want**2 / 3), abs=1e-7)
+
+
+def test_means_that_round_are_among_them():
+    """Else the test above would see nothing."""
+    assert any(np.full(54, value).mean() != value for value in (0.1, -0.3, 0.7))
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
 def test_scale_does_not_matter(rng, scale):
     x = rng.normal(size=(7, 5))
@@ -117,6 +144,17 @@ def test_rows(rng):
         np.testing.assert_allclose(row_similarities(x, y, measure=measure), want, atol=1e-12)
 
 
+def test_no_similarity_is_beyond_one(rng):
+    """Rows and their opposites: products of unit rows round to either side of 1."""
+    x = rng.normal(size=(300, 9))
+    for y in (x, -x):
+        found = np.diag(row_similarities(x, y))
+        assert np.abs(found).max() == 1.0
+        assert np.abs(found).min() > 1 - 1e-15
+    assert (row_similarities(x[:3]) == row_similarities(x[:3], measure="cosine")).all()
+    assert (row_similarities(x[:3]) != row_similarities(x[:3], measure="pearson")).any()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_not_a_number_is_an_error(bad):
     with pytest.raises(ClaimError, match="NaN or infinite"):
@@ -130,6 +168,20 @@ def test_wrong_names_are_told():
         split_group(np.ones((2, 6)), "QX", BLOCKS)
     with pytest.raises(ClaimError, match="one dimension has no pairs"):
         summarise_group(np.ones((3, 1)))
+
+
+def test_a_summary_shows_itself():
+    found = summarise_group(np.array([[1.0, 2.0, -3.0]]), kernel="reference")
+    assert repr(found) == "GroupSummary(3 pairs: mean -0.3333, mean abs 1.0000, variance 0.8889)"
+    rows = [
+        ("pairs", "3"), ("mean", "-0.3333"), ("mean magnitude", "1.0000"), ("mean square", "1.0000"),
+        ("variance", "0.8889"), ("below -0.5", "66.7%"), ("above 0.5", "33.3%"),
+    ]  # fmt: skip
+    cells = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows)
+    assert found._repr_html_() == f"<table><tbody>{cells}</tbody></table>"
+    many = summarise_group(np.ones((2, 60)), kernel="reference")
+    assert "1,770 pairs" in repr(many)
+    assert "<td>1,770</td>" in many._repr_html_()
 
 
 def test_split_gives_each_group_its_blocks():

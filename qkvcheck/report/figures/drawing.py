@@ -8,10 +8,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from unicodedata import category
 
 from qkvcheck.claims import Control
-from qkvcheck.errors import slug
+from qkvcheck.errors import printable, slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +78,7 @@ def colour_of(control: Control) -> str:
 
 def short(text: str) -> str:
     """Return a text as a label: one line, no control characters, not long."""
-    plain = _printable(text)
+    plain = printable(text)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
 
 
@@ -165,9 +164,4 @@ def standalone(svg: str) -> str:
 def _attribute(text: str) -> str:
     from html import escape
 
-    return escape(_printable(text), quote=True)
-
-
-def _printable(text: str) -> str:
-    """Put blanks for control characters, which XML can't hold; joiners of letters and emoji stay."""
-    return "".join(" " if category(c) in ("Cc", "Cs") else c for c in text)
+    return escape(printable(text), quote=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qkvcheck.groups import Capture
 from qkvcheck.statistics import formulas
-from qkvcheck.statistics import offset_sources as sources
+from qkvcheck.statistics.offset import token_share
 from qkvcheck.statistics.registry import Statistic, register_statistic
 from qkvcheck.statistics.sample import Part
 
@@ -25,7 +25,7 @@ class TokenShare(Statistic):
 
     def compute(self, parts: Sequence[Part], measure: str) -> float:
         del measure
-        return sources.token_share(parts[0][0])
+        return token_share(parts[0][0])
 
 
 @register_statistic

@@ -1,0 +1,132 @@
+"""Untrained twins with no model: which seeds, what is computed when, and what is kept on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from qkvcheck.capture import samples as samples_module
+from qkvcheck.capture.activations import Activations
+from qkvcheck.capture.samples import Samples
+from qkvcheck.claims import untrained
+from qkvcheck.claims.kept import digest
+from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
+from qkvcheck.groups import Capture
+from tests.claims.test_kept import CONTEXTS, PLAN, hooked
+
+asked: list[int] = []
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of everything, times a factor; it counts how often it is asked."""
+
+    factor: int = 1
+
+    def __call__(self, sample):
+        asked.append(self.factor)
+        return [self.factor * float(sample.arrays[0].sum())]
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[int]:
+    """Twins whose rows are their seed, and the seeds that were drawn."""
+    seeds: list[int] = []
+
+    def twin(model, *, seed):
+        seeds.append(seed)
+        return SimpleNamespace(**{**vars(model), "seed": seed})
+
+    def capture(model, contexts, *, layers, **_asked):
+        values = np.full((len(contexts), len(layers), 4), float(model.seed)) + np.array(layers)[:, None] / 10
+        return Activations(values, ("context", "layer", "width"), tuple(layers), {"Q": slice(0, 4)})
+
+    monkeypatch.setattr(untrained, "untrained_twin", twin)
+    monkeypatch.setattr(samples_module, "capture", capture)
+    asked.clear()
+    return seeds
+
+
+def captured(**provenance) -> Activations:
+    told = {"recipe": "r", **provenance}
+    return Activations(np.zeros((2, 2, 4)), ("context", "layer", "width"), (5, 6), {"Q": slice(0, 4)}, provenance=told)
+
+
+def seeds_of(folder=None, *, count=3, layer=6, given=None, capture=Capture.TARGET, announce=None, seed=0):
+    networks = Twins(Samples(hooked(), CONTEXTS, PLAN), seed=seed, count=count, folder=folder, announce=announce)
+    return Untrained(networks, capture).at(layer, captured() if given is None else given)
+
+
+def test_each_seed_has_its_own_number(drawn):
+    found = seeds_of()
+    assert found.count == 3
+    assert found.measure(Total()) == [[8 * (seed + 0.6)] for seed in range(3)]
+    assert found.measure(Total(), first=2) == [[8 * 0.6], [8 * 1.6]]
+    assert found.measure(Total(2))[2] == [16 * 2.6]
+    assert drawn == [0, 1, 2]  # each network once
+    assert asked == [1, 1, 1, 2, 2, 2]
+    assert seeds_of(layer=5, seed=4).measure(Total()) == [[8 * (seed + 0.5)] for seed in (4, 5, 6)]
+
+
+def test_the_model_is_not_among_its_twins():
+    own = SimpleNamespace(**{**vars(hooked()), "spec": SimpleNamespace(untrained_seed=2)})
+    for first, want in ((0, [0, 1, 3]), (2, [3, 4, 5]), (3, [3, 4, 5])):
+        assert Twins(Samples(own, CONTEXTS, PLAN), seed=first, count=3).seeds == want
+    assert Twins(Samples(hooked(), CONTEXTS, PLAN), seed=2, count=3).seeds == [2, 3, 4]
+
+
+def test_how_many_seeds_a_size_gets():
+    assert [default_seeds(count) for count in (1, 10_000_000, 10_000_001)] == [19, 19, 1]
+
+
+def test_a_number_is_kept_on_disk_under_its_name(drawn, tmp_path):
+    folder = tmp_path / "not" / "yet"
+    first = seeds_of(folder)
+    numbers = first.measure(Total())
+    files = {path.name for path in folder.iterdir()}
+    assert files == {f"untrained-{digest(first.key(Total(), seed))}.json" for seed in range(3)}
+    assert [json.loads((folder / name).read_text()) in numbers for name in files] == [True] * 3
+    drawn.clear()
+    asked.clear()
+    assert seeds_of(folder).measure(Total()) == numbers
+    assert (drawn, asked) == ([], [])  # no network was made, and nothing computed
+    assert seeds_of(folder).measure(Total(3)) == [[3 * value] for (value,) in numbers]
+    assert asked == [3, 3, 3]
+    next(folder.iterdir()).write_text("{ broken")
+    for path in folder.iterdir():
+        path.write_text("{ broken")
+    asked.clear()
+    assert seeds_of(folder).measure(Total()) == numbers
+    assert asked == [1, 1, 1]
+    assert seeds_of(folder).measure(Total()) == numbers
+    assert asked == [1, 1, 1]  # written anew
+
+
+@pytest.mark.parametrize("given", [captured(recipe=""), (captured(), captured(recipe=""))])
+@pytest.mark.usefixtures("drawn")
+def test_what_nobody_knows_the_recipe_of_is_not_kept(tmp_path, given):
+    found = seeds_of(tmp_path, given=given)
+    assert found.measure(Total()) == found.measure(Total())
+    assert asked == [1] * 6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_told(drawn):
+    told: list[str] = []
+    seeds_of(announce=told.append).measure(Total(), first=2)
+    assert told == ["untrained twin 1 of 3", "untrained twin 2 of 3"]
+    assert drawn == [0, 1]
+
+
+def test_a_twin_is_sampled_as_the_model_is(drawn):
+    networks = Twins(Samples(hooked(), CONTEXTS, PLAN), seed=1, count=2)
+    found = networks.samples(1)
+    assert (found.plan, found.contexts, found.hooked.seed) == (PLAN, CONTEXTS, 1)
+    assert networks.samples(1) is found
+    assert drawn == [1]
+    assert networks.identity(1) is networks.identity(1) != networks.identity(2)
+    assert networks.sampled == digest((CONTEXTS, PLAN)) != digest((CONTEXTS, replace(PLAN, exact_layout=True)))
