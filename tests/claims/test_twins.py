@@ -89,7 +89,7 @@ def test_a_number_is_kept_on_disk_under_its_name(drawn, tmp_path):
     numbers = first.measure(Total())
     files = {path.name for path in folder.iterdir()}
     assert files == {f"untrained-{digest(first.key(Total(), seed))}.json" for seed in range(3)}
-    assert [json.loads((folder / name).read_text()) in numbers for name in files] == [True] * 3
+    assert [json.loads((folder / name).read_text())["value"] in numbers for name in files] == [True] * 3
     drawn.clear()
     asked.clear()
     assert seeds_of(folder).measure(Total()) == numbers

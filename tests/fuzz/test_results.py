@@ -22,8 +22,7 @@ from qkvcheck.report.explain import explain_lines
 from qkvcheck.report.page import page
 from qkvcheck.report.terminal import quiet_line, summary_lines
 from qkvcheck.statistics.bounds import ViolationRate
-from qkvcheck.statistics.offset import OffsetParts
-from qkvcheck.statistics.offset_sources import Attribution
+from qkvcheck.statistics.offset import Attribution, OffsetParts
 from tests.fuzz.damage import altered, damaged, fuzz, reads_or_refuses
 from tests.fuzz.schemas import results
 from tests.made_up import Finding, distribution, make_run, make_verdict, search_record, seeds_control
