@@ -266,7 +266,7 @@ def from_document(made: type[Made], data: Any, *, at: str = "") -> Made:
     >>> from_document(Point, {"x": "one"}, at="points[3]")
     Traceback (most recent call last):
     ...
-    qkvcheck.errors.DocumentError: is wrong at points[3].x: 'one' has to be a number
+    qkvcheck.errors.DocumentError: points[3].x is 'one'; it has to be a number
     """
     import msgspec
 
