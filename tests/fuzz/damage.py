@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def altered(draw: st.DrawFn, document: Any) -> Any:
         key = draw(st.sampled_from(keys))
         how = draw(st.sampled_from(("other", "other", "other", "lose", "double", "rename", "swap")))
         if how == "other":
-            holder[key] = draw(st.sampled_from(ODD) | plain_data())
+            holder[key] = deepcopy(draw(st.sampled_from(ODD) | plain_data()))  # else the next would alter ODD
         elif how == "lose":
             del holder[key]
         elif how == "double" and isinstance(holder, list):

@@ -100,6 +100,22 @@ def test_the_whole_file_is_read(tmp_path):
     assert all(f'id="{name}-6' in text for name in ("histograms", "matrix", "offset", "scatter", "worst", "contexts"))
 
 
+def test_parts_that_do_not_go_together_are_left_out(tmp_path):
+    document = json.loads(BYTES)
+    entries = {entry["key"]: entry["evidence"] for entry in document["verdicts"]}
+    entries["P3a-L06-QK"]["dimension_matrix"] = {"rows": 1, "columns": 2, "cells": [0.1, 0.2]}
+    entries["P3a-L06-QQ"]["histograms"]["untrained"] = [1]
+    entries["P5-L06-Q"]["scatter"]["contexts"] = [0, 99]
+    entries["P5-L06-Q"]["row_quantiles"] = {"0": 0.1}
+    document["model"]["training"] = {"words": "many"}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(document))
+    explained(path)
+    text = page([load_results(path)])
+    assert 'id="matrix-6' not in text
+    assert "context 100" in text
+
+
 def test_damaged_bytes(examples, tmp_path):
     path = tmp_path / "r.json"
 

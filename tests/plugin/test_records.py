@@ -72,6 +72,26 @@ def test_named_record_that_is_not_there(project):
     assert told == "baseline 'nowhere.json' can't be read (No such file or directory); record it with --qkv-update=all."
 
 
+def test_a_merge_conflict_in_a_record_is_told_and_recording_anew_is_a_way_out(project):
+    only = ("-k", "LOW-L06-Q", "--qkv-controls", "claim")
+    assert project.runpytest("--qkv-update=all", *only).ret == 0
+    recorded = project.path / "recorded" / "embedded.json"
+    text = recorded.read_text()
+    entry = next(line for line in text.splitlines(keepends=True) if "LOW-L06-Q" in line)
+    recorded.write_text(text.replace(entry, f"<<<<<<< HEAD\n{entry}=======\n{entry}>>>>>>> theirs\n"))
+    told = project.runpytest(*only)
+    assert told.ret == 1
+    (line,) = {line for line in told.outlines if line.startswith("baseline ") and "merge conflict" in line}
+    assert "take one side with git checkout --ours -- " in line
+    assert line.endswith("or record it with --qkv-update=all.")
+    assert "Traceback" not in told.stdout.str()
+    again = project.runpytest("--qkv-update=all", *only)
+    assert again.ret == 0
+    assert "what was there could not be read, and is replaced" in again.stdout.str()
+    assert recorded.read_text() == text
+    assert project.runpytest(*only).ret == 0
+
+
 def test_corpora_have_records_of_their_own(project):
     project.runpytest("--qkv-update=all")
     result = project.runpytest("--qkv-update=all", "--qkv-corpus", "balanced", "--qkv-dtype", "float64")
