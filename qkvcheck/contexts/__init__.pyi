@@ -10,7 +10,8 @@ from .context import (
     match_positions,
     resolve_target,
 )
-from .corpora import encode_corpus, hash_lines, is_lecture, read_corpus
+from .corpora import encode_corpus, is_lecture, read_corpus
+from .corpus_files import hash_lines
 from .sampling import draw_contexts, other_words
 from .vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
 

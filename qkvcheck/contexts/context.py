@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from qkvcheck.errors import ContextError
+from qkvcheck.errors import ContextError, shown
 
 LEAST_FIRST_WORDS = 18
 
@@ -302,18 +302,18 @@ def make_context(
     if not found:
         hint = f" Does the target need a leading space ({' ' + target!r})?" if not target.startswith(" ") else ""
         raise ContextError(
-            f"{where}: target {target!r} (token {target_id}) does not occur in {text!r}; "
+            f"{where}: target {target!r} (token {target_id}) does not occur in {shown(text)}; "
             f"it must occur exactly once. Correct the sentence or choose another --qkv-target.{hint}"
         )
     if occurrence is None and len(found) > 1:
         raise ContextError(
-            f"{where}: target {target!r} occurs {len(found)} times in {text!r}; it must occur exactly once. "
+            f"{where}: target {target!r} occurs {len(found)} times in {shown(text)}; it must occur exactly once. "
             'Correct the sentence, or choose one in a JSONL corpus with "occurrence": 1.'
         )
     if occurrence is not None and not 1 <= occurrence <= len(found):
         raise ContextError(
             f'{where}: "occurrence": {occurrence} was asked of target {target!r}, which occurs {len(found)} '
-            f"time(s) in {text!r}; allowed is 1 to {len(found)}. Correct the line."
+            f"time(s) in {shown(text)}; allowed is 1 to {len(found)}. Correct the line."
         )
     return Context(text, ids, found[(occurrence or 1) - 1])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context
-from qkvcheck.contexts.corpora import hash_lines
+from qkvcheck.contexts.corpus_files import hash_lines
 from qkvcheck.contexts.vocabulary import word_lists
 from qkvcheck.errors import ContextError
 

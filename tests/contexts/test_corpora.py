@@ -76,7 +76,7 @@ def notebook(*sources: str) -> str:
 def test_notebook_gives_its_one_list_of_sentences(tmp_path):
     path = tmp_path / "lecture.ipynb"
     path.write_text(
-        notebook("%matplotlib inline\nlabels = ['a b', 'c d']", "x = ['We saw her', 'I met her']\ny = ['Q', 'K']")
+        notebook("%matplotlib inline\nlabels = ['a', 'c d']", "x = ['We saw her', 'I met her']\ny = ['Q', 'K']")
     )
     assert [line.text for line in read_corpus(path).lines] == ["We saw her", "I met her"]
     path.write_text(notebook("x = ['We saw her', 'I met her']", "y = ['Tom saw', 'They met her']"))
@@ -100,7 +100,7 @@ def test_lecture_is_recognised_by_its_hash(tmp_path, monkeypatch):
         ("a.txt", b"\n \n", "holds no sentence"),
         ("a.txt", "Gặp her".encode("utf-16"), "is not UTF-8"),
         ("a.jsonl", b"{", "line 1 is not JSON"),
-        ("a.jsonl", b"[1]", "line 1 has no text"),
+        ("a.jsonl", b"[1]", "has no text in line 1"),
         ("a.jsonl", b'{"text": "x", "occurrence": "2"}', "must be a whole number"),
         ("a.ipynb", b"{}", "is not a notebook"),
     ],
