@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qkvcheck.errors import CaptureError
 from qkvcheck.groups import PROJECTIONS
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 TRIE_ATTENTION = ("sdpa", "eager")
 _ALIBI = ("bloom",)
+
+
+class ConfigSchema(Protocol):
+    """What a family's config.json may say; a dataclass, which says its rules as ValueErrors of ``__post_init__``."""
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor of the base model."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,13 @@ class Architecture:
         Attribute path of the layer norm before the projection, from a layer.
     causal : bool
         Whether nothing right of a token can reach it.
+    schema : type, optional
+        A dataclass of what its config.json may say, whose ``tensors()`` gives the shape of each tensor of the base
+        model. With it a directory is checked before anything is built of it.
+    prefix : str
+        Before the names of the base model's tensors, in files that hold a head too.
+    not_read : tuple of str
+        Ends of the names of tensors that are no weights, such as masks that older releases kept.
     trie : bool
         Whether prefixes merged into a trie, under a mask of numbers to add, have been shown to give what a plain
         forward gives. Where positions enter as a bias between tokens (ALiBi), or layers look at a window, they don't:
@@ -55,6 +69,9 @@ class Architecture:
     norm: str
     causal: bool = False
     trie: bool = False
+    schema: type[ConfigSchema] | None = None
+    prefix: str = ""
+    not_read: tuple[str, ...] = ()
 
     def depth(self, model: Any) -> int:
         """Return the number of layers of a loaded model."""

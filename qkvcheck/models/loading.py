@@ -10,12 +10,13 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.errors import CaptureError, ModelError, first_line
+from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.models.architecture import Architecture, architecture_of
+from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec, parse_spec
-from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, load_encoder
-from qkvcheck.models.weights import libraries_unfit, load_weights
+from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
+from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, refuse_pickles
 
 if TYPE_CHECKING:
     import torch
@@ -174,13 +175,20 @@ def load_model(
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
+        refuse_pickles(directory)
+        headers_of(directory)  # raises where a file is not whole
         config = _config(str(directory), directory, trust=trust_remote_code)
         _architecture(config)
-        model = load_weights(directory, config, trust_remote_code=trust_remote_code)
+        model = load_weights(directory, config, dtype=_torch_dtype(dtype), trust_remote_code=trust_remote_code)
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
     known = _is_known(resolved.source) and directory is None
     encoder = load_encoder(
-        directory, named=tokenizer, source=resolved.source, gpt2=known, trust_remote_code=trust_remote_code
+        directory,
+        named=tokenizer,
+        source=resolved.source,
+        gpt2=known,
+        trust_remote_code=trust_remote_code,
+        rows=rows_of(model),
     )
     return HookedModel(model, encoder, _architecture(model.config), resolved, origin)
 
@@ -205,6 +213,7 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
     'mine'
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
+    check_fits(encoder, rows_of(model))
     return HookedModel(model, encoder, _architecture(model.config), ModelSpec(name), "given in memory")
 
 
@@ -259,10 +268,16 @@ def _locate(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) ->
         return _automatic(seed)
     if source == EMBEDDED:
         return spec, embedded_directory(), "ships with qkvcheck"
-    path = Path(source).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(source).expanduser()
+        is_directory, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"model {shown(source)} can't be looked up ({first_line(error)}); check --qkv-model."
+        ) from None
+    if is_directory:
         return ModelSpec(str(path), seed), path, f"directory {path}"
-    if path.exists():
+    if exists:
         raise ModelError(
             f"model {source!r} is a file; give the directory that holds config.json and model.safetensors."
         )
@@ -307,13 +322,17 @@ def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
 
     if directory is None:
         return GPT2Config(**_KNOWN_CONFIGS[source.removeprefix("openai-community/")])
+    check_directory(directory)
+    read_config(directory)
     try:
-        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=trust)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=trust)
+    except Exception as error:  # it raises what it likes
         raise ModelError(
-            f"model directory {str(directory)!r} has no usable config.json ({first_line(error)}); "
+            f"model directory {shown(str(directory))} has no usable config.json ({first_line(error)}); "
             "give a directory written by save_pretrained."
         ) from None
+    bounded(directory, config)
+    return config
 
 
 def _architecture(config: Any) -> Architecture:
@@ -334,6 +353,10 @@ def _initialise(config: Any, *, seed: int, trust: bool = False) -> Any:
             return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
         except ImportError as error:
             raise libraries_unfit(error) from None
+        except Exception as error:  # it raises what it likes
+            raise ModelError(
+                f"no model can be made of the configuration ({first_line(error)}); correct config.json."
+            ) from None
 
 
 def _check_device(device: str) -> torch.device:

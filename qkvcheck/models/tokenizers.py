@@ -10,14 +10,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qkvcheck.errors import ModelError, first_line
+from qkvcheck.errors import ModelError, first_line, shown
+from qkvcheck.models.directory import check_directory
+from qkvcheck.models.tokenizer_files import check_numbers, check_tokenizer_files
 
 # GPT-2 splits a text into these pieces before any merging, so that the ids of a text are the ids of its
 # pieces one after the other (Radford et al. 2019, encoder.py; here for ASCII texts).
@@ -53,18 +56,31 @@ class PretrainedEncoder:
         return 0
 
     @property
+    def numbers(self) -> Collection[int]:
+        """The number of every token."""
+        return list(self._tokenizer.get_vocab().values())
+
+    @property
     def plain_tokens(self) -> Sequence[int]:
         """Every token but the special ones, in the order of the ids."""
         special = set(self._tokenizer.all_special_ids)
         return [token for token in sorted(self._tokenizer.get_vocab().values()) if token not in special]
 
     def encode(self, text: str) -> list[int]:
-        """Return the token ids of `text`, with no special tokens added."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Return the token ids of `text`, with no special tokens added.
+
+        Raises
+        ------
+        ModelError
+            If the tokenizer can't split it.
+        """
+        with refusing(f"the tokenizer of {shown(self._name)} can't split {shown(text)}"):
+            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of `token_ids`."""
-        return str(self._tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
+        with refusing(f"the tokenizer of {shown(self._name)} can't decode {shown(list(token_ids))}"):
+            return str(self._tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
 
     def pad(self, texts: Sequence[str]) -> np.ndarray:
         """Return the tokenizer's own right-padded batch, shape (text, token) int64."""
@@ -110,6 +126,11 @@ class RecordedEncoder:
         return self._ids["<|endoftext|>"]
 
     @property
+    def numbers(self) -> Collection[int]:
+        """The number of every recorded token."""
+        return list(self._words)
+
+    @property
     def plain_tokens(self) -> Sequence[int]:
         """The recorded tokens but end-of-text, in the order of the ids."""
         return [token for token in sorted(self._words) if token != self.pad_id]
@@ -148,8 +169,37 @@ class RecordedEncoder:
         return "recorded-gpt2-words"
 
 
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn whatever the tokenizers library raises into one line; a panic of its compiled part is no `Exception`."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(f"{what} ({first_line(error)}); name another directory with --qkv-tokenizer.") from None
+
+
+def rows_of(model: Any) -> int:
+    """Return how many tokens a model's embedding knows."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def check_fits(encoder: PretrainedEncoder | RecordedEncoder, rows: int) -> None:
+    """Raise `ModelError` where a tokenizer has a token that the model's embedding does not know."""
+    check_numbers(encoder.name, encoder.numbers, rows)
+
+
 def load_encoder(
-    directory: Path | None, *, named: str | None, source: str, gpt2: bool, trust_remote_code: bool
+    directory: Path | None,
+    *,
+    named: str | None,
+    source: str,
+    gpt2: bool,
+    trust_remote_code: bool,
+    rows: int | None = None,
 ) -> PretrainedEncoder | RecordedEncoder:
     """Load the tokenizer that was named, else the model's own, else the recorded words of GPT-2.
 
@@ -166,30 +216,38 @@ def load_encoder(
         at, and after it the recorded words.
     trust_remote_code : bool
         Whether code that comes with it may run.
+    rows : int, optional
+        How many tokens the model's embedding knows.
 
     Raises
     ------
     ModelError
-        If there is no usable tokenizer.
+        If there is no usable tokenizer, or it belongs to another model.
     """
     if named is None and gpt2:
         named = os.environ.get("QKV_GPT2_TOKENIZER") or None
         if named is None:
             return RecordedEncoder()
-    place = Path(named).expanduser() if named is not None else directory
-    if place is None or not place.is_dir():
+    try:
+        place = Path(named).expanduser() if named is not None else directory
+        there = place is not None and place.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"tokenizer directory {shown(named)} can't be looked up ({first_line(error)}).") from None
+    if place is None or not there:
         raise ModelError(
-            f"tokenizer directory {str(named)!r} does not exist; give a directory that holds tokenizer.json, or "
+            f"tokenizer directory {shown(named)} does not exist; give a directory that holds tokenizer.json, or "
             "vocab.json and merges.txt. Check --qkv-tokenizer and QKV_GPT2_TOKENIZER."
         )
-    try:
-        loaded = _load_tokenizer(place, trust=trust_remote_code)
-    except Exception as error:
-        raise ModelError(
-            f"{str(place)!r} holds no usable tokenizer ({first_line(error)}); it needs tokenizer.json, or vocab.json "
-            "and merges.txt. Name another directory with --qkv-tokenizer."
-        ) from None
-    return PretrainedEncoder(loaded, name=source if named is None else str(place))
+    check_directory(place, tokenizer=True)
+    check_tokenizer_files(place, rows=rows)
+    needs = "it needs tokenizer.json, or vocab.json and merges.txt"
+    with refusing(f"{shown(str(place), most=160)} holds no usable tokenizer; {needs}"):
+        encoder = PretrainedEncoder(
+            _load_tokenizer(place, trust=trust_remote_code), name=source if named is None else str(place)
+        )
+    if rows is not None:
+        check_fits(encoder, rows)
+    return encoder
 
 
 def _load_tokenizer(place: Path, *, trust: bool) -> Any:

@@ -6,38 +6,74 @@ transformers fills a missing tensor with fresh random numbers and merely warns. 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ModelError, first_line
+from qkvcheck.errors import ModelError, QkvcheckError, first_line, shown
+from qkvcheck.inputs import Given, TensorEntry, read_tensor_header
+from qkvcheck.models.architecture import Architecture
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-_HEADER_LIMIT = 100_000_000  # of the safetensors format
+INDEX_LIMIT = 50_000_000
+"""Bytes of an index of shards."""
+FLOATING = ("F64", "F32", "F16", "BF16")
 _NAMED = 3
+_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\.safetensors")
+"""What a shard may be called: a file of the same folder."""
+
+
+class _FlawError(QkvcheckError):
+    """What is wrong with a file, without its name; never leaves this module."""
+
+
+class _Looked(Given):
+    """A file that is looked at: what is wrong with it is told without its name."""
+
+    def refused(self, why: str, *, do: str | None = None) -> QkvcheckError:
+        """Return what is wrong."""
+        del do
+        return _FlawError(why)
+
+
+def _looked(path: Path) -> _Looked:
+    return _Looked(path, "", _FlawError, "")
 
 
 def weight_files(directory: Path) -> list[Path]:
     """Return the safetensors files that a directory's model consists of, whether or not they are there."""
-    index = directory / INDEX
-    if not (directory / SINGLE).exists() and index.exists():
+    if not (directory / SINGLE).exists() and (directory / INDEX).exists():
         try:
-            names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return [index]
-        return [directory / name for name in sorted(names)]
+            return [directory / name for name in sorted(set(_weight_map(directory).values()))]
+        except _FlawError:
+            return [directory / INDEX]
     return [directory / SINGLE]
+
+
+def _weight_map(directory: Path) -> dict[str, str]:
+    """Return which shard holds which tensor, as the index says."""
+    found = _looked(directory / INDEX).read_json(limit=INDEX_LIMIT)
+    shards = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(shards, dict) or not shards:
+        raise _FlawError("has no weight_map")
+    for name, shard in shards.items():
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+            raise _FlawError(f"names {shown(shard)} for tensor {shown(name)}; a shard is a .safetensors file beside it")
+    return shards
 
 
 def flaws_of(directory: Path) -> dict[str, str]:
     """Return what is wrong with a directory's weight files, by name; empty if they are whole.
 
-    Reads headers only: a safetensors file begins with the length of its header and says there where its
-    last tensor ends.
+    Reads headers only: a safetensors file begins with the length of its header and says there where each tensor stands.
     """
     flaws = {path.name: _flaw_of_file(path) for path in weight_files(directory)}
-    return {name: flaw for name, flaw in flaws.items() if flaw is not None}
+    found = {name: flaw for name, flaw in flaws.items() if flaw is not None}
+    if not found and SINGLE not in flaws:
+        flaw = _flaw_of_shards(directory)
+        return {} if flaw is None else {INDEX: flaw}
+    return found
 
 
 def flaw_of(directory: Path) -> str | None:
@@ -46,25 +82,110 @@ def flaw_of(directory: Path) -> str | None:
 
 
 def _flaw_of_file(path: Path) -> str | None:
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 2 <= length <= min(_HEADER_LIMIT, size - 8):
-                return "is cut off or is no safetensors file"
-            header = json.loads(file.read(length))
-        end = max((t["data_offsets"][1] for name, t in header.items() if name != "__metadata__"), default=0)
-    except FileNotFoundError:
+    if not path.exists():
         return "is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return "is no readable safetensors file"
-    expected = 8 + length + end
-    if size != expected:
-        return f"has {size:,} bytes and should have {expected:,}"
+    try:
+        if path.name == INDEX:
+            _weight_map(path.parent)
+        else:
+            read_tensor_header(_looked(path))
+    except _FlawError as flaw:
+        return str(flaw)
     return None
 
 
-def load_weights(directory: Path, config: Any, *, trust_remote_code: bool) -> Any:
+def _flaw_of_shards(directory: Path) -> str | None:
+    """Return how an index of shards and the shards disagree, if they do."""
+    shards = _weight_map(directory)
+    held: dict[str, str] = {}
+    for path in weight_files(directory):
+        for name in read_tensor_header(_looked(path)).tensors:
+            if name in held:
+                return f"does not fit the shards: {held[name]} and {path.name} both hold {shown(name)}"
+            held[name] = path.name
+    wrong = next((name for name in sorted({*shards, *held}) if shards.get(name) != held.get(name)), None)
+    if wrong is None:
+        return None
+    return (
+        f"does not fit the shards: tensor {shown(wrong)} is in {held.get(wrong, 'none of them')}, and the index says "
+        f"{shards.get(wrong, 'nothing of it')}"
+    )
+
+
+def headers_of(directory: Path) -> dict[str, TensorEntry]:
+    """Return the tensors of a directory's model, as the headers of its files say.
+
+    Raises
+    ------
+    ModelError
+        If a file is not whole.
+    """
+    flaw = flaw_of(directory)
+    if flaw is not None:
+        raise ModelError(f"the model in {shown(str(directory))} is not whole: {flaw}. Copy or download it again.")
+    return {
+        name: entry
+        for path in weight_files(directory)
+        for name, entry in read_tensor_header(_looked(path)).tensors.items()
+    }
+
+
+def check_tensors(
+    directory: Path,
+    found: Mapping[str, TensorEntry],
+    expected: Mapping[str, tuple[int, ...]],
+    architecture: Architecture,
+) -> None:
+    """Refuse weights that are not what a configuration asks for, or hold more of the base model than that.
+
+    Parameters
+    ----------
+    directory : Path
+        Where they are.
+    found : mapping of str to TensorEntry
+        What the files hold.
+    expected : mapping of str to tuple of int
+        The shape of each tensor of the base model.
+    architecture : Architecture
+        Says how files may name them.
+
+    Raises
+    ------
+    ModelError
+        If a tensor is missing, has another shape or type, or belongs to what the configuration does not have.
+    """
+    prefix = architecture.prefix if any(name.startswith(architecture.prefix) for name in found) else ""
+    missing = sorted(prefix + name for name in expected if prefix + name not in found)
+    # Tied to the embedding: files of some tools keep the one under the other's name.
+    if missing and not (missing == [f"{prefix}wte.weight"] and "lm_head.weight" in found):
+        raise _missing(directory, missing)
+    shapes = {name: found[prefix + name].shape for name in expected if prefix + name in found}
+    other = sorted(prefix + name for name, shape in shapes.items() if shape != expected[name])
+    if other:
+        raise _of_another_shape(directory, other)
+    whole = sorted(name for name in shapes if found[prefix + name].dtype not in FLOATING)
+    if whole:
+        entry = found[prefix + whole[0]]
+        raise ModelError(
+            f"the model in {shown(str(directory))} holds {shown(prefix + whole[0])} as {entry.dtype}; weights are "
+            f"read as {', '.join(FLOATING)} alone. Save the model with plain floating numbers."
+        )
+    parts = {name.partition(".")[0] for name in expected}
+    more = sorted(
+        name
+        for name in found
+        if name.removeprefix(prefix) not in expected
+        and not name.endswith(architecture.not_read)
+        and (name.removeprefix(prefix).partition(".")[0] in parts or (prefix and name.startswith(prefix)))
+    )
+    if more:
+        raise ModelError(
+            f"the model in {shown(str(directory))} does not fit its config.json: it holds {_some(more, 'tensor')} "
+            "beyond what config.json names, which would be left out. Copy config.json and weights from the same place."
+        )
+
+
+def load_weights(directory: Path, config: Any, *, dtype: Any, trust_remote_code: bool) -> Any:
     """Load a causal language model from a directory's safetensors files.
 
     Parameters
@@ -73,6 +194,8 @@ def load_weights(directory: Path, config: Any, *, trust_remote_code: bool) -> An
         With ``model.safetensors``, or the shards that ``model.safetensors.index.json`` names.
     config : transformers.PretrainedConfig
         Of the model.
+    dtype : torch.dtype
+        What the weights become; a configuration may name another one, in which they would lose digits on the way.
     trust_remote_code : bool
         Whether code that comes with it may run.
 
@@ -82,19 +205,17 @@ def load_weights(directory: Path, config: Any, *, trust_remote_code: bool) -> An
         If the weights are pickled, cut off, missing, of another shape, or not finite, or the installed libraries don't
         fit together.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    _refuse_pickles(directory)
-    flaw = flaw_of(directory)
-    if flaw is not None:
-        raise ModelError(f"the model in {str(directory)!r} is not whole: {flaw}. Copy or download it again.")
     try:
         with _quiet():
             loaded = AutoModelForCausalLM.from_pretrained(
                 directory,
                 config=config,
                 local_files_only=True,
+                dtype=dtype,
                 use_safetensors=True,
+                generation_config=GenerationConfig(),  # that of the directory says nothing of what is measured
                 ignore_mismatched_sizes=True,  # they are told below, by name
                 output_loading_info=True,
                 trust_remote_code=trust_remote_code,
@@ -120,7 +241,8 @@ def libraries_unfit(error: ImportError) -> ModelError:
     )
 
 
-def _refuse_pickles(directory: Path) -> None:
+def refuse_pickles(directory: Path) -> None:
+    """Raise `ModelError` where a directory has no safetensors weights; nothing ever reads a pickle."""
     if any(path.exists() for path in weight_files(directory)):
         return
     pickled = sorted(path.name for path in directory.glob("*.bin")) + sorted(p.name for p in directory.glob("*.pt*"))
@@ -140,17 +262,25 @@ def _refuse_filled_in(directory: Path, info: Any) -> None:
     """Refuse tensors that were not in the files, or had another shape there."""
     missing = sorted(info["missing_keys"])
     if missing:
-        raise ModelError(
-            f"the model in {str(directory)!r} is not whole: {_some(missing, 'tensor')} missing. They would be filled "
-            "with random numbers, so it is refused; copy or download it again."
-        )
+        raise _missing(directory, missing)
     # transformers 5 gives name and shapes, transformers 4 the name.
     mismatched = sorted(key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"])
     if mismatched:
-        raise ModelError(
-            f"the model in {str(directory)!r} does not fit its config.json: {_some(mismatched, 'tensor')} of another "
-            "shape. Copy config.json and weights from the same place."
-        )
+        raise _of_another_shape(directory, mismatched)
+
+
+def _missing(directory: Path, names: list[str]) -> ModelError:
+    return ModelError(
+        f"the model in {shown(str(directory))} is not whole: {_some(names, 'tensor')} missing. They would be filled "
+        "with random numbers, so it is refused; copy or download it again."
+    )
+
+
+def _of_another_shape(directory: Path, names: list[str]) -> ModelError:
+    return ModelError(
+        f"the model in {shown(str(directory))} does not fit its config.json: {_some(names, 'tensor')} of another "
+        "shape. Copy config.json and weights from the same place."
+    )
 
 
 def _refuse_not_finite(directory: Path, model: Any) -> None:
@@ -163,7 +293,8 @@ def _refuse_not_finite(directory: Path, model: Any) -> None:
 
 
 def _some(names: list[str], what: str) -> str:
-    listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    short = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:_NAMED]]
+    listed = ", ".join([*short, *(["..."] if len(names) > _NAMED else [])])
     return f"{len(names)} {what}{'s' if len(names) != 1 else ''} ({listed})"
 
 

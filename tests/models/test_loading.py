@@ -190,7 +190,7 @@ def spoil_tokenizer(directory: Path) -> None:
         (spoil_infinite, "holds NaN or infinite numbers in 1 tensor (transformer.wpe.weight)"),
         (spoil_shard, "model-00002-of-00002.safetensors is missing"),
         (spoil_depth, "is not whole: 12 tensors (transformer.h.12."),
-        (spoil_no_config, "has no usable config.json"),
+        (spoil_no_config, "/config.json' can't be read: it does not exist"),
         (spoil_family, "model family 'bert' is not supported; supported: gpt2"),
         (spoil_tokenizer, "holds no usable tokenizer"),
     ],

@@ -64,13 +64,13 @@ def test_fingerprint_is_of_vocabulary_and_merges(as_vocabulary, embedded):
 @pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])
 def test_half_a_tokenizer_is_refused(as_vocabulary, missing):
     (as_vocabulary / missing).unlink()
-    with pytest.raises(ModelError, match=f"no usable tokenizer \\(no tokenizer.json and no {missing}\\); it needs"):
+    with pytest.raises(ModelError, match=f"holds no usable tokenizer; it needs .*no tokenizer.json and no {missing}"):
         load(named=str(as_vocabulary))
 
 
 def test_damaged_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(ModelError, match="holds no usable tokenizer") as caught:
+    with pytest.raises(ModelError, match="/tokenizer.json' is not JSON") as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
 

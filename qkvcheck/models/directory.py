@@ -1,0 +1,135 @@
+"""Directory: the files of a model, each held against what it may say before any library is given it.
+
+A configuration is bound by what the weights hold: nothing is built that is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import fields
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from qkvcheck.documents import from_document
+from qkvcheck.errors import DocumentError, ModelError, shown
+from qkvcheck.inputs import Given
+from qkvcheck.models.architecture import Architecture, ConfigSchema, architectures_by_family
+from qkvcheck.models.weights import check_tensors, flaw_of, headers_of
+
+SMALL = 1_000_000
+"""Bytes of a config.json."""
+FLOAT_BYTES = 4
+
+
+def check_directory(directory: Path, *, tokenizer: bool = False) -> None:
+    """Refuse a directory with entries that block whoever opens them, such as a pipe.
+
+    Parameters
+    ----------
+    directory : Path
+        Of a model, or of a tokenizer.
+    tokenizer : bool
+        Which of them, for the message.
+    """
+    given = Given(
+        directory,
+        "tokenizer directory" if tokenizer else "model directory",
+        ModelError,
+        "give a directory written by save_pretrained",
+    )
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                mode = entry.stat().st_mode if Path(entry.path).exists() else stat.S_IFREG  # a link to nowhere
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise given.refused(
+                        f"holds {shown(entry.name)}, which is a pipe, a socket or a device", do="remove it"
+                    )
+    except OSError as error:
+        raise given.refused(f"can't be read ({error.strerror})") from None
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return what a directory's config.json says, checked against the schema of its family.
+
+    Raises
+    ------
+    ModelError
+        If it can't be read, or says what the family does not allow.
+    """
+    given = _given(directory)
+    data = given.read_json(limit=SMALL)
+    if not isinstance(data, dict):
+        raise given.refused(f"is no JSON object ({shown(data)})")
+    if data.get("quantization_config") is not None:
+        raise given.refused("says that the weights are quantised (quantization_config); plain numbers are read alone")
+    if (directory / "adapter_config.json").exists():
+        raise ModelError(
+            f"model directory {shown(str(directory))} holds an adapter (adapter_config.json), which changes what the "
+            "model computes; merge it into the weights (merge_and_unload) and save the model."
+        )
+    architecture = _architecture(data.get("model_type"))
+    if architecture is not None and architecture.schema is not None:
+        _schema(given, architecture.schema, data)
+    return data
+
+
+def bounded(directory: Path, config: Any) -> None:
+    """Refuse a configuration that asks for other tensors than the directory's weights hold.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the model.
+    config : transformers.PretrainedConfig
+        What was made of its config.json: other names of a field are resolved there.
+
+    Raises
+    ------
+    ModelError
+        If it does; or, where there are no whole weights, if what would be drawn does not fit into the memory.
+    """
+    architecture = _architecture(getattr(config, "model_type", None))
+    if architecture is None or architecture.schema is None:
+        return
+    given = _given(directory)
+    names = [one.name for one in fields(architecture.schema)]  # type: ignore[arg-type] # a dataclass, as it says
+    told = {name: value for name in names if (value := getattr(config, name, None)) is not None}
+    expected = _schema(given, architecture.schema, told).tensors()
+    if flaw_of(directory) is None:
+        check_tensors(directory, headers_of(directory), expected, architecture)
+        return
+    needed, there = FLOAT_BYTES * sum(map(prod, expected.values())), _memory()
+    if needed > there:
+        raise given.refused(
+            f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"
+        )
+
+
+def _given(directory: Path) -> Given:
+    return Given(
+        directory / "config.json", "model configuration", ModelError, "give a directory written by save_pretrained"
+    )
+
+
+def _architecture(family: object) -> Architecture | None:
+    known = architectures_by_family()
+    return known.get(family) if isinstance(family, str) else None
+
+
+def _schema(given: Given, schema: type[ConfigSchema], data: Mapping[str, Any]) -> ConfigSchema:
+    try:
+        return from_document(schema, data)
+    except DocumentError as error:
+        raise given.refused(f"{error}") from None
+
+
+def _memory() -> int:
+    """Return the bytes of this machine's memory; where it does not tell, 64 GB."""
+    try:
+        return int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return 64_000_000_000
