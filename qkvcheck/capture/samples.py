@@ -30,6 +30,28 @@ BALANCED_TARGET = " her"
 """What every context of the balanced corpus holds."""
 
 
+def listed_words(lists: Mapping[str, Sequence[str]], target: str) -> list[str]:
+    """Return what each context is continued with: the target, and the words of the lists without it."""
+    every = [*lists["pronouns"], *lists["others"]]
+    return [target, *(word for word in every if word != target)][: len(every)]
+
+
+def subsets_of(lists: Mapping[str, Sequence[str]], listed: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return where the words of each list stand among those that contexts were continued with."""
+    return {name: tuple(listed.index(word) for word in words if word in listed) for name, words in lists.items()}
+
+
+def without_generic(target: Activations, words: Activations) -> Activations:
+    """Return the target less the mean of all words but the first, over contexts and words: (context, layer, width)."""
+    generic = words.values.astype(np.float64)[:, :, 1:].mean(axis=(0, 2))
+    recipe = f"{target.provenance.get('recipe')} less the generic mean of {words.provenance.get('recipe')}"
+    return replace(
+        target,
+        values=(target.values - generic).astype(np.float32),
+        provenance={**target.provenance, "recipe": recipe},
+    )
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a model is sampled, apart from the model.
@@ -259,15 +281,7 @@ class Samples:
         One mean over words and contexts is taken off every row: what is left of the offset is the token's own.
         """
         self._refuse(Capture.WORDS)
-        values = self.words().values.astype(np.float64)
-        generic = values[:, :, 1:].mean(axis=(0, 2))
-        target = self.target
-        recipe = f"{target.provenance.get('recipe')} less the generic mean of {self.words().provenance.get('recipe')}"
-        return replace(
-            target,
-            values=(target.values - generic).astype(np.float32),
-            provenance={**target.provenance, "recipe": recipe},
-        )
+        return without_generic(self.target, self.words())
 
     @cached_property
     def words_and_weights(self) -> Activations:
@@ -293,8 +307,7 @@ class Samples:
 
     @cached_property
     def _word_grid(self) -> Activations:
-        every = [*self.plan.words["pronouns"], *self.plan.words["others"]]
-        listed = [self.contexts.target, *(word for word in every if word != self.contexts.target)][: len(every)]
+        listed = listed_words(self.plan.words, self.contexts.target)
         grid = capture_words(
             self.hooked,
             self.contexts,
@@ -303,11 +316,7 @@ class Samples:
             batch_size=self.plan.batch_size,
             exact_layout=self.plan.exact_layout,
         )
-        subsets = {
-            name: tuple(listed.index(word) for word in words if word in listed)
-            for name, words in self.plan.words.items()
-        }
-        return self._clustered(replace(grid, subsets=subsets), self.contexts)
+        return self._clustered(replace(grid, subsets=subsets_of(self.plan.words, listed)), self.contexts)
 
     def _refuse(self, what: Capture) -> None:
         reason = (self._variant.refused or {}).get(what)

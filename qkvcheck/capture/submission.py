@@ -2,12 +2,16 @@
 
 The file is safetensors or npz and holds::
 
-    target     (context, layer, width) or (context, width), floating: the target's Q | K | V in each context
-    layers     (layer,), whole numbers: zero-based layers along the layer axis
-    widths     (3,), whole numbers: widths of Q, K and V; they add up to width
-    preceding  optional, shaped as target: the token before the target in each context
-    texts      optional: the sentences, so that contexts can be clustered by first word
-               (npz: an array of strings; safetensors: a JSON list under "texts" in the metadata)
+    target           (context, layer, width) or (context, width), floating: the target's Q | K | V in each context
+    layers           (layer,), whole numbers: zero-based layers along the layer axis
+    widths           (3,), whole numbers: widths of Q, K and V; they add up to width
+    preceding        optional, shaped as target: the token before the target in each context
+    words            optional, (context, layer, word, width): each context continued with each word, the target first
+    untrained        optional, (network, context, layer, width): the target in untrained networks
+    untrained_words  optional, (network, context, layer, word, width): the words in untrained networks
+    texts            optional: the sentences, so that contexts can be clustered by first word
+    word_texts       needed with words: the words, with their leading space
+                     (npz: an array of strings; safetensors: a JSON list in the metadata)
 
 What `Activations.save` wrote is read too.
 """
@@ -15,18 +19,22 @@ What `Activations.save` wrote is read too.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from qkvcheck.capture.activations import SCHEMA, Activations, Captured, load_activations
+from qkvcheck.capture.samples import Samples, listed_words, subsets_of, without_generic
 from qkvcheck.capture.source import capture_named
+from qkvcheck.capture.submitted import Submitted, read_npz_submission, read_safetensors_submission, text_list
 from qkvcheck.contexts import LEAST_FIRST_WORDS
-from qkvcheck.errors import CaptureError, NotCapturedError
-from qkvcheck.groups import Capture
+from qkvcheck.errors import CaptureError, NotCapturedError, shown
+from qkvcheck.groups import PROJECTIONS, Capture
+from qkvcheck.inputs import Given, read_tensor_header
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +53,14 @@ class FileSource:
         The file's name.
     sha256 : str
         Hash of the file.
+    grid : Activations or None
+        Each context continued with each word, (context, layer, word, width).
+    word_texts : tuple of str
+        These words, the target first.
+    networks : tuple of FileSource
+        What untrained networks gave for the same contexts.
+    lists : mapping of str to sequence of str, or None
+        Word lists of the claims file; without them all words of the file are taken.
     """
 
     target: Activations
@@ -52,6 +68,10 @@ class FileSource:
     texts: tuple[str, ...] | None
     name: str
     sha256: str
+    grid: Activations | None = None
+    word_texts: tuple[str, ...] = ()
+    networks: tuple[FileSource, ...] = ()
+    lists: Mapping[str, Sequence[str]] | None = field(default=None)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -59,26 +79,66 @@ class FileSource:
         return self.target.layers
 
     def captured(self, capture: Capture | str) -> Captured:
-        """Return the target's rows; a file holds nothing else of a claim's captures.
+        """Return a capture by its name; the same object each time.
 
         Raises
         ------
         NotCapturedError
-            If another capture is asked for.
+            If the file does not hold it.
         """
         named = capture_named(capture)
-        if named != Capture.TARGET:
+        if named == Capture.TARGET:
+            return self.target
+        if self.grid is None or named not in (Capture.WORDS, Capture.GENERIC_REMOVED):
             raise self.lacks(NOT_HELD[named])
-        return self.target
+        return self._listed if named == Capture.WORDS else self._without_generic
+
+    def at_word(self, word: str) -> Activations:
+        """Return the rows of one of its words in the target's place: (context, layer, width)."""
+        if self.grid is None or word not in self.word_texts:
+            raise self.lacks(f"the word {word!r}")
+        values = np.take(self.grid.values, self.word_texts.index(word), axis=2)
+        return replace(self.target, values=np.ascontiguousarray(values))
+
+    @cached_property
+    def _listed(self) -> Activations:
+        """The words of the claims file's lists, in their order, as a capture of our own has them."""
+        assert self.grid is not None
+        if self.lists is None:
+            return self.grid
+        listed = listed_words(self.lists, self.word_texts[0])
+        absent = [word for word in listed if word not in self.word_texts]
+        if absent:
+            raise NotCapturedError(
+                f"{self.name} holds {len(listed) - len(absent)} of the {len(listed)} words that the claims file names, "
+                f"not {', '.join(shown(word, most=30) for word in absent[:3])}"
+            )
+        values = np.take(self.grid.values, [self.word_texts.index(word) for word in listed], axis=2)
+        return replace(self.grid, values=values, subsets=subsets_of(self.lists, listed))
+
+    @cached_property
+    def _without_generic(self) -> Activations:
+        return without_generic(self.target, self._listed)
 
     def lacks(self, what: str) -> NotCapturedError:
         """Return the error that says what the file does not hold."""
-        return NotCapturedError(f"{self.name} holds the target's rows only, not {what}")
+        held = [
+            "the target's rows",
+            *([f"{len(self.word_texts)} words"] if self.grid is not None else []),
+            *([f"{len(self.networks)} untrained network(s)"] if self.networks else []),
+        ]
+        return NotCapturedError(f"{self.name} holds {' and '.join(held)} only, not {what}")
+
+    def __getattr__(self, name: str) -> Any:
+        """Say of what `Samples` has and a file does not that it is not held: a claim that asks for it is not judged."""
+        if not name.startswith("_") and (hasattr(Samples, name) or name in ("hooked", "contexts", "plan")):
+            raise self.lacks(name.replace("_", " "))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 NOT_HELD: Mapping[Capture, str] = {
     Capture.WORDS: "other words in the target's place",
-    Capture.WORDS_AND_WEIGHTS: "other words in the target's place",
+    Capture.WORDS_AND_WEIGHTS: "other words in the target's place and what the weights put out alone",
     Capture.GENERIC_REMOVED: "other words in the target's place",
     Capture.FRESH: "contexts that nobody picked",
     Capture.MATCHED: "the balanced corpus",
@@ -87,8 +147,15 @@ NOT_HELD: Mapping[Capture, str] = {
 """What a capture needs that a file of activations does not hold."""
 
 
-def read_submission(path: str | Path) -> FileSource:
+def read_submission(path: str | Path, *, words: Mapping[str, Sequence[str]] | None = None) -> FileSource:
     """Read activations that another tool captured; see the module for the schema.
+
+    Parameters
+    ----------
+    path : str or Path
+        A safetensors or npz file.
+    words : mapping of str to sequence of str, optional
+        Word lists of the claims file: of the words of the file these are taken.
 
     Raises
     ------
@@ -96,109 +163,84 @@ def read_submission(path: str | Path) -> FileSource:
         If the file can't be read or is not of the schema.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CaptureError(
-            f"activations {str(path)!r} can't be read ({error.strerror}); give a safetensors or npz file. "
-            "Check --qkv-activations."
-        ) from None
-    arrays, metadata = _read(path)
-    sha256 = hashlib.sha256(raw).hexdigest()
-    if metadata.get("schema") == SCHEMA:
-        return _own(path, sha256)
-    texts = _texts(arrays, metadata, path)
-    layers, widths = _whole_numbers(arrays, "layers", path), _whole_numbers(arrays, "widths", path)
-    target = _rows(arrays, "target", layers=layers, widths=widths, path=path)
-    if texts is not None and len(texts) != len(target):
-        raise CaptureError(f"{str(path)!r} has {len(texts)} texts for {len(target)} contexts; give one a context.")
-    ends = np.cumsum([0, *widths]).tolist()
-    blocks = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(("Q", "K", "V"))}
-    clusters, kind = _clusters(texts)
+    given = Given(
+        path,
+        "activations",
+        CaptureError,
+        "give a safetensors or npz file with target, layers and widths (docs/referee.md). Check --qkv-activations",
+    )
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".safetensors"):
+        given.check()
+        raise given.refused(f"is of a kind that is not read ({shown(suffix)})")
+    sha256 = _hash(given)
+    if suffix == ".npz":
+        return _source(path, sha256, read_npz_submission(given), words)
+    header = read_tensor_header(given)
+    if header.metadata.get("schema") == SCHEMA:
+        return _own(path, sha256, given)
+    return _source(path, sha256, read_safetensors_submission(given, header), words)
 
-    def activations(values: np.ndarray) -> Activations:
+
+def _hash(given: Given) -> str:
+    digest = hashlib.sha256()
+    with given.opened() as (file, _):
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequence[str]] | None) -> FileSource:
+    clusters, kind = _clusters(held.texts)
+
+    def activations(values: np.ndarray | None) -> Activations | None:
+        if values is None:
+            return None
+        axes = ("context", "layer", "width") if values.ndim == 3 else ("context", "layer", "word", "width")
+        provenance = {"file": path.name, "clusters": kind, "dtype": held.dtype}
         return Activations(
             values=values,
-            axes=("context", "layer", "width"),
-            layers=tuple(layers),
-            projections=blocks,
-            provenance={"file": path.name, "clusters": kind, "dtype": str(arrays["target"].dtype)},
-            clusters=clusters,
+            axes=axes,
+            layers=held.layers,
+            projections=held.blocks,
+            provenance=provenance,
+            clusters=None if clusters is None else tuple(clusters),
         )
 
-    preceding = _rows(arrays, "preceding", layers=layers, widths=widths, path=path) if "preceding" in arrays else None
-    if preceding is not None and preceding.shape != target.shape:
-        raise CaptureError(
-            f"{str(path)!r}: preceding is {preceding.shape} and target {target.shape}; both need the same shape."
+    def source(prefix: str, network: int | None = None) -> FileSource:
+        target, grid = (
+            activations(array if array is None or network is None else array[network])
+            for array in (held.arrays.get(prefix or "target"), held.arrays.get(f"{prefix}_words".lstrip("_")))
         )
-    beside = None if preceding is None else activations(preceding)
-    return FileSource(activations(target), beside, texts, path.name, sha256)
+        assert target is not None
+        name = path.name if network is None else f"{path.name}, untrained network {network + 1},"
+        return FileSource(
+            target, None, held.texts, name, sha256, grid, held.word_texts or () if grid else (), lists=lists
+        )
+
+    untrained = held.arrays.get("untrained")
+    return replace(
+        source(""),
+        preceding=activations(held.arrays.get("preceding")),
+        networks=() if untrained is None else tuple(source("untrained", n) for n in range(len(untrained))),
+    )
 
 
-def _own(path: Path, sha256: str) -> FileSource:
+def _own(path: Path, sha256: str, given: Given) -> FileSource:
     """Take what `Activations.save` wrote."""
     captured = load_activations(path)
     if captured.axes != ("context", "layer", "width"):
-        raise CaptureError(f"{str(path)!r} holds axes {', '.join(captured.axes)}; needed are context, layer, width.")
-    told = json.loads(captured.provenance.get("texts", "null"))
-    texts = None if told is None else tuple(told)
+        raise given.refused(f"holds axes {', '.join(captured.axes)}; needed are context, layer, width")
+    absent = [name for name in PROJECTIONS if name not in captured.projections]
+    if absent:
+        raise given.refused(f"holds no {', '.join(absent)}; needed are Q, K and V")
+    told = captured.provenance.get("texts")
+    texts = None if told is None else text_list(given, "texts", told)
+    if texts is not None and len(texts) != len(captured.values):
+        raise given.refused(f"has {len(texts)} texts for {len(captured.values)} contexts", do="record it again")
     clusters, kind = _clusters(texts)
     provenance = {**captured.provenance, "clusters": kind}
     return FileSource(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}, {}
-        from safetensors import safe_open
-
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except Exception as error:  # the readers raise what they like for a broken file
-        raise CaptureError(
-            f"activations {str(path)!r} are not a readable safetensors or npz file ({str(error).splitlines()[0]}); "
-            "give one with target, layers and widths (docs/referee.md)."
-        ) from None
-
-
-def _whole_numbers(arrays: dict[str, np.ndarray], name: str, path: Path) -> list[int]:
-    if name not in arrays or arrays[name].dtype.kind not in "iu" or arrays[name].ndim != 1:
-        found = f"{arrays[name].dtype} {arrays[name].shape}" if name in arrays else "missing"
-        raise CaptureError(f"{str(path)!r}: {name} is {found}; it has to be a list of whole numbers (docs/referee.md).")
-    values = [int(value) for value in arrays[name]]
-    if name == "widths" and (len(values) != 3 or min(values) < 1):
-        raise CaptureError(f"{str(path)!r}: widths are {values}; they are the three widths of Q, K and V.")
-    if name == "layers" and (len(set(values)) != len(values) or not values or min(values) < 0):
-        raise CaptureError(f"{str(path)!r}: layers are {values}; they are different zero-based numbers.")
-    return values
-
-
-def _rows(arrays: dict[str, np.ndarray], name: str, *, layers: list[int], widths: list[int], path: Path) -> np.ndarray:
-    if name not in arrays or arrays[name].dtype.kind != "f":
-        found = str(arrays[name].dtype) if name in arrays else "missing"
-        raise CaptureError(f"{str(path)!r}: {name} is {found}; it has to be floating numbers (docs/referee.md).")
-    values = arrays[name]
-    if values.ndim == 2 and len(layers) == 1:
-        values = values[:, None]
-    if values.ndim != 3 or values.shape[1:] != (len(layers), sum(widths)):
-        raise CaptureError(
-            f"{str(path)!r}: {name} has shape {arrays[name].shape}; with {len(layers)} layers and widths {widths} it "
-            f"has to be (contexts, {len(layers)}, {sum(widths)})."
-        )
-    return np.ascontiguousarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
-
-
-def _texts(arrays: dict[str, np.ndarray], metadata: dict[str, str], path: Path) -> tuple[str, ...] | None:
-    if "texts" in arrays:
-        return tuple(str(text) for text in arrays["texts"])
-    if "texts" not in metadata:
-        return None
-    try:
-        return tuple(str(text) for text in json.loads(metadata["texts"]))
-    except ValueError:
-        raise CaptureError(f"{str(path)!r}: texts in the metadata are not a JSON list; correct them.") from None
 
 
 def _clusters(texts: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, str]:

@@ -1,7 +1,7 @@
 from .arrays import judge
 from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, cells
 from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
-from .comparison import Compared
+from .comparison import Compared, Networks
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
 from .controls.registry import (
     DIFFERENT_WORDS,
@@ -21,6 +21,7 @@ from .layers import judge_against_untrained, judge_layers
 from .untrained import Untrained
 from .verdict import (
     ALSO_UNTRAINED,
+    NOT_ASKED,
     NOT_TRAINING,
     STAND_IN,
     ControlKind,
@@ -43,6 +44,7 @@ __all__ = [
     "DIFFERENT_WORDS",
     "EXPLORATORY",
     "MARGIN",
+    "NOT_ASKED",
     "NOT_TRAINING",
     "STAND_IN",
     "UNTRAINED",
@@ -66,6 +68,7 @@ __all__ = [
     "Fresh",
     "JudgeOptions",
     "Kind",
+    "Networks",
     "ProfilePoint",
     "ReferenceControl",
     "Role",

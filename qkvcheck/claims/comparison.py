@@ -19,11 +19,20 @@ from qkvcheck.claims.controls.registry import (
     UNTRAINED,
     ReferenceControl,
     drawn_controls,
+    seed_controls,
 )
-from qkvcheck.claims.seed_numbers import SeedHistogram, SeedPlugIns, SeedReplicates, Seeds, has_both_poles, most
+from qkvcheck.claims.seed_numbers import (
+    SeedHistogram,
+    SeedPlugIns,
+    SeedReplicates,
+    Seeds,
+    has_both_poles,
+    most,
+)
 from qkvcheck.claims.verdict import (
     ALSO_UNTRAINED,
     ANY_TOKEN,
+    NOT_ASKED,
     NOT_TRAINING,
     UNRESOLVED,
     ControlKind,
@@ -46,6 +55,7 @@ from qkvcheck.statistics import (
 )
 
 AGAINST = (Specificity.EQUIVALENT, Specificity.REVERSED, Specificity.NOT_SPECIFIC)
+
 
 Compared = Sample | Seeds | str
 """What stands for a control: the same measurement under it, or why there is none."""
@@ -207,12 +217,14 @@ def compare_reference(claim: Claim, own: Measurement, verdict: Verdict, control:
     return ControlResult(control.name, value, difference, claim.meets(value), reason=how, kind=kind)
 
 
-def qualifiers_of(verdict: Verdict, results: Sequence[ControlResult]) -> tuple[str, ...]:
-    """Return what the controls leave of a claim that is supported."""
+def qualifiers_of(verdict: Verdict, results: Sequence[ControlResult], *, asked: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what the controls leave of a claim that is supported; `asked` are the controls that it was to have."""
     if verdict.verdict != Decision.SUPPORTED:
         return ()
     by_name = {result.name: result for result in results}
     notes = []
+    if any(name in asked and not _was_asked(by_name.get(name)) for name in seed_controls()):
+        notes.append(NOT_ASKED)
     untrained = by_name.get(UNTRAINED)
     if untrained is not None and untrained.passes:
         notes.append(ALSO_UNTRAINED)
@@ -225,3 +237,8 @@ def qualifiers_of(verdict: Verdict, results: Sequence[ControlResult]) -> tuple[s
     if any(by_name[name].specificity == Specificity.UNRESOLVED for name in open_ones if name in by_name):
         notes.append(UNRESOLVED)
     return tuple(notes)
+
+
+def _was_asked(result: ControlResult | None) -> bool:
+    """Tell whether there was any untrained network, whatever it said."""
+    return result is not None and (result.estimate is not None or bool(result.seeds))

@@ -110,7 +110,7 @@ def judge_sample(
     return replace(
         verdict,
         controls=tuple(results),
-        qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results)),
+        qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results, asked=claim.controls)),
         offset_share=None if evidence.offset is None else evidence.offset.share,
     )
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
 from qkvcheck.claims.comparison import Compared
+from qkvcheck.claims.controls.registry import seed_controls
 from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange, merged_contexts
 from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample
-from qkvcheck.claims.seed_numbers import SeedValues
-from qkvcheck.claims.untrained import Untrained
-from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict, not_judged
+from qkvcheck.claims.seed_numbers import Networks, SeedValues
+from qkvcheck.claims.verdict import BY_SIDE, NOT_ASKED, Decision, Verdict, make_verdict, not_judged
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics import LEVEL, Sample, profile_layers, statistic_named
 
@@ -22,7 +22,7 @@ def judge_layers(
     cell: Cell,
     captured: Captured,
     *,
-    untrained: Untrained | None = None,
+    untrained: Networks | None = None,
     options: JudgeOptions = PLAIN,
 ) -> Verdict:
     """Judge a claim at every captured layer, with intervals that hold for all of them at once.
@@ -36,8 +36,8 @@ def judge_layers(
         What is claimed; of the cell group and measure are taken.
     captured : Activations
         (context, layer, width).
-    untrained : Untrained, optional
-        Untrained twins, for the mean and range of their plug-in numbers at each layer.
+    untrained : Networks, optional
+        Untrained networks, for the mean and range of their plug-in numbers at each layer.
     options : JudgeOptions
         Layers with fewer distinct contexts than it says are left out.
     """
@@ -75,7 +75,7 @@ def judge_layers(
         simultaneous=True,
         n=len(samples[layers[0]].arrays[0]),
         n_distinct=lowest.n_distinct,
-        qualifier=options.qualifier,
+        qualifier=(*options.qualifier, *_not_asked(claim, decision, profile)),
         reason="; ".join([*texts, *left_out]),
         evidence=Evidence(profile=profile, least_at_layer=lowest.layer, merged=_merged(samples)),
     )
@@ -86,6 +86,13 @@ def _merged(samples: Mapping[int, Sample]) -> list[MergedContexts] | None:
     return every or None
 
 
+def _not_asked(claim: Claim, decision: Decision, profile: Sequence[ProfilePoint]) -> tuple[str, ...]:
+    """Return the note that a supported claim, which names untrained networks, was held against none."""
+    named = any(name in seed_controls() for name in claim.controls)
+    asked = any(point.untrained is not None for point in profile)
+    return (NOT_ASKED,) if decision == Decision.SUPPORTED and named and not asked else ()
+
+
 def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) -> ProfilePoint:
     """Add the mean squared cosine, which is drawn with the variance."""
     (square,) = SeedValues((statistic_named("mean_square"),), comparison)(sample)
@@ -93,10 +100,12 @@ def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) ->
 
 
 def _with_seeds(
-    point: ProfilePoint, claim: Claim, comparison: Comparison, untrained: Untrained, captured: Captured
+    point: ProfilePoint, claim: Claim, comparison: Comparison, untrained: Networks, captured: Captured
 ) -> ProfilePoint:
     statistics = (statistic_named(claim.statistic), statistic_named("mean_square"))
     numbers = untrained.at(point.layer, captured).measure(SeedValues(statistics, comparison))
+    if not numbers:  # no seed was asked for
+        return point
     own, squares = zip(*numbers, strict=True)
     return replace(point, untrained=_range(own), untrained_mean_square=_range(squares))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from qkvcheck.capture import Captured
 from qkvcheck.claims.claim import Criterion
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics import Rows, Sample, Statistic, distribution_of, measure
@@ -33,6 +34,13 @@ class Seeds(Protocol):
 
     def measure(self, number: SeedNumber, *, first: int | None = None) -> list[Any]:
         """Return what a computation finds in each seed's sample, or in the `first` few; plain data."""
+
+
+class Networks(Protocol):
+    """A measurement in untrained networks at any layer; a claim's check gets it as its control ``untrained``."""
+
+    def at(self, layer: int, captured: Captured, /) -> Seeds:
+        """Return the measurement at a layer; `captured` is the trained network's."""
 
 
 @dataclass(frozen=True)

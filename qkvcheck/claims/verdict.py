@@ -14,6 +14,7 @@ from qkvcheck.statistics import Specificity
 
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"
 NOT_TRAINING, ANY_TOKEN, UNRESOLVED = "not specific to training", "any repeated token", "specificity unresolved"
+NOT_ASKED = "no untrained network asked"
 
 
 class Decision(StrEnum):

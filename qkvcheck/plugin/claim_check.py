@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from qkvcheck.capture import Captured, FileSource, Samples, Source, sample_of
+from qkvcheck.capture import Activations, Captured, FileSource, Samples, Source, sample_of
 from qkvcheck.claims import (
     STAND_IN,
     Cell,
@@ -17,8 +17,8 @@ from qkvcheck.claims import (
     ControlSource,
     JudgeOptions,
     Kind,
+    Networks,
     Role,
-    Untrained,
     Verdict,
     captured_for,
     cells,
@@ -166,9 +166,12 @@ class ClaimCheck:
         return given, controls
 
     @staticmethod
-    def _seeds(controls: Mapping[str, ControlCapture], name: str) -> Untrained | None:
-        found = controls[name] if name in set(controls) else None
-        return found if isinstance(found, Untrained) else None
+    def _seeds(controls: Mapping[str, ControlCapture], name: str) -> Networks | None:
+        try:
+            found = controls[name] if name in set(controls) else None
+        except NotCapturedError:
+            return None
+        return None if isinstance(found, (Activations, tuple)) else found
 
     def _compared(
         self, names: tuple[str, ...], controls: Mapping[str, ControlCapture], given: Captured
@@ -180,7 +183,9 @@ class ClaimCheck:
             try:
                 control = controls[name]
                 found[name] = (
-                    control.at(layer, given) if isinstance(control, Untrained) else sample_of(control, layer=layer)
+                    sample_of(control, layer=layer)
+                    if isinstance(control, (Activations, tuple))
+                    else control.at(layer, given)
                 )
             except NotCapturedError as error:
                 found[name] = str(error)

@@ -119,8 +119,10 @@ class Session:
         if self.settings.activations is None:
             return None
         from qkvcheck.capture import read_submission
+        from qkvcheck.claims import Words
 
-        return read_submission(self.settings.activations)
+        words = self.claims.words if self.claims else Words()
+        return read_submission(self.settings.activations, words=words.lists())
 
     @cached_property
     def hooked(self) -> HookedModel:

@@ -8,6 +8,7 @@ from qkvcheck.claims import (
     ALSO_UNTRAINED,
     DIFFERENT_WORDS,
     MARGIN,
+    NOT_ASKED,
     UNTRAINED,
     ControlKind,
     ControlResult,
@@ -167,6 +168,8 @@ def _control_sentences(verdict: Verdict) -> list[str]:
     untrained = verdict.control(UNTRAINED)
     if untrained is not None and untrained.estimate is not None:
         sentences.append(_untrained_sentence(verdict, untrained))
+    if NOT_ASKED in verdict.qualifier:
+        sentences.append("No untrained network was asked, so nothing is said of training.")
     words = verdict.control(DIFFERENT_WORDS)
     if words is not None and words.estimate is not None:
         sentences.append(_words_sentence(verdict, words))

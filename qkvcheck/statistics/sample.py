@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from qkvcheck.errors import ClaimError
+from qkvcheck.errors import ClaimError, NotCapturedError
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.distinct import Merged, first_equal_rows
 from qkvcheck.statistics.formulas import observations
@@ -188,6 +188,9 @@ def _merged(sample: Sample, number: int, *, distinct: int) -> Merged:
 def parts_of(arrays: Sequence[np.ndarray], comparison: Comparison, rows: Rows) -> list[Part]:
     """Return what a statistic takes of each array: its projections, and of the words those that are named."""
     subset = comparison.measure.partition("-")[2]
+    if subset and subset not in rows.subsets:
+        named = ", ".join(rows.subsets) or "none"
+        raise NotCapturedError(f"the activations name no words {subset!r} (they name {named})")
     chosen = [array[:, list(rows.subsets[subset])] if subset and array.ndim == 3 else array for array in arrays]
     return [split_group(array, comparison.group, rows.projections) for array in chosen]
 

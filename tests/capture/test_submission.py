@@ -64,12 +64,15 @@ def test_our_own_file_is_read(embedded, replication, tmp_path):
     [
         ({"layers": None}, "layers is missing"),
         ({"layers": np.array([5.0, 6.0])}, "layers is float64"),
-        ({"layers": np.array([6, 6])}, "layers are .6, 6.; they are different"),
+        ({"layers": np.array([6, 6])}, "layers .6, 6.; they are different"),
         ({"widths": np.array([128, 256])}, "three widths"),
         ({"widths": np.array([128, 128, 129])}, r"has to be \(contexts, 2, 385\)"),
         ({"target": None}, "target is missing"),
         ({"target": np.zeros((54, 2, 384), dtype=np.int64)}, "target is int64"),
-        ({"preceding": np.zeros((3, 2, 384), dtype=np.float32)}, "both need the same shape"),
+        (
+            {"preceding": np.zeros((3, 2, 384), dtype=np.float32)},
+            "preceding has shape .3, 2, 384.; .* has to be .54, 2, 384.",
+        ),
         ({"texts": np.array(["one", "two"])}, "has 2 texts for 54 contexts"),
     ],
 )
@@ -84,7 +87,7 @@ def test_files_that_are_none(tmp_path):
     (tmp_path / "a.safetensors").write_text("nothing")
     np.savez(tmp_path / "p.npz", target=np.array([object()], dtype=object))  # needs pickle, which is refused
     for name in ("a.npz", "a.safetensors", "p.npz"):
-        with pytest.raises(CaptureError, match="not a readable safetensors or npz file"):
+        with pytest.raises(CaptureError, match="readable npz|safetensors file|Python objects under 'target', a pickle"):
             read_submission(tmp_path / name)
     with pytest.raises(CaptureError, match="can't be read"):
         read_submission(tmp_path / "nowhere.npz")
@@ -118,6 +121,9 @@ def test_it_gets_the_verdict_of_our_own_capture(pytester, ours, workers):
     assert theirs["words-L06-K"]["reason"].endswith("not other words in the target's place")
     for name in ("verdict", "estimate", "low", "high", "n_distinct", "clusters"):
         assert theirs["alike-L06-K"][name] == own["alike-L06-K"][name]
+    for verdict in (own["alike-L06-K"], theirs["alike-L06-K"]):  # no untrained network in either
+        assert "no untrained network asked" in verdict["qualifier"]
+    assert "holds the target's rows only, not untrained networks" in str(theirs["alike-L06-K"]["controls"])
     assert "activations captured elsewhere" in result.stdout.str()
     assert "stand-in" not in result.stdout.str()
 

@@ -99,7 +99,7 @@ def test_controls_are_measured_alike(poles, noise):
 def test_a_control_can_take_it_away(poles, rng):
     also = Sample((poles + rng.normal(size=poles.shape),), PROJECTIONS)
     assert judged(make_claim(), poles, controls={"untrained": also}).qualifier == ("also holds untrained",)
-    assert judged(make_claim(), poles, controls={"non-target": also}).qualifier == ()
+    assert judged(make_claim(), poles, controls={"non-target": also}).qualifier == ("no untrained network asked",)
     alike = Sample((poles + 0.1 * rng.normal(size=poles.shape),), PROJECTIONS)
     verdict = judged(make_claim(controls=("other-token",)), poles, controls={"other-token": alike})
     assert verdict.qualifier == ("any repeated token",)

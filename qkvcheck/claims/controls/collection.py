@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Protocol
 
 from qkvcheck.capture import Captured, FileSource, Samples, capture_named
-from qkvcheck.claims.controls.registry import NON_TARGET, SeedControl, VariantControl, control_named, controls_by_name
+from qkvcheck.claims.comparison import Networks
+from qkvcheck.claims.controls.registry import (
+    NON_TARGET,
+    OTHER_TOKEN,
+    PRONOUNS,
+    SeedControl,
+    VariantControl,
+    control_named,
+    controls_by_name,
+)
+from qkvcheck.claims.given_networks import GivenNetworks
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import Capture
 
-ControlCapture = Captured | Untrained
+ControlCapture = Captured | Networks
 """What a claim's check takes as a control."""
 
 
@@ -89,9 +99,15 @@ class Controls:
         """
         return _Lazy(self, capture_named(capture))
 
+    def captured(self, name: str, capture: Capture) -> ControlCapture:
+        """Return one of them."""
+        if isinstance(control_named(name), SeedControl):
+            return Untrained(self.twins, capture)
+        return self.under(name).captured(capture)
+
 
 class FileControls:
-    """The controls that a file of activations holds: the token before the target, if it does.
+    """The controls that a file of activations holds; of any other one it says that it does not.
 
     Parameters
     ----------
@@ -103,15 +119,31 @@ class FileControls:
         self._source = source
 
     def of(self, capture: Capture | str) -> Mapping[str, ControlCapture]:
-        """Return the controls that go with a capture."""
-        preceding = self._source.preceding
-        return {} if preceding is None or capture != Capture.TARGET else {NON_TARGET: preceding}
+        """Return the controls that go with a capture.
+
+        Looking up one that the file does not hold raises `NotCapturedError`.
+        """
+        return _Lazy(self, capture_named(capture))
+
+    def captured(self, name: str, capture: Capture) -> ControlCapture:
+        """Return one of them."""
+        source = self._source
+        if isinstance(control_named(name), SeedControl):
+            if not source.networks:
+                raise source.lacks("untrained networks")
+            return GivenNetworks([network.captured(capture) for network in source.networks])
+        if name == NON_TARGET and capture == Capture.TARGET and source.preceding is not None:
+            return source.preceding
+        if name == OTHER_TOKEN and capture == Capture.TARGET:
+            word = next((word for word in PRONOUNS if word in source.word_texts[1:]), PRONOUNS[0])
+            return source.at_word(word)
+        raise source.lacks(f"the control {name}")
 
 
 class _Lazy(Mapping[str, ControlCapture]):
     """A mapping whose values are captured when they are looked up."""
 
-    def __init__(self, controls: Controls, capture: Capture) -> None:
+    def __init__(self, controls: Controls | FileControls, capture: Capture) -> None:
         self._controls = controls
         self._capture = capture
         self._names = [
@@ -121,9 +153,7 @@ class _Lazy(Mapping[str, ControlCapture]):
     def __getitem__(self, name: str) -> ControlCapture:
         if name not in self._names:
             raise KeyError(name)
-        if isinstance(control_named(name), SeedControl):
-            return Untrained(self._controls.twins, self._capture)
-        return self._controls.under(name).captured(self._capture)
+        return self._controls.captured(name, self._capture)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -15,6 +15,8 @@ from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.statistics import Measurement
 
 DIFFERENT_WORDS, OTHER_TOKEN, UNTRAINED, NON_TARGET = "different-words", "other-token", "untrained", "non-target"
+PRONOUNS = (" him", " her", " them")
+"""What the control ``other-token`` puts in the target's place: the first that is another one."""
 
 
 class Control(ABC):

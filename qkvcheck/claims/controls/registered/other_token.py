@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qkvcheck.capture import Samples, Variant
-from qkvcheck.claims.controls.registry import OTHER_TOKEN, VariantControl, register_control
+from qkvcheck.claims.controls.registry import OTHER_TOKEN, PRONOUNS, VariantControl, register_control
 from qkvcheck.contexts import ContextSet, is_word
 from qkvcheck.errors import ModelError, NotCapturedError
-
-PRONOUNS = (" him", " her", " them")
 
 
 @register_control
