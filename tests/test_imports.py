@@ -36,7 +36,7 @@ ONE_ROOM = {
     "pandas": {"record"},
     "transformers": {"models"},
     "huggingface_hub": {"models"},
-    "msgspec": {"documents"},
+    "msgspec": {"inputs"},
     "numba": {"statistics"},
     "torch": {"models", "capture", "statistics", "record"},
     "sklearn": set(),

@@ -12,10 +12,9 @@ from platform import python_version
 
 import numpy as np
 
-from qkvcheck.documents import from_document
 from qkvcheck.errors import CaptureError, DocumentError, first_line, shown
 from qkvcheck.groups import PROJECTIONS
-from qkvcheck.inputs import Given, TensorHeader, read_tensor_header
+from qkvcheck.inputs import Given, TensorHeader, from_document, read_tensor_header
 from qkvcheck.statistics import Sample
 
 SCHEMA = "qkvcheck/activations/1"

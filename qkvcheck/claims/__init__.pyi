@@ -1,7 +1,7 @@
 from .arrays import judge
 from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, cells
 from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
-from .comparison import Compared, Networks
+from .comparison import Compared
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
 from .controls.registry import (
     DIFFERENT_WORDS,
@@ -18,6 +18,7 @@ from .controls.registry import (
 from .evidence import ContextMatrix, Evidence, FoundExample, ProfilePoint, SearchRecord, evidence_from_dict
 from .judging import JudgeOptions, captured_for, check_known, is_one_number, judge_sample, number_of
 from .layers import judge_against_untrained, judge_layers
+from .seed_numbers import Networks
 from .untrained import Untrained
 from .verdict import (
     ALSO_UNTRAINED,

@@ -19,9 +19,9 @@ from qkvcheck.claims.claim import (
     Kind,
     check_decided,
 )
-from qkvcheck.documents import from_document, read_toml, reading
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
 from qkvcheck.files import is_there
+from qkvcheck.inputs import from_document, read_toml, reading
 
 Made = TypeVar("Made")
 SCHEMA = "qkvcheck/claims/1"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from qkvcheck.documents import from_document
+from qkvcheck.inputs import from_document
 from qkvcheck.statistics import Attribution, Distribution, OffsetParts, Rows, ViolationRate
 
 

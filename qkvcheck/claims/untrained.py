@@ -22,10 +22,10 @@ import numpy as np
 from qkvcheck.capture import Captured, Samples, sample_of
 from qkvcheck.claims.kept import KeptNumber, digest
 from qkvcheck.claims.seed_numbers import SeedNumber
-from qkvcheck.documents import read_json
 from qkvcheck.errors import DocumentError
 from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
+from qkvcheck.inputs import read_json
 from qkvcheck.models import TwinIdentity, twin_identity, untrained_twin
 from qkvcheck.statistics import KERNEL_VARIABLE, Sample
 

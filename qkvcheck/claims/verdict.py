@@ -8,8 +8,8 @@ from typing import Any
 
 from qkvcheck.claims.claim import EXPLORATORY, LAYERS, Cell, Claim, Direction, Kind, Role
 from qkvcheck.claims.evidence import Evidence, evidence_from_dict
-from qkvcheck.documents import from_document, part_of
 from qkvcheck.groups import StrEnum
+from qkvcheck.inputs import from_document, part_of
 from qkvcheck.statistics import Specificity
 
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"

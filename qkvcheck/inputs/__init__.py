@@ -1,7 +1,7 @@
-"""Inputs: files that come from elsewhere, looked at before any library gets them: a value, or one line.
+"""Inputs: whatever is read, held against a declared schema before any library gets it: a value, or one line.
 
-Walk in by `Given`, which names a file and says how to speak of it; `read_tensor_header` and `read_npz` look
-into archives.
+Walk in by `read_json` and `from_document` for our own documents, and by `Given`, which names a file that comes from
+elsewhere; `read_tensor_header` and `read_npz` look into archives.
 """
 
 import lazy_loader

@@ -13,9 +13,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.documents import from_document
 from qkvcheck.errors import DocumentError, ModelError, shown
-from qkvcheck.inputs import Given
+from qkvcheck.inputs import Given, from_document
 from qkvcheck.models.architecture import Architecture, ConfigSchema, architectures_by_family
 from qkvcheck.models.weights import check_tensors, flaw_of, headers_of
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text
-from qkvcheck.documents import from_document, read_json, reading
 from qkvcheck.errors import ClaimError, some_of
 from qkvcheck.files import is_there, locked, replace_text
+from qkvcheck.inputs import from_document, read_json, reading
 from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run

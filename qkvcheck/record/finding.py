@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
-from qkvcheck.documents import from_document
+from qkvcheck.inputs import from_document
 from qkvcheck.record.change import Change
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.documents import from_document, read_json, reading
 from qkvcheck.errors import ClaimError, DocumentError, shown
 from qkvcheck.files import write_document
+from qkvcheck.inputs import from_document, read_json, reading
 from qkvcheck.record.finding import Finding, finding_from_dict, html_table
 from qkvcheck.record.run import Run, run_from_dict
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from qkvcheck.documents import from_document, part_of
 from qkvcheck.errors import DocumentError, shown
+from qkvcheck.inputs import from_document, part_of
 
 UNKNOWN = "unknown"
 FROM_FILE = "activations captured elsewhere"

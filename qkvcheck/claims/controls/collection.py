@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from qkvcheck.capture import Captured, FileSource, Samples, capture_named
-from qkvcheck.claims.comparison import Networks
 from qkvcheck.claims.controls.registry import (
     NON_TARGET,
     OTHER_TOKEN,
@@ -18,6 +17,7 @@ from qkvcheck.claims.controls.registry import (
     controls_by_name,
 )
 from qkvcheck.claims.given_networks import GivenNetworks
+from qkvcheck.claims.seed_numbers import Networks
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import Capture

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from qkvcheck.documents import LARGEST_TOML, from_document, read_json, read_toml, reading
 from qkvcheck.errors import LONGEST, ClaimError, DocumentError, QkvcheckError, one_line, shown
 from qkvcheck.groups import Capture
+from qkvcheck.inputs.documents import LARGEST_TOML, from_document, read_json, read_toml, reading
 
 CONFLICT = '{\n"a": 1,\n<<<<<<< HEAD\n"b": 1\n=======\n"b": 2\n>>>>>>> other\n}\n'
 NO_JSON = {
