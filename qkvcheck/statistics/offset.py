@@ -20,6 +20,7 @@ are projections on the offset, so that they add up to 1; a share can be negative
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,8 @@ class OffsetParts:
     @property
     def share(self) -> float:
         """A / P: the share of P that is mean offset."""
-        return self.offset / self.mean_square if self.mean_square > 0 else 0.0
+        share = self.offset / self.mean_square if self.mean_square > 0 else 0.0
+        return share if math.isfinite(share) else 0.0  # of a mean square that is hardly a number
 
 
 def offset_loadings(x: np.ndarray) -> np.ndarray:

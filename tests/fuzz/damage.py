@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from qkvcheck.errors import QkvcheckError
@@ -145,7 +145,13 @@ def _holders(document: Any) -> list[Any]:
 def fuzz(inputs: st.SearchStrategy[Any], check: Callable[[Any], object], *, examples: int) -> None:
     """Check so many inputs; hypothesis shrinks one that fails."""
 
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),  # to explain a failure it would trace each line
+    )
     @given(inputs)
     def run(one: Any) -> None:
         check(one)

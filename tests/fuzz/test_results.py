@@ -85,21 +85,24 @@ def explained(path) -> None:
     json.dumps(results_document(run, findings), allow_nan=False).encode()
 
 
-def drawn(path) -> None:
+def drawn(path) -> str:
     found = load_results(path)
-    page([found]).encode()
-    page([found, found]).encode()
+    text = page([found])
+    assert text.encode()
+    assert page([found, found]).encode()
+    return text
 
 
+@pytest.mark.needs_time  # matplotlib
 def test_the_whole_file_is_read(tmp_path):
     path = tmp_path / "r.json"
     path.write_bytes(BYTES)
     explained(path)
-    drawn(path)
-    text = page([load_results(path)])
+    text = drawn(path)
     assert all(f'id="{name}-6' in text for name in ("histograms", "matrix", "offset", "scatter", "worst", "contexts"))
 
 
+@pytest.mark.needs_time
 def test_parts_that_do_not_go_together_are_left_out(tmp_path):
     document = json.loads(BYTES)
     entries = {entry["key"]: entry["evidence"] for entry in document["verdicts"]}
@@ -107,12 +110,16 @@ def test_parts_that_do_not_go_together_are_left_out(tmp_path):
     entries["P3a-L06-QQ"]["histograms"]["untrained"] = [1]
     entries["P5-L06-Q"]["scatter"]["contexts"] = [0, 99]
     entries["P5-L06-Q"]["row_quantiles"] = {"0": 0.1}
+    for evidence in entries.values():  # nothing is judged at any layer
+        evidence["profile"] = evidence["profile"][1:]
+        evidence["offset"]["mean_square"] = 5e-324
     document["model"]["training"] = {"words": "many"}
     path = tmp_path / "r.json"
     path.write_text(json.dumps(document))
     explained(path)
-    text = page([load_results(path)])
+    text = drawn(path)
     assert 'id="matrix-6' not in text
+    assert 'id="profile"' not in text
     assert "context 100" in text
 
 
@@ -137,17 +144,18 @@ def test_documents(inputs, examples, tmp_path):
     fuzz(inputs, check, examples=examples)
 
 
+@pytest.mark.needs_time
 @pytest.mark.filterwarnings("ignore")  # matplotlib's words on absurd numbers
 @pytest.mark.parametrize("inputs", [altered(WHOLE), results()], ids=["altered", "drawn"])
 def test_pages(inputs, examples, tmp_path):
-    """A page takes a second, so there are fewer."""
+    """A page takes seconds, so there are fewer."""
     path = tmp_path / "r.json"
 
     def check(document):
         path.write_text(json.dumps(document))
-        reads_or_refuses(drawn, path, name="results: pages", seconds=30)
+        reads_or_refuses(drawn, path, name="results: pages", seconds=120)
 
-    fuzz(inputs, check, examples=max(examples // 10, 3))
+    fuzz(inputs, check, examples=examples // 10)
 
 
 def test_a_record_of_an_old_version_is_read(tmp_path):

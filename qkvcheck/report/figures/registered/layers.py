@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from qkvcheck.claims import ProfilePoint
+from qkvcheck.claims import Evidence, ProfilePoint
 from qkvcheck.groups import PAIR_GROUPS, group_text
 from qkvcheck.report.figures.drawing import FILL, TARGET, UNTRAINED, panels, svg_of
 from qkvcheck.report.figures.picture import Figure, carrying
@@ -17,13 +17,13 @@ def profiles(given: FigureInput) -> Iterator[Figure]:
     """Yield V and P over the layers, with bands that hold for all at once, and the untrained networks'."""
     where = given.where
     found = carrying(given.verdicts, "profile", "cosine")
-    groups = [group for group in PAIR_GROUPS if group in found]
+    groups = [group for group in PAIR_GROUPS if group in found and _judged(found[group].evidence)]
     if not groups:
         return
     rows = []
     with panels(len(groups), width=9, height=2.7) as (canvas, axes):
         for ax, group in zip(axes, groups, strict=True):
-            points = [point for point in found[group].evidence.profile or () if point.estimate is not None]
+            points = _judged(found[group].evidence)
             at = [point.layer for point in points]
             ax.fill_between(
                 at, [p.low or 0.0 for p in points], [p.high or 0.0 for p in points], color=FILL, linewidth=0
@@ -61,6 +61,11 @@ def profiles(given: FigureInput) -> Iterator[Figure]:
         ("group", "layer", "V", "low", "high", "P", "V untrained"),
         tuple(rows),
     )
+
+
+def _judged(evidence: Evidence) -> list[ProfilePoint]:
+    """Return the layers at which there is a number."""
+    return [point for point in evidence.profile or () if point.estimate is not None]
 
 
 def _numbers(point: ProfilePoint) -> list[float | None]:
