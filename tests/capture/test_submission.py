@@ -64,7 +64,7 @@ def test_our_own_file_is_read(embedded, replication, tmp_path):
     [
         ({"layers": None}, "layers is missing"),
         ({"layers": np.array([5.0, 6.0])}, "layers is float64"),
-        ({"layers": np.array([6, 6])}, "layers .6, 6.; they are different"),
+        ({"layers": np.array([6, 6])}, "layers are .6, 6.; they are different"),
         ({"widths": np.array([128, 256])}, "three widths"),
         ({"widths": np.array([128, 128, 129])}, r"has to be \(contexts, 2, 385\)"),
         ({"target": None}, "target is missing"),

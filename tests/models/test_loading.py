@@ -43,10 +43,7 @@ def test_spec(text, spec):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "gpt2#untrained=x",
-            "has seed 'x'; the seed must be a whole number from 0, of at most 18 digits",
-        ),
+        ("gpt2#untrained=x", "has seed 'x'; the seed must be a whole number from 0, of at most 18 digits, as in"),
         ("gpt2#untrained=", "has seed ''"),
         ("gpt2#untrained=-1", "has seed '-1'"),
         ("gpt2#fresh", "unknown variant '#fresh'; allowed is #untrained or #untrained=SEED"),
