@@ -66,6 +66,27 @@ def test_paired_by_hand(x, rng):
     assert compared(claim_of(margin=edge + 1e-9), x, Sample((y,), PLACES)).specificity == Specificity.UNRESOLVED
 
 
+@pytest.mark.parametrize(("name", "widening"), [("row_mean", 3), ("row_variance", 6)])
+def test_a_difference_is_widened_as_its_statistic_is(x, rng, name, widening):
+    """And stays on the scale of the numbers, where the interval of the number itself is on a logarithm."""
+    y = x + rng.normal(size=x.shape)
+
+    def number(z):
+        unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+        c = np.array([a @ b for a, b in itertools.combinations(unit, 2)])
+        return c.mean() if name == "row_mean" else c.var()
+
+    found = compared(claim_of(name), x, Sample((y,), PLACES))
+    pseudo = [24 * number(z) - 23 * np.array([number(np.delete(z, r, axis=0)) for r in range(24)]) for z in (x, y)]
+    difference = pseudo[0] - pseudo[1]
+    error = difference.std(ddof=1) / np.sqrt(24) * np.sqrt((24 + widening) / (24 - widening))
+    assert found.difference == pytest.approx(difference.mean(), abs=1e-10)
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 23) * error, rel=1e-8)
+    if name == "row_variance":
+        logs = 24 * np.log(number(y)) - 23 * np.log([number(np.delete(y, r, axis=0)) for r in range(24)])
+        assert found.estimate == pytest.approx(np.exp(logs.mean()), rel=1e-8)
+
+
 def test_one_untrained_network_has_no_interval(x, rng):
     y = rng.normal(size=x.shape)
     found = compared(claim_of(), x, Sample((y,), PLACES), "untrained")
@@ -151,6 +172,16 @@ def test_contexts_that_miss_are_counted(rng):
     assert whole.reason == (
         f"0 of 30 fresh contexts miss it: at 95% confidence fewer than {1 - 0.05 ** (1 / 30):.1%} of such contexts do"
     )
+
+
+def test_counting_takes_the_measure_of_its_cell(rng):
+    place = Comparison("Q", "pearson")
+    claim = claim_of("least_row_mean", place, threshold=0.0, measures=("pearson",))
+    corpus, fresh = 5 + rng.normal(size=(25, 6)), 5 + rng.normal(size=(30, 6))
+    found = judge_sample(claim, cells(claim, layers=[6])[0], Sample((fresh, corpus), PLACES))
+    want = np.corrcoef(fresh, corpus)[:30, 30:].mean(axis=1)
+    assert found.evidence.means == pytest.approx(want.tolist(), abs=1e-12)
+    assert found.evidence.violations.violations == (want <= 0).sum()
 
 
 @pytest.mark.parametrize(

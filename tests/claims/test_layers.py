@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from qkvcheck.claims.claim import Claim, Direction, Kind, cells
 from qkvcheck.claims.judging import JudgeOptions
 from qkvcheck.claims.layers import judge_against_untrained, judge_layers
 from qkvcheck.claims.verdict import Decision
+from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.sample import Sample
 
@@ -110,8 +112,8 @@ class Twins:
         self._by_layer = by_layer
         self.count = len(next(iter(by_layer.values())))
 
-    def at(self, layer, _captured):
-        self._layer = layer
+    def at(self, layer, given):
+        self._layer, self.given = layer, given
         return self
 
     def measure(self, number, *, first=None):
@@ -120,12 +122,20 @@ class Twins:
 
 def test_untrained_networks_beside_each_layer(high, low, rng):
     twins = {layer: [rng.normal(size=(30, 8)) for _ in range(3)] for layer in (0, 1)}
-    found = judged(captured(high, low), untrained=Twins(twins))
+    given, networks = captured(high, low), Twins(twins)
+    found = judged(given, untrained=networks)
+    assert networks.given is given
     for layer, point in enumerate(found.evidence.profile):
         for seeds, of in ((point.untrained, np.var), (point.untrained_mean_square, lambda c: (c**2).mean())):
             values = [of(cosines(x)) for x in twins[layer]]
             want = (np.mean(values), min(values), max(values))
             assert (seeds.mean, seeds.low, seeds.high) == pytest.approx(want, abs=1e-12)
+
+
+def test_an_unknown_statistic_is_told_with_its_claim(high):
+    claim = replace(claim_of(), statistic="varience")
+    with pytest.raises(ClaimError, match="claim L: statistic 'varience' is not known; .*Did you mean 'variance'"):
+        judged(captured(high), claim)
 
 
 def against(x, twins, direction="above", threshold=0.1, **options):

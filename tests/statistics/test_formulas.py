@@ -142,6 +142,15 @@ def test_words_of_any_size(words, scale):
         assert function(scale * words) == pytest.approx(function(words), abs=1e-12)
 
 
+def test_narrow_numbers_are_computed_in_float64(words, x):
+    """Of float32 the same number to twelve digits, whatever the statistic."""
+    narrow, rows = words.astype(np.float32), x.astype(np.float32)
+    for function in (statistics.stability, statistics.token_minus_context_similarity, statistics.token_minus_context):
+        assert function(narrow) == pytest.approx(function(narrow.astype(np.float64)), abs=1e-13)
+    for function in (statistics.variance, statistics.row_mean, statistics.row_variance, statistics.mean_absolute):
+        assert function(rows) == pytest.approx(function(rows.astype(np.float64)), abs=1e-13)
+
+
 def test_words_that_are_all_alike():
     alike = np.ones((4, 3, 5))
     assert statistics.stability(alike) == 0.0

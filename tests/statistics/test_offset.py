@@ -256,3 +256,19 @@ def test_one_side_of_a_pair_may_be_wider(rng):
     assert decompose(x).mean == pytest.approx(np.mean([p * q for p, q in itertools.combinations(a, 2)]), abs=1e-12)
     found = decompose(x, y)
     assert found.share == pytest.approx(found.offset / found.mean_square, rel=1e-12)
+
+
+def test_narrow_grids_are_computed_in_float64(rng):
+    words = (rng.normal(size=(6, 4, 30)) + 1).astype(np.float32)
+    assert token_share(words) == pytest.approx(token_share(words.astype(np.float64)), abs=1e-13)
+    one, other = (attribute(grid, np.arange(6)) for grid in (words, words.astype(np.float64)))
+    assert one.token == pytest.approx(other.token, abs=1e-13)
+
+
+def test_signs_that_cancel_have_no_balance():
+    """Nothing is above or below zero where every cosine is zero."""
+    x = np.eye(4)
+    rows = Rows((x,), ([],), {"Q": slice(0, 4)}, {}, 4, 4)
+    for name in ("sign_balance", "collapse"):
+        found = statistic_named(name).values(rows.arrays, rows, [Comparison("QQ", "cosine")])
+        assert found == [0.0]
