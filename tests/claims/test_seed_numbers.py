@@ -53,7 +53,7 @@ def test_plug_ins_and_whether_they_meet_the_criterion(x, sample, threshold, pole
 def test_a_share_that_is_just_large_enough(x, sample):
     """The smaller pole decides, and a share that is met exactly is met."""
     c = cosines(x, "QQ")
-    share = min((c < -0.5).mean(), (c > 0.5).mean())
+    share = float(min((c < -0.5).mean(), (c > 0.5).mean()))
     for asked, want in ((share, True), (float(np.nextafter(share, 1)), False)):
         criterion = Criterion(Direction.ABOVE, -1.0, asked)
         ((_, meets, _),) = SeedPlugIns(statistic_named("variance"), (QQ,), criterion, "dimensions", 20)(sample)
