@@ -19,6 +19,7 @@ import pytest
 from qkvcheck.report.page import page
 from tests.made_up import synthetic
 from tests.report.test_page import EVIL
+from tests.report.test_poison import POISON, STRUCTURE, poisoned
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))),
@@ -146,6 +147,19 @@ def test_markup_in_names_and_contexts_is_not_run(tmp_path):
     assert evil in found["shown"]
     assert console == []
     assert found["overflow"] == 0
+
+
+@pytest.mark.parametrize("names", [None, *({name} for name in sorted(STRUCTURE))], ids=["texts", *sorted(STRUCTURE)])
+def test_no_text_of_a_result_file_is_run(tmp_path, names):
+    """Every text of the results hostile, the page and a comparison; `window.pressed` is set by what is run."""
+    clean = synthetic(contexts=6)
+    results = poisoned(
+        clean, names, poison=POISON.replace("alert(1)", "window.pressed=1").replace("alert(2)", "pressed=1")
+    )
+    for shown in ([results], [results, clean]):
+        found, console = look(tmp_path, page(shown), width=1280, dark=False)
+        assert found["pressed"] == 0
+        assert console == []
 
 
 def test_comparison_can_be_read(tmp_path):

@@ -29,24 +29,24 @@ STRUCTURE = {"group", "measure", "axis", "statistic", "key"}
 """Texts by which a verdict finds its pictures; poisoned one by one."""
 
 
-def poisoned(value: Any, names: set[str] | None, *, name: str = "") -> Any:
+def poisoned(value: Any, names: set[str] | None, *, name: str = "", poison: str = POISON) -> Any:
     """Return a dataclass with every text of the fields named, all but the structure's if None, made hostile."""
     chosen = name in names if names is not None else name not in STRUCTURE
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
-        return f"{value}{POISON}" if chosen else value
+        return f"{value}{poison}" if chosen else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         changed = {
-            field.name: poisoned(getattr(value, field.name), names, name=field.name)
+            field.name: poisoned(getattr(value, field.name), names, name=field.name, poison=poison)
             for field in dataclasses.fields(value)
             if field.init
         }
         return dataclasses.replace(value, **changed)
     if isinstance(value, dict):
-        return {key: poisoned(one, names, name=name) for key, one in value.items()}
+        return {key: poisoned(one, names, name=name, poison=poison) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(poisoned(one, names, name=name) for one in value)
+        return type(value)(poisoned(one, names, name=name, poison=poison) for one in value)
     return value
 
 

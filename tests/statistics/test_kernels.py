@@ -360,3 +360,12 @@ def test_a_block_outside_the_array_never_reaches_a_kernel(place, rng):
             summarise_groups(rng.normal(size=(3, 4)), {"Q": place}, ["QQ"], kernel=kernel)
     with pytest.raises(ClaimError, match="must be a slice"):
         summarise_moments(moments_of(rng.normal(size=(3, 4))), {"Q": place}, ["QQ"])
+
+
+def test_numba_without_its_compiler_is_no_kernel(monkeypatch):
+    config = pytest.importorskip("numba").config
+    assert kernel_named("auto", pairs=10**9).__module__.endswith("numba_")
+    monkeypatch.setattr(config, "DISABLE_JIT", 1)
+    assert kernel_named("auto", pairs=10**9).__module__.endswith("torch_")
+    with pytest.raises(ClaimError, match="kernel 'numba' needs numba's compiler, which NUMBA_DISABLE_JIT switches off"):
+        kernel_named("numba", pairs=10**9)
