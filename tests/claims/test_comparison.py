@@ -101,7 +101,7 @@ def test_one_untrained_network_has_no_interval(x, rng):
 def test_where_nothing_is_compared(x):
     assert compared(claim_of(), x, "no words").reason == "no words"
     few = compared(claim_of(), x, Sample((x[:9],), PLACES))
-    assert few.reason == "9 distinct contexts of 9; at least 20 are needed"
+    assert (few.name, few.reason) == ("different-words", "9 distinct contexts of 9; at least 20 are needed")
     assert compared(claim_of(), x, Sample((x[:12],), PLACES), min_distinct=12).estimate is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import fields, replace
+from dataclasses import fields, make_dataclass, replace
 from enum import Enum
 from importlib import metadata
 from types import SimpleNamespace
@@ -128,6 +128,16 @@ def test_whatever_a_computation_reads_is_in_the_name(name, field):
 def test_threshold_direction_and_pole_share_are_in_the_name(field):
     criterion = replace(PLUG_INS.criterion, **{field: varied(getattr(PLUG_INS.criterion, field))})
     assert digest(key(number=replace(PLUG_INS, criterion=criterion))) != digest(key())
+
+
+def test_computations_with_the_same_fields_are_told_apart():
+    """By their class, and by the module where one of the same name stands."""
+    made = []
+    for name, module in (("One", "a"), ("Other", "a"), ("One", "b")):
+        made.append(make_dataclass(name, [("comparison", Comparison)], frozen=True))
+        made[-1].__module__ = module
+    assert len({digest(one(QQ)) for one in made} | {digest({"comparison": QQ})}) == 4
+    assert digest(made[0](QQ)) == digest(made[0](QQ)) != digest(made[0](QK))
 
 
 def test_computations_of_one_statistic_are_told_apart():
