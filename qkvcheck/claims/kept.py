@@ -80,12 +80,10 @@ def _told(value: object) -> object:
         return ["statistic", value.identity]
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return ["array", value.dtype.str, list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
-    if isinstance(value, type):  # a family's schema: it checks a configuration, which is told beside it
-        return ["class", f"{value.__module__}.{value.__qualname__}"]
     if isinstance(value, slice):
         return ["slice", value.start, value.stop, value.step]
-    if is_dataclass(value):
-        own = {one.name: _told(getattr(value, one.name)) for one in fields(value) if one.init}
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {one.name: _told(getattr(value, one.name)) for one in fields(value) if one.init and one.compare}
         return [f"{type(value).__module__}.{type(value).__qualname__}", own]
     if isinstance(value, Mapping):
         return ["mapping", sorted(([_told(key), _told(item)] for key, item in value.items()), key=json.dumps)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from operator import attrgetter
@@ -69,7 +69,7 @@ class Architecture:
     norm: str
     causal: bool = False
     trie: bool = False
-    schema: type[ConfigSchema] | None = None
+    schema: type[ConfigSchema] | None = field(default=None, compare=False)  # it decides no number
     prefix: str = ""
     not_read: tuple[str, ...] = ()
 

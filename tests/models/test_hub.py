@@ -104,6 +104,7 @@ def error_line(text: str) -> str:
     return lines[0]
 
 
+@pytest.mark.long
 def test_model_and_revision_load_and_the_second_run_asks_for_nothing(machine, repositories, embedded):
     with HubStandIn(repositories) as hub:
         here = machine(hub.endpoint)
@@ -154,7 +155,7 @@ def start_up(here) -> float:
     return _START_UP[0]
 
 
-ALWAYS = ("404", "silent")
+ALWAYS = ("404",)
 """Faults of the hub that are tried in every run."""
 
 
@@ -181,6 +182,7 @@ def test_fault_is_one_line_in_time_and_leaves_nothing_behind(machine, repositori
     assert status == 0, text
 
 
+@pytest.mark.long
 def test_cut_off_transfer_goes_on_where_it_stopped(machine, repositories):
     with HubStandIn(repositories, fault="cut-off") as hub:
         status, text, _ = machine(hub.endpoint).run("--qkv-model", REPOSITORY, QKV_STALL_SECONDS="20")

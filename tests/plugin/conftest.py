@@ -89,6 +89,5 @@ def project(pytester):
 
 
 IN_WORKERS = pytest.param(("-n2",), id="xdist", marks=pytest.mark.long)
-"""Three processes that each load torch: the life of a record is run so every time, the rest in a lane of its own."""
+"""Three processes that each load torch: a lane of their own."""
 WORKERS = pytest.mark.parametrize("workers", [pytest.param((), id="plain"), IN_WORKERS])
-ALWAYS_IN_WORKERS = pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "xdist"])

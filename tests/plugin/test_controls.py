@@ -64,6 +64,7 @@ def assert_alike(first: dict[str, dict], second: dict[str, dict]) -> None:
             assert control["estimate"] == pytest.approx(twin["estimate"], abs=1e-7)
 
 
+@pytest.mark.long
 def test_plain_workers_and_order_of_tests_give_the_same(controlled):
     first = numbers_of(controlled, "a.json")
     assert {c["name"] for c in first["ALL-L06-QQ"]["controls"]} == {

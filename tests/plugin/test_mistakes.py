@@ -53,8 +53,14 @@ MISTAKES = {
     "target-twice": (["--qkv-corpus", "twice.txt"], "twice.txt, line 2: target ' her' occurs 2 times"),
     "target-of-two-tokens": (["--qkv-target", " her him"], "target ' her him' is 2 tokens in embedded"),
     "empty-corpus": (["--qkv-corpus", "empty.txt"], "corpus 'empty.txt' holds no sentence"),
-    "corpus-not-utf8": (["--qkv-corpus", "utf16.txt"], "corpus 'utf16.txt' is not UTF-8 (byte 0)"),
-    "no-corpus": (["--qkv-corpus", "none.txt"], "corpus 'none.txt' does not exist; allowed are replication, balanced"),
+    "corpus-not-utf8": (
+        ["--qkv-corpus", "utf16.txt"],
+        "corpus 'utf16.txt' is not UTF-8 but UTF-16; save the file as UTF-8",
+    ),
+    "no-corpus": (
+        ["--qkv-corpus", "none.txt"],
+        "corpus 'none.txt' can't be read: it does not exist; allowed are replication, balanced",
+    ),
     "layer-out-of-range": (
         ["--qkv-layers", "12"],
         "layer 12 does not exist in embedded; allowed are 0 to 11 (layers count",

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from tests.plugin.conftest import ALWAYS_IN_WORKERS
+from tests.plugin.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("loaded")
 
 
-@ALWAYS_IN_WORKERS
+@WORKERS
 def test_life_of_a_record(project, workers):
     """Record, run, change in either direction, and change of model."""
     recorded = project.path / "recorded" / "embedded.json"

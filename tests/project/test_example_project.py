@@ -56,6 +56,7 @@ def silence_attention(weights: Path) -> None:
     save_file({**tensors, name: 0.2 * tensors[name]}, weights, metadata={"format": "pt"})
 
 
+@pytest.mark.long
 def test_it_passes_records_passes_again_and_fails_once_its_model_is_altered(run, project, installed):
     where = run("-c", "import qkvcheck; print(qkvcheck.__file__)")
     assert where.strip() == str(installed / "qkvcheck" / "__init__.py")

@@ -217,6 +217,7 @@ def test_of_activations_from_a_file_nothing_is_told_that_is_not_known(tmp_path):
     assert "0 parameters" not in shown
 
 
+@pytest.mark.long
 def test_a_context_found_twice_is_drawn_once():
     results = synthetic()
     entry, other = FoundExample(0.5, "The teacher stopped her"), FoundExample(0.25, "He stopped her")
@@ -298,6 +299,7 @@ def test_figures_stand_alone(tmp_path):
     assert len(list((tmp_path / "f").iterdir())) == 10
 
 
+@pytest.mark.long
 def test_many_layers_stay_small():
     """48 layers of six groups: pictures of the first layers, all cells in the table, all layers in the profile."""
     results = synthetic(tuple(range(48)))

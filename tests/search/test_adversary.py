@@ -155,7 +155,10 @@ def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch):
 @pytest.mark.needs_model
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--rate", "0"], "--rate 0 is too small"), (["--replay", "none.jsonl"], "'none.jsonl' does not exist")],
+    [
+        (["--rate", "0"], "--rate 0 is too small"),
+        (["--replay", "none.jsonl"], "'none.jsonl' can't be read: it does not exist"),
+    ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -153,7 +153,7 @@ print("same")
 
 @pytest.mark.needs_time
 @pytest.mark.skipif("numba" not in FAST, reason="no numba")
-@pytest.mark.parametrize("lanes", ["4", "8", "16"])
+@pytest.mark.parametrize("lanes", ["4", *(pytest.param(lanes, marks=pytest.mark.long) for lanes in ("8", "16"))])
 def test_processors_with_other_vectors(lanes, tmp_path):
     """Tiles are as wide as vectors ask for, and so higher than wide on some machines: no pair may get lost there."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
