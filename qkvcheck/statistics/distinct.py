@@ -84,7 +84,9 @@ def first_equal_rows(x: np.ndarray, *, seen: Sequence[str] | None = None, roundi
     """Return, for each row, the index of the first row that is the same observation (its own if there is none before).
 
     Rows are one if the model had seen the same for them, or if in every dimension they are no further apart than some
-    units of rounding of that dimension's size: its root mean square, or theirs where it is larger.
+    units of rounding of what they add up there: the dimension's size (its root mean square) times the row's (that of
+    its numbers, each over its dimension's size), or the numbers themselves where they are larger. So neither a huge
+    dimension nor a huge row hides what others differ in.
 
     Parameters
     ----------
@@ -100,6 +102,7 @@ def first_equal_rows(x: np.ndarray, *, seen: Sequence[str] | None = None, roundi
     if seen is None:
         allowed = min(MANY_UNITS * unit, max(allowed, MOST))
     values = _scaled(x)
+    sizes = np.sqrt((values**2).sum(axis=1) / max(1, values.shape[1]))
     screens = np.argsort(-values.std(axis=0), kind="stable")[:_SCREENS]
     looked_at = np.ascontiguousarray(values[:, screens])
     first = np.arange(len(values))
@@ -109,8 +112,9 @@ def first_equal_rows(x: np.ndarray, *, seen: Sequence[str] | None = None, roundi
         before = known.get(seen[row]) if seen is not None else None
         if before is None:
             near = np.array(kept, dtype=np.int64)
-            near = near[_close(looked_at[near], looked_at[row], allowed)]
-            near = near[_close(values[near], values[row], allowed)]
+            for some in (looked_at, values):
+                reach = allowed * np.maximum(sizes[near], sizes[row])
+                near = near[_close(some[near], some[row], reach[:, None], allowed)]
             before = int(near[0]) if len(near) else row
         if before == row:
             kept.append(row)
@@ -130,10 +134,10 @@ def _scaled(x: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _close(rows: np.ndarray, one: np.ndarray, allowed: float) -> np.ndarray:
-    """Tell which rows are one up to rounding."""
-    size = np.maximum(1.0, np.maximum(np.abs(rows), np.abs(one)))
-    close: np.ndarray = (np.abs(rows - one) <= allowed * size).all(axis=1)
+def _close(rows: np.ndarray, one: np.ndarray, reach: np.ndarray, allowed: float) -> np.ndarray:
+    """Tell which rows are one up to rounding: within `reach`, or within what is allowed of the numbers themselves."""
+    size = allowed * np.maximum(np.abs(rows), np.abs(one))
+    close: np.ndarray = (np.abs(rows - one) <= np.maximum(reach, size)).all(axis=1)
     return close
 
 

@@ -87,3 +87,6 @@ def test_what_a_model_has_seen_of_a_context(causal):
     assert (target[0] == target[2]) is causal
     assert target[0] != target[1]
     assert set(target).isdisjoint(preceding)
+    # Another token in the target's place is another context, though the same stands before it.
+    other = replace(CONTEXTS, contexts=tuple(context.continued(683, word="him") for context in CONTEXTS.contexts))
+    assert set(hooks._seen(other, np.array([2] * 3), causal=causal)).isdisjoint(target)

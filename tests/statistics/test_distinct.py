@@ -9,7 +9,7 @@ from qkvcheck.claims.claim import Claim, Direction, cells
 from qkvcheck.claims.judging import judge_sample
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.distinct import Merged, distinct_rows, first_equal_rows, rounding_of
-from qkvcheck.statistics.sample import Sample, too_few
+from qkvcheck.statistics.sample import Rows, Sample, too_few
 
 HALF, BRAIN = 2.0**-10, 2.0**-7
 """Relative rounding of float16 and bfloat16."""
@@ -35,6 +35,17 @@ def test_one_huge_dimension_merges_nothing(rng, dtype, known):
     assert cosine(x[0], x[1]) > 1 - 1e-5
     seen = [str(row) for row in range(54)] if known else None
     assert first_equal_rows(x, seen=seen).tolist() == list(range(54))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("size", [1e3, 1e8, 1e12])
+def test_a_huge_row_merges_no_others(rng, size, known):
+    """As where one target stands at the first position: its row dwarfs all others in every dimension."""
+    x = rng.normal(size=(54, 30))
+    x[11] *= size
+    seen = [str(row) for row in range(54)] if known else None
+    for dtype in (np.float32, np.float64):
+        assert first_equal_rows(x.astype(dtype), seen=seen).tolist() == list(range(54))
 
 
 def test_duplicates_are_one(rng):
@@ -134,7 +145,8 @@ def test_rounding_of():
 def brute_force(x: np.ndarray, seen: list[str] | None, allowed: float) -> list[int]:
     """Every pair, every dimension, from the definition."""
     first: list[int] = []
-    size = [np.sqrt(sum(v**2 for v in column) / len(column)) for column in x.T]
+    size = [np.sqrt(sum(v**2 for v in column) / len(column)) or 1.0 for column in x.T]
+    of_row = [np.sqrt(sum((v / s) ** 2 for v, s in zip(row, size, strict=True)) / len(row)) for row in x]
     for row in range(len(x)):
         found = row
         same = [k for k in range(row) if seen is not None and seen[k] == seen[row]]
@@ -142,14 +154,35 @@ def brute_force(x: np.ndarray, seen: list[str] | None, allowed: float) -> list[i
             found = first[same[0]]
         else:
             for k in range(row):
+                larger = max(of_row[k], of_row[row])
                 near = all(
-                    abs(a - b) <= allowed * max(s, abs(a), abs(b)) for a, b, s in zip(x[k], x[row], size, strict=True)
+                    abs(a - b) <= allowed * max(s * larger, abs(a), abs(b))
+                    for a, b, s in zip(x[k], x[row], size, strict=True)
                 )
                 if first[k] == k and near:
                     found = k
                     break
         first.append(found)
     return first
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("known", [False, True])
+def test_it_is_what_every_pair_by_hand_gives_near_the_bound(seed, known):
+    """Pairs that are from a tenth to ten times as far apart as is allowed, in dimensions and rows of all sizes."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(30, 6)) * 10.0 ** rng.integers(-3, 4, size=6) * 10.0 ** rng.integers(-2, 3, size=(30, 1))
+    x[rng.integers(30, size=4), rng.integers(6, size=4)] *= 1e4
+    unit = 2.0**-20
+    allowed = (4 if known else 128) * unit
+    size = np.sqrt((x**2).mean(axis=0))
+    of_row = np.sqrt(((x / size) ** 2).mean(axis=1))
+    apart = allowed * 10 ** rng.uniform(-1, 1, size=(30, 1)) * np.maximum(np.abs(x), size * of_row[:, None])
+    rows = np.vstack([x, x + rng.choice([-1.0, 1.0], size=x.shape) * apart * (rng.uniform(size=x.shape) < 0.5)])
+    seen = [str(row) for row in range(60)] if known else None
+    found = first_equal_rows(rows, seen=seen, rounding=unit).tolist()
+    assert found == brute_force(rows, seen, allowed)
+    assert 5 < sum(first != row for row, first in enumerate(found)) < 25
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -188,6 +221,8 @@ def test_a_sample_counts_and_says_why(rng):
         "7 distinct contexts of 10 (2 have the tokens of another up to the target; 1 has the numbers of another up to "
         "rounding, though their tokens differ); at least 20 are needed"
     )
+    made = Rows((x,), (["a"] * 10,), {"Q": slice(0, 6)}, {}, 10, 10)  # with nothing told of what was merged
+    assert too_few(made, 20) == "10 distinct contexts of 10; at least 20 are needed"
     plain = Sample((x[:8],), {"Q": slice(0, 6)})
     assert too_few(plain.rows, 20) == "8 distinct contexts of 8; at least 20 are needed"
 
