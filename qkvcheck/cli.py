@@ -23,12 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII alone gets the rest in digits
     try:
-        options = _parser().parse_args(arguments)
-        load_extensions(getattr(options, "load", None) or ())
-        with redirect_stdout(_Visible(sys.stdout)):
-            status = int(options.run(options))
-        sys.stdout.flush()  # here, where a reader that has gone is no fault
-        return status
+        try:
+            options = _parser().parse_args(arguments)
+            load_extensions(getattr(options, "load", None) or ())
+            with redirect_stdout(_Visible(sys.stdout)):
+                return int(options.run(options))
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is no fault
     except QkvcheckError as error:
         print(f"qkvcheck: {error}", file=sys.stderr)
         return 2

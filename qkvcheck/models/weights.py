@@ -248,13 +248,17 @@ def refuse_pickles(directory: Path) -> None:
     pickled = sorted(path.name for path in directory.glob("*.bin")) + sorted(p.name for p in directory.glob("*.pt*"))
     found = f"only {pickled[0]}, a pickle, which can run code when it is read" if pickled else "no model.safetensors"
     place = str(directory)
+    # Without the folder's name, which may be long: a message that is cut would hold half a command.
     convert = (
-        'python -c "from transformers import AutoModelForCausalLM as M; '
-        f'M.from_pretrained({place!r}).save_pretrained({place!r})"'
+        "python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\""
     )
     raise ModelError(
         f"model directory {place!r} holds {found}; weights are read from safetensors only. "
-        + (f"If you trust the file, convert it: {convert}" if pickled else "Save the model there with save_pretrained.")
+        + (
+            f"If you trust the file, convert it, in that folder: {convert}"
+            if pickled
+            else "Save the model there with save_pretrained."
+        )
     )
 
 

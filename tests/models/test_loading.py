@@ -252,8 +252,9 @@ def test_command_that_converts_a_pickle_works(copy, embedded):
     spoil_pickle(copy)
     with pytest.raises(ModelError) as caught:
         load_model(str(copy))
-    command = str(caught.value).partition("convert it: python -c ")[2].strip('"')
-    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    command = str(caught.value).partition("convert it, in that folder: python -c ")[2].strip('"')
+    done = subprocess.run([sys.executable, "-c", command], check=False, capture_output=True, text=True, cwd=copy)
+    assert done.returncode == 0, done.stderr
     assert load_model(str(copy)).fingerprint == embedded.fingerprint
 
 

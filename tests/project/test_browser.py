@@ -27,6 +27,7 @@ BROWSER = next(
 )
 pytestmark = [
     pytest.mark.needs_time,
+    pytest.mark.long,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine: the page was not looked at"),
 ]
 

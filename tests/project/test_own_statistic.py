@@ -17,6 +17,8 @@ from qkvcheck.capture import capture
 from tests.conftest import ROOT
 from tests.project.test_example_project import clean_environment
 
+pytestmark = pytest.mark.long
+
 EXAMPLE = ROOT / "examples" / "own-statistic"
 FILES = "participation_ratio.py every_other.py ratio_figure.py"
 SETTINGS = ("--qkv-model", "embedded", "--qkv-untrained-seeds", "1", "-p", "no:cacheprovider")

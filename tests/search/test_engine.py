@@ -101,6 +101,7 @@ def test_claims_on_sets_are_measured_as_their_experiments_do(samples, identity):
     assert len(found.worst.example) == 20
 
 
+@pytest.mark.long
 def test_set_measure_is_the_statistic(samples):
     from qkvcheck.statistics.formulas import variance
 
