@@ -224,13 +224,15 @@ class Twins:
         self._arrays = arrays
 
     def measure(self, number, *, first=None):
+        self.first = first
         return [number(Sample((x,), PLACES)) for x in self._arrays[:first]]
 
 
 def test_histograms_of_controls_that_are_drawn(x, rng):
     arrays = [rng.normal(size=(24, 6)) for _ in range(2)]
+    twins = Twins(arrays)
     found = control_histograms(
-        {"untrained": Twins(arrays), "different-words": Sample((x,), PLACES), "non-target": "none",
+        {"untrained": twins, "different-words": Sample((x,), PLACES), "non-target": "none",
          "other-token": Sample((x,), PLACES)}, QQ,
     )  # fmt: skip
 
@@ -239,6 +241,7 @@ def test_histograms_of_controls_that_are_drawn(x, rng):
         return np.histogram([a @ b for a, b in itertools.combinations(unit.T, 2)], bins=100, range=(-1, 1))[0].tolist()
 
     assert found == {"different-words": counts(x), "untrained": counts(arrays[0])}
+    assert twins.first == 1  # the others need not be made for that
     empty = Twins([])
     empty.count = 0
     assert control_histograms({"untrained": empty}, QQ) == {}

@@ -132,6 +132,15 @@ def test_untrained_networks_beside_each_layer(high, low, rng):
             assert (seeds.mean, seeds.low, seeds.high) == pytest.approx(want, abs=1e-12)
 
 
+def test_of_several_captures_the_first_one_names_the_layers(high, low):
+    claim = replace(claim_of(threshold=0.0), statistic="variance_difference")
+    pair = captured(high, high, numbers=(2, 5)), captured(low, low, low, numbers=(2, 5, 7))
+    found = judged(pair, claim)
+    assert [point.layer for point in found.evidence.profile] == [2, 5]
+    assert found.evidence.profile[0].estimate == pytest.approx(found.evidence.profile[1].estimate)
+    assert found.n == 30
+
+
 def test_an_unknown_statistic_is_told_with_its_claim(high):
     claim = replace(claim_of(), statistic="varience")
     with pytest.raises(ClaimError, match="claim L: statistic 'varience' is not known; .*Did you mean 'variance'"):

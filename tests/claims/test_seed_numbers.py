@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from qkvcheck.claims.claim import Claim, Criterion, Direction, cells
 from qkvcheck.claims.judging import judge_sample
@@ -134,3 +135,33 @@ def test_distinct_contexts_of_the_worst_network(x):
     networks.measure = lambda number, *, first=None: [number(Sample((a,), PLACES)) for a in (x, merged)[:first]]
     found = judged(x, networks)
     assert (found.n, found.n_distinct) == (24, 22)
+
+
+@pytest.mark.parametrize(("name", "widening"), [("variance", 3), ("collapse", 6)])
+@pytest.mark.parametrize("direction", [Direction.ABOVE, Direction.AT_MOST])
+def test_the_interval_of_one_further_seed(x, rng, name, widening, direction):
+    """By hand: the spread of the seeds, and the paired difference with the first one, widened as its statistic is."""
+    twins = [rng.normal(size=x.shape) + rng.normal(size=12) for _ in range(19)]
+
+    def number(z):
+        c = cosines(z, "QQ")
+        return c.var() if name == "variance" else (cosines(z - z.mean(axis=0), "QQ") ** 2).mean() / (c**2).mean()
+
+    networks = Twins(twins)
+    networks.count = 19
+    networks.measure = lambda what, *, first=None: [what(Sample((a,), PLACES)) for a in twins[:first]]
+    claim = Claim("X", "x", name, direction, 0.1, groups=("QQ",), primary=(QQ,), controls=("untrained",), margin=1e-9)
+    own = Sample((x,), PLACES)
+    (found,) = judge_sample(claim, cells(claim, layers=[6])[0], own, controls={"untrained": networks}).controls
+    values = np.array([number(z) for z in twins])
+    pseudo = [
+        24 * number(z) - 23 * np.array([number(np.delete(z, r, axis=0)) for r in range(24)]) for z in (x, twins[0])
+    ]
+    paired = pseudo[0] - pseudo[1]
+    error = paired.std(ddof=1) / np.sqrt(24) * np.sqrt((24 + widening) / (24 - widening))
+    half = np.hypot(stats.t.ppf(0.975, 18) * values.std(ddof=1) * np.sqrt(20 / 19), stats.t.ppf(0.975, 23) * error)
+    difference = number(x) - values.mean()
+    assert found.difference == pytest.approx(difference, abs=1e-10)
+    assert (found.low, found.high) == pytest.approx((difference - half, difference + half), rel=1e-7, abs=1e-9)
+    beyond = values >= number(x) if direction == Direction.ABOVE else values <= number(x)
+    assert found.p_value == pytest.approx((1 + beyond.sum()) / 20)

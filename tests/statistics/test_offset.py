@@ -228,8 +228,10 @@ def test_the_largest_hundredth_of_the_dimensions(rng):
     for width, count in ((250, 2), (350, 4), (50, 1)):
         words = rng.normal(size=(6, 4, width)) + rng.normal(size=width)
         offset = words[:, 0].mean(axis=0) ** 2
-        found = attribute(words, np.arange(6))
-        assert found.top_share == pytest.approx(np.sort(offset)[-count:].sum() / offset.sum(), rel=1e-12)
+        for scale in (1e-6, 1.0, 1e6):
+            found = attribute(scale * words, np.arange(6))
+            assert found.top_share == pytest.approx(np.sort(offset)[-count:].sum() / offset.sum(), rel=1e-12)
+            assert token_share(scale * words) == pytest.approx(token_share(words), rel=1e-12)
     words = rng.normal(size=(6, 4, 8))
     words[:, 0] = 0.0
     words[0, 0, 0], words[1, 0, 0] = 1.0, -1.0
