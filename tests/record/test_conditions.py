@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from qkvcheck.capture.samples import Plan
 from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.errors import ClaimError
+from qkvcheck.record import baseline
 from qkvcheck.record.baseline import compare, conditions_of, difference, read_baseline, write_baseline
 from tests.conftest import ROOT
 from tests.made_up import make_run, make_verdict
@@ -111,6 +113,22 @@ def test_a_record_without_tokens_applies_and_is_not_said_to_know_them(tmp_path):
     write_baseline(path, run(), [make_verdict("A-L06-QQ"), make_verdict("B-L06-QQ")], mode="all")
     assert read_baseline(path).conditions == conditions_of(run())
     assert compare(read_baseline(path), make_verdict("A-L06-QQ")).change is None
+
+
+def test_a_record_is_changed_under_its_lock(tmp_path, monkeypatch):
+    path, seen = tmp_path / "b.json", []
+    plain = baseline._write
+
+    @contextmanager
+    def lock(of):
+        seen.append(of)
+        yield
+        seen.append("free")
+
+    monkeypatch.setattr(baseline, "locked", lock)
+    monkeypatch.setattr(baseline, "_write", lambda *given: (seen.append("written"), plain(*given)))
+    write_baseline(path, run(), [make_verdict()], mode="all")
+    assert seen == [path, "written", "free"]
 
 
 WRITER = """
