@@ -37,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 0
     except OSError as error:
-        print(f"qkvcheck: {error.filename or 'a file'} can't be read or written ({error.strerror}).", file=sys.stderr)
+        print(
+            f"qkvcheck: {error.filename or 'a file'} can't be read or written ({error.strerror or error}).",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("qkvcheck: stopped.", file=sys.stderr)

@@ -56,6 +56,17 @@ def replace_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def file_part(text: str) -> str:
+    """Return a text as a part of a file's name: letters and digits of any script, dots and hyphens.
+
+    Examples
+    --------
+    >>> file_part("org/name#untrained=3")
+    'org-name-untrained-3'
+    """
+    return "".join(c if c.isalnum() or c in ".-" else "-" for c in text)
+
+
 @contextmanager
 def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Keep other processes of this machine and user from changing a file between reading and writing it.

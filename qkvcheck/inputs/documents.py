@@ -138,7 +138,7 @@ def read_json(path: str | Path, *, schemas: Sequence[str] = (), largest: int = L
     """
     text = _text_of(read_bytes(path, largest=largest))
     try:
-        data = json.loads(text, object_pairs_hook=_each_once)
+        data = json.loads(text, object_pairs_hook=each_once)
     except RecursionError:
         raise UnreadableError(f"is nested deeper than {DEEPEST} levels") from None
     except ValueError as error:
@@ -176,7 +176,8 @@ def read_toml(path: str | Path) -> tuple[dict[str, Any], bytes]:
     return data, content
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a JSON document; raises ValueError where a name stands twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from qkvcheck.errors import QkvcheckError, shown
+from qkvcheck.inputs.documents import each_once
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _KINDS = (
@@ -159,7 +160,7 @@ class Given:
             Which part of the file it is, such as ``", line 3"``.
         """
         try:
-            found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+            found = json.loads(text, object_pairs_hook=each_once, parse_constant=_no_constant)
             if _SURROGATE.search(text):
                 json.dumps(found, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
@@ -173,15 +174,6 @@ class Given:
         else:
             return found
         raise self.refused(f"{where} {why}".lstrip(), do="correct the file")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{shown(twice)} stands twice in one object")
-    return made
 
 
 def _no_constant(name: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
+from qkvcheck.files import file_part
 from qkvcheck.models.architecture import Architecture, architecture_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
@@ -111,7 +112,7 @@ class HookedModel:
         path = Path(self.spec.source)
         name = path.name if path.is_dir() else self.spec.source
         text = str(ModelSpec(name, self.spec.untrained_seed))
-        return "".join(c if c.isalnum() or c in ".-" else "-" for c in text)
+        return file_part(text)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -20,6 +20,8 @@ from qkvcheck.files import is_there
 from qkvcheck.plugin.stash import SESSION_KEY
 
 TRUST = "--qkv-trust-remote-code"
+FOLDERS_KEY: pytest.StashKey[list[Path]] = pytest.StashKey()
+"""On the config: the folders of model and tokenizer."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before any conftest of another folder is imported
@@ -38,14 +40,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Collect nothing in a model's own folder: its conftest.py and tests are no part of the project."""
-    return True if any(folder == collection_path for folder in _model_folders(config)) else None
+    if SESSION_KEY not in config.stash:
+        return None
+    if FOLDERS_KEY not in config.stash:  # once, and not for every path that is collected
+        config.stash[FOLDERS_KEY] = _model_folders(config)
+    return True if collection_path in config.stash[FOLDERS_KEY] else None
 
 
 def _model_folders(config: pytest.Config) -> list[Path]:
     """Return the folders of model and tokenizer, unless the run was started inside of them."""
-    session = config.stash.get(SESSION_KEY, None)
-    if session is None:
-        return []
+    session = config.stash[SESSION_KEY]
     start = config.invocation_params.dir.resolve()
     named = (session.settings.model.partition("#")[0], session.settings.tokenizer)
     folders = [(start / name).resolve() for name in named if name and is_there(start / name)]

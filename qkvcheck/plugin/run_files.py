@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from qkvcheck.claims import Decision
 from qkvcheck.errors import QkvcheckError, SettingsError, first_line, some_of
-from qkvcheck.files import check_output
+from qkvcheck.files import check_output, file_part
 from qkvcheck.plugin.outcomes import Gathered
-from qkvcheck.plugin.session import file_part
 from qkvcheck.record import ADD_COMMAND, RECORD_COMMAND, Results, stale_keys, write_baseline, write_results
 from qkvcheck.report import Line
 
@@ -90,7 +89,7 @@ def _json_paths(path: Path, gathered: Sequence[Gathered]) -> list[Path]:
     """Return one file a model; of several models each is named."""
     if len(gathered) == 1:
         return [path]
-    parts = [file_part(entry.run.origin.slug) for entry in gathered]
+    parts = [file_part(Path(entry.run.origin.slug).name) for entry in gathered]
     count = Counter(parts)
     names = [
         part if count[part] == 1 else f"{part}-{entry.run.origin.fingerprint[:8]}-{entry.run.corpus.sha256[:8]}"

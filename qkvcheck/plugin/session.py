@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, SettingsError
-from qkvcheck.files import is_there
+from qkvcheck.files import file_part, is_there
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ class Session:
             return None
         # One file for what can be compared; the usual corpus, number format and device are not spelled out.
         parts = [
-            file_part(run.origin.slug),
-            file_part(run.corpus.name),
+            file_part(Path(run.origin.slug).name),
+            file_part(Path(run.corpus.name).name),
             _target_part(run),
             run.settings.dtype,
             run.settings.device or "unknown",
@@ -249,14 +249,9 @@ class Session:
         return self._recorded[path]
 
 
-def file_part(name: str) -> str:
-    """Return a model's or a corpus's name as part of a file name."""
-    return "".join(c if c.isalnum() or c in ".-" else "-" for c in Path(name).name)
-
-
 def _target_part(run: Run) -> str:
     """Return the target as part of a file name: its text, which may hold anything, and its id."""
     corpus = run.corpus
     if corpus.target is None or corpus.target == USUAL_TARGET:
         return UNSPOKEN[0]
-    return f"{file_part(corpus.target.strip()) or 'target'}-{corpus.target_id}"
+    return f"{file_part(Path(corpus.target.strip()).name) or 'target'}-{corpus.target_id}"

@@ -69,3 +69,14 @@ def test_a_file_that_fails_is_told_in_a_line(monkeypatch, capsys):
     monkeypatch.setattr(explain, "run", run)
     assert cli.main(["explain", "key", "r.json"]) == 2
     assert capsys.readouterr().err == "qkvcheck: r.json can't be read or written (No space left on device).\n"
+
+
+def test_an_error_without_a_file_keeps_its_words(monkeypatch, capsys):
+    """As a record's lock says it, which another process holds."""
+
+    def run(_):
+        raise OSError("another process has been writing 'b.json' for 60 seconds; try again")
+
+    monkeypatch.setattr(explain, "run", run)
+    assert cli.main(["explain", "key", "r.json"]) == 2
+    assert "another process has been writing 'b.json'" in capsys.readouterr().err
