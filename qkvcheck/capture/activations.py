@@ -13,7 +13,7 @@ from platform import python_version
 import numpy as np
 
 from qkvcheck.errors import CaptureError, DocumentError, first_line, shown
-from qkvcheck.groups import PROJECTIONS
+from qkvcheck.groups import PROJECTIONS, Stage
 from qkvcheck.inputs import Given, TensorHeader, from_document, read_tensor_header
 from qkvcheck.statistics import Sample
 
@@ -55,6 +55,10 @@ class Activations:
     seen : tuple of str, optional
         For each context a hash of what the model had seen where it was captured (of a word axis, at its first word):
         contexts that share it are one. None where tokens are not known.
+    heads : mapping of str to int
+        Number of heads of Q, K and V; empty where it is not known.
+    stage : Stage
+        Where on their way they were taken.
 
     Examples
     --------
@@ -74,6 +78,8 @@ class Activations:
     clusters: tuple[str, ...] | None = None
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seen: tuple[str, ...] | None = None
+    heads: Mapping[str, int] = field(default_factory=dict)
+    stage: Stage = Stage.PROJECTION
     _samples: dict[tuple[object, ...], Sample] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, layer: int) -> np.ndarray:
@@ -137,6 +143,10 @@ class Activations:
         }
         if self.seen is not None:
             layout["seen"] = list(self.seen)
+        if self.heads:
+            layout["heads"] = dict(self.heads)
+        if self.stage is not Stage.PROJECTION:
+            layout["stage"] = str(self.stage)
         about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
         temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
         try:
@@ -214,6 +224,8 @@ def load_activations(path: str | Path) -> Activations:
         mask=arrays.get("mask"),
         provenance=provenance,
         seen=layout.seen,
+        heads=layout.heads,
+        stage=layout.stage,
     )
 
 
@@ -225,6 +237,8 @@ class _Layout:
     layers: tuple[int, ...]
     blocks: dict[str, tuple[int, int]]
     seen: tuple[str, ...] | None = None
+    heads: dict[str, int] = field(default_factory=dict)
+    stage: Stage = Stage.PROJECTION
 
     def __post_init__(self) -> None:
         if self.axes not in AXES:
@@ -235,6 +249,12 @@ class _Layout:
             if name not in PROJECTIONS or not 0 <= start < stop:
                 raise ValueError(
                     f"block {shown(name)} is {start} to {stop}; blocks are Q, K and V, each a part of the width"
+                )
+        for name, count in self.heads.items():
+            start, stop = self.blocks.get(name, (0, 0))
+            if count < 1 or not stop or (stop - start) % count:
+                raise ValueError(
+                    f"{shown(name)} has {count} heads and a width of {stop - start}, which they don't share"
                 )
 
 
