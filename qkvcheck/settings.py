@@ -252,6 +252,11 @@ class Settings:
         without="those of the claims file, else 6",
         parse=_layers,
     )
+    bos: str = _row(
+        "auto",
+        "a beginning token before every context: auto (as the model's own files have it), yes or no",
+        parse=partial(_one_of, allowed=("auto", "yes", "no")),
+    )
     device: str = _row("cpu", "torch device, such as cpu or cuda:0")
     dtype: str = _row("float32", "float32, float64, bfloat16 or float16")
     seed: int = _row("0", "first seed of the untrained twins", parse=partial(_whole_number, most=LAST_SEED))

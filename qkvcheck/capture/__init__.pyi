@@ -1,5 +1,5 @@
 from .activations import Activations, Captured, load_activations, sample_of
-from .hooks import PRECEDING, capture, check_layers
+from .hooks import PRECEDING, capture, check_layers, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
 from .submission import FileSource, read_submission
@@ -19,4 +19,5 @@ __all__ = [
     "load_activations",
     "read_submission",
     "sample_of",
+    "tokens_sha256",
 ]

@@ -54,7 +54,7 @@ def _noise(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from qkvcheck.capture import Plan, Samples
+    from qkvcheck.capture import Plan, Samples, tokens_sha256
     from qkvcheck.claims import load_claims
     from qkvcheck.commands.machine import machine
     from qkvcheck.record import Conditions, measure_noise, noise_floor, noise_lines, read_baseline, write_noise
@@ -87,7 +87,7 @@ def _noise(options: argparse.Namespace) -> int:
             corpus_sha256=contexts.sha256,
             dtype=hooked.dtype,
             device=hooked.device.type,
-            tokens_sha256=contexts.tokens_sha256,
+            tokens_sha256=tokens_sha256(hooked, contexts),
             plan_sha256=plan.sha256,
         )
         write_noise(options.baseline, floor, conditions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from qkvcheck.models.architecture import Architecture, Position, architecture_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec, parse_spec
+from qkvcheck.models.special_tokens import SpecialTokens, special_tokens_of
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
 from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
 
@@ -52,6 +53,8 @@ class HookedModel:
         What was asked for, with `auto` resolved.
     origin : str
         Where it came from, and why, for a person.
+    special : SpecialTokens
+        What stands before and after every context.
 
     Examples
     --------
@@ -64,6 +67,7 @@ class HookedModel:
     architecture: Architecture
     spec: ModelSpec
     origin: str
+    special: SpecialTokens = field(default_factory=SpecialTokens)
 
     def __repr__(self) -> str:
         return (
@@ -136,6 +140,7 @@ def load_model(
     device: str = "cpu",
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    bos: str = "auto",
     announce: Announce | None = None,
 ) -> HookedModel:
     """Load a model, its tokenizer and its architecture.
@@ -153,6 +158,8 @@ def load_model(
         One of `DTYPES`.
     trust_remote_code : bool
         Whether code that comes with a model may run.
+    bos : {"auto", "yes", "no"}
+        Whether a beginning token stands before every context; ``auto``: as the model's own files have it.
     announce : callable, optional
         Told of a download's progress, about once a second.
 
@@ -201,10 +208,13 @@ def load_model(
         trust_remote_code=trust_remote_code,
         rows=rows_of(model),
     )
-    return HookedModel(model, encoder, _architecture(model.config), resolved, origin)
+    architecture = _architecture(model.config)
+    files = directory if tokenizer is None else Path(tokenizer).expanduser()
+    special = special_tokens_of(encoder, architecture, asked=bos, directory=files)
+    return HookedModel(model, encoder, architecture, resolved, origin, special)
 
 
-def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> HookedModel:
+def from_model(model: Any, tokenizer: Any, *, name: str = "in memory", bos: str = "auto") -> HookedModel:
     """Wrap a model and tokenizer that are already in memory.
 
     Parameters
@@ -215,6 +225,8 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
         Its tokenizer.
     name : str
         How to name it in reports.
+    bos : {"auto", "yes", "no"}
+        Whether a beginning token stands before every context; ``auto``: as the family needs, or the tokenizer does.
 
     Examples
     --------
@@ -225,7 +237,9 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
     check_fits(encoder, rows_of(model))
-    return HookedModel(model, encoder, _architecture(model.config), ModelSpec(name), "given in memory")
+    architecture = _architecture(model.config)
+    special = special_tokens_of(encoder, architecture, asked=bos)
+    return HookedModel(model, encoder, architecture, ModelSpec(name), "given in memory", special)
 
 
 def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
@@ -243,7 +257,7 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     model = _initialise(hooked.model.config, seed=seed)
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
-    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}")
+    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
 
 
 def torch_obstacle() -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import platform
 from importlib import metadata
 
-from qkvcheck.capture import FileSource
+from qkvcheck.capture import FileSource, tokens_sha256
 from qkvcheck.contexts import ContextSet, audit, is_lecture
 from qkvcheck.models import HookedModel, embedded_training
 from qkvcheck.plugin.session import Session
@@ -48,7 +48,8 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         first_words=found.first_words,
         seen=seen,
         target_id=contexts.target_id,
-        tokens_sha256=contexts.tokens_sha256,
+        tokens_sha256=tokens_sha256(hooked, contexts),
+        special_tokens=hooked.special.told,
     )
     return _run(session, origin, corpus, device=hooked.device.type, dtype=hooked.dtype)
 

@@ -136,6 +136,7 @@ class Session:
             device=s.device,
             dtype=s.dtype,
             trust_remote_code=s.trust_remote_code,
+            bos=s.bos,
             announce=self._announce,
         )
 

@@ -132,6 +132,8 @@ class RunCorpus:
         The target token's id.
     tokens_sha256 : str or None
         Hash of the contexts' token ids and of the target's place in each; None where the tokens are not known.
+    special_tokens : str or None
+        What stands before and after every context, and what decided it; None where that is not known.
     """
 
     name: str
@@ -146,6 +148,7 @@ class RunCorpus:
     seen: Seen | None = None
     target_id: int | None = None
     tokens_sha256: str | None = None
+    special_tokens: str | None = None
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def _measured(run: Run) -> list[Line]:
             f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct left of "
             f"the target; {corpus.first_words} first tokens"
         ),
+        *([] if corpus.special_tokens is None else [Line(f"          before each: {corpus.special_tokens}")]),
         Line(
             f"target    {corpus.target!r} at index {positions}; it can't see the "
             f"{counted(corpus.seen.unseen_tokens, 'token')} after it"
