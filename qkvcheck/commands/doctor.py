@@ -63,8 +63,8 @@ def _noise(options: argparse.Namespace) -> int:
     if options.baseline:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
-    layers = file.layers if options.layers is None else options.layers
     hooked, contexts = load(options)
+    layers = file.at_depth(hooked.depth).layers if options.layers is None else options.layers.at(hooked.depth)
     fresh = file.fresh
     plan = Plan(layers=layers, words=file.words.lists(), fresh_count=fresh.count, fresh_seed=fresh.seed)
     samples = Samples(hooked, contexts, plan)

@@ -120,7 +120,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _span(text: str) -> tuple[int, int]:
     try:
-        span = parse_layers(text)  # the same form: a number, or the least and the most
+        span = parse_layers(text).numbers  # the same form: a number, or the least and the most
+        if not span:
+            raise SettingsError("a share")
     except SettingsError:
         raise SettingsError(
             f"--before {text!r} can't be read; give a number of tokens such as 3, or the least and the most, such as "
@@ -140,14 +142,14 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     claim = file.claims[options.claim]
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
-    layer = file.layer if options.layer is None else options.layer
+    hooked, own = load(options)
+    layer = file.at_depth(hooked.depth).layer if options.layer is None else options.layer
     chosen = [c for c in cells(claim, layers=[layer]) if (c.group, c.measure) == (group, measure)]
     if not chosen:
         raise ClaimError(
             f"claim {claim.id} has no cell {group} {measure}; its groups: {', '.join(claim.groups)}; its measures: "
             f"{', '.join(claim.measures)}."
         )
-    hooked, own = load(options)
     return Samples(hooked, own, Plan(layers=(layer,), words=file.words.lists())), claim, chosen[0]
 
 

@@ -1,8 +1,9 @@
-from .architecture import Architecture, architecture_of, register_architecture
+from .architecture import Architecture, Position, architecture_of, register_architecture
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
     HookedModel,
     choose_automatically,
+    depth_of,
     embedded_directory,
     embedded_training,
     from_model,
@@ -18,12 +19,14 @@ __all__ = [
     "GPT2_SMALL",
     "Architecture",
     "HookedModel",
+    "Position",
     "PretrainedEncoder",
     "TwinIdentity",
     "answers",
     "architecture_of",
     "cached",
     "choose_automatically",
+    "depth_of",
     "embedded_directory",
     "embedded_training",
     "flaw_of",

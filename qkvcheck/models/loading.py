@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
@@ -27,6 +27,8 @@ EMBEDDED = "embedded"
 AUTO = "auto"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""What a config.json calls the number of layers."""
 _KNOWN_CONFIGS: dict[str, dict[str, int]] = {
     "gpt2": {},
     "gpt2-medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
@@ -258,6 +260,34 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
     return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
+
+
+def depth_of(spec: str | ModelSpec) -> int:
+    """Return how many layers a model has, from its configuration alone.
+
+    Parameters
+    ----------
+    spec : str or ModelSpec
+        As for `load_model`; of a hub model that is not in the cache, the configuration is fetched.
+
+    Raises
+    ------
+    ModelError
+        If its configuration can't be had.
+
+    Examples
+    --------
+    >>> depth_of("embedded"), depth_of("gpt2-xl#untrained")
+    (12, 48)
+    """
+    asked = parse_spec(spec) if isinstance(spec, str) else spec
+    resolved, directory, _ = _locate(replace(asked, untrained_seed=asked.untrained_seed or 0), False, None)
+    if directory is not None:
+        told = read_config(directory)
+        for name in _DEPTHS:
+            if isinstance(told.get(name), int):
+                return int(told[name])
+    return int(_config(resolved.source, directory, trust=False).num_hidden_layers)
 
 
 def torch_obstacle() -> str | None:

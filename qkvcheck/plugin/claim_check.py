@@ -32,6 +32,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, NotCapturedError, first_line
 from qkvcheck.groups import Capture
+from qkvcheck.models import Position
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
 
@@ -125,6 +126,9 @@ class ClaimCheck:
         __tracebackhide__ = True
         if self.claim.kind == Kind.EXACT:
             raise ClaimError(f"claim {self.claim.id} is exact; call claim.require with its conditions.")
+        if (reason := self._token_alone()) is not None:
+            self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._apparatus.options.qualifier))
+            return
         if self.claim.kind == Kind.SEARCH:
             self._hand_on(self._search())
             return
@@ -150,6 +154,19 @@ class ClaimCheck:
                 controls=self._compared(names, controls, given),
                 options=options,
             )
+        )
+
+    def _token_alone(self) -> str | None:
+        """Return why the first layer can't be judged, where nothing but the token itself enters its projections."""
+        source = self._apparatus.source
+        if self.cell.layer > 0 or self.claim.kind == Kind.EVERY_LAYER or not isinstance(source, Samples):
+            return None
+        architecture = source.hooked.architecture
+        if architecture.position is Position.LEARNED:
+            return None
+        return (
+            f"at layer 0 of {architecture.family} queries, keys and values hang on the token alone: places enter later "
+            f"({architecture.position}), so the target's rows are the same in every context"
         )
 
     def _given(

@@ -123,13 +123,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     session = config.stash[SESSION_KEY]
     if session.claims is None and not session.settings.explicit:
         return None
-    from qkvcheck.errors import visible
+    from qkvcheck.errors import QkvcheckError, visible
     from qkvcheck.report import asked_line
 
     s = session.settings
     if s.activations is not None:
         return visible(f"qkvcheck: activations {s.activations}")
-    return visible(asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers))
+    try:
+        layers, why = session.layers, session.depth_text
+    except QkvcheckError as error:
+        raise pytest.UsageError(str(error)) from None
+    return visible(asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, why=why))
 
 
 # Collection and preflight -------------------------------------------------------------------------

@@ -52,10 +52,10 @@ def colour_of(finding: Finding) -> str:
     return "red" if fails else "yellow"
 
 
-def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int]) -> str:
+def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int], why: str = "") -> str:
     """Return the header line: what a run was asked for, before anything is loaded."""
     listed = ", ".join(map(str, layers))
-    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed} (zero-based)"
+    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed} (zero-based{why})"
 
 
 def summary_lines(
