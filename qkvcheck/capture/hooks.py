@@ -204,7 +204,7 @@ def capture_words(
         if len(ids) != 1:
             raise CaptureError(f"word {word!r} is {len(ids)} tokens in {hooked.encoder.name}; it must be exactly one.")
     continued = tuple(
-        context.continued(ids[0], word=word)
+        context.continued(ids[0], word=word, whole=not hooked.architecture.causal)
         for context in contexts.contexts
         for word, ids in zip(words, tokens, strict=True)
     )

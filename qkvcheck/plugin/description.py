@@ -17,7 +17,7 @@ LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy"
 
 def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> Run:
     """Return what a result has to say of a run on a model."""
-    found = audit(contexts)
+    found = audit(contexts, causal=hooked.architecture.causal)
     origin = ModelOrigin(
         spec=str(hooked.spec),
         slug=hooked.slug,
@@ -35,6 +35,7 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         lengths={str(length): count for length, count in found.lengths.items()},
         unseen_tokens=found.unseen_tokens,
         target_indexes=[context.target_index for context in contexts.contexts],
+        causal=hooked.architecture.causal,
     )
     corpus = RunCorpus(
         name=contexts.name,

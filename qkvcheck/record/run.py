@@ -88,7 +88,7 @@ class FileOrigin:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a causal model can see of the contexts.
+    """What a model can see of the contexts.
 
     Attributes
     ----------
@@ -98,12 +98,15 @@ class Seen:
         Tokens after the targets.
     target_indexes : sequence of int
         Of each context.
+    causal : bool
+        Whether a target sees nothing after it.
     """
 
     positions: Mapping[str, int]
     lengths: Mapping[str, int]
     unseen_tokens: int
     target_indexes: Sequence[int]
+    causal: bool = True
 
 
 @dataclass(frozen=True)

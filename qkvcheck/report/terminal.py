@@ -100,6 +100,8 @@ def _measured(run: Run) -> list[Line]:
             Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
             Line(f"          {captured}"),
         ]
+    causal = corpus.seen.causal
+    unseen = f"it can't see the {counted(corpus.seen.unseen_tokens, 'token')} after it"
     positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
     stand_in = ", a stand-in for GPT-2 small" if origin.stand_in else ""
     lines = [
@@ -109,13 +111,13 @@ def _measured(run: Run) -> list[Line]:
             f"{run.settings.dtype} on {run.settings.device}, fingerprint {origin.fingerprint[:12]}"
         ),
         Line(
-            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct left of "
-            f"the target; {corpus.first_words} first tokens"
+            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct "
+            f"{'left of the target' if causal else 'as a whole'}; {corpus.first_words} first tokens"
         ),
         *([] if corpus.special_tokens is None else [Line(f"          before each: {corpus.special_tokens}")]),
         Line(
-            f"target    {corpus.target!r} at index {positions}; it can't see the "
-            f"{counted(corpus.seen.unseen_tokens, 'token')} after it"
+            f"target    {corpus.target!r} at index {positions}; "
+            f"{unseen if causal else 'what stands after it counts too: the model looks both ways'}"
         ),
         Line(f"captured  {captured}"),
     ]
