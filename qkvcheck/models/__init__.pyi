@@ -1,6 +1,7 @@
 from .architecture import Architecture, Position, architecture_of, register_architecture
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
+    EMBEDDED,
     HookedModel,
     choose_automatically,
     depth_of,
@@ -16,6 +17,7 @@ from .twins import TwinIdentity, twin_identity
 from .weights import flaw_of
 
 __all__ = [
+    "EMBEDDED",
     "GPT2_SMALL",
     "Architecture",
     "HookedModel",

@@ -27,6 +27,7 @@ EMBEDDED = "embedded"
 AUTO = "auto"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
+_STAND_INS = {EMBEDDED: "the stand-in", "smollm2": "SmolLM2-135M"}
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 """What a config.json calls the number of layers."""
 _KNOWN_CONFIGS: dict[str, dict[str, int]] = {
@@ -109,8 +110,13 @@ class HookedModel:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether this is the embedded model, which stands in for GPT-2 small."""
-        return self.spec.source == EMBEDDED
+        """Whether this is a model that stands in for GPT-2 small where that is not at hand."""
+        return self.spec.source in _STAND_INS
+
+    @property
+    def called(self) -> str:
+        """What verdicts call it, such as ``"the stand-in"``; empty for a model that somebody named."""
+        return _STAND_INS.get(self.spec.source, "")
 
     @property
     def is_untrained(self) -> bool:

@@ -64,7 +64,8 @@ class Apparatus:
     @property
     def options(self) -> JudgeOptions:
         """What does not depend on the claim."""
-        qualifier = (STAND_IN,) if self.run.origin.stand_in else ()
+        called = self.run.origin.called
+        qualifier = () if not called else (STAND_IN,) if called == f"the {STAND_IN}" else (f"on {called}",)
         file = self.session.claims
         return JudgeOptions(qualifier) if file is None else JudgeOptions(qualifier, file.min_distinct)
 

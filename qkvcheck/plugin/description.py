@@ -8,7 +8,7 @@ from importlib import metadata
 
 from qkvcheck.capture import FileSource, tokens_sha256
 from qkvcheck.contexts import ContextSet, audit, is_lecture
-from qkvcheck.models import HookedModel, embedded_training
+from qkvcheck.models import EMBEDDED, HookedModel, embedded_training
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen
 
@@ -28,7 +28,8 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         parameters=hooked.parameters,
         stand_in=hooked.is_stand_in,
         untrained=hooked.is_untrained,
-        training=embedded_training() if hooked.is_stand_in and not hooked.is_untrained else None,
+        training=embedded_training() if hooked.spec.source == EMBEDDED and not hooked.is_untrained else None,
+        called=hooked.called,
     )
     seen = Seen(
         positions={str(index): count for index, count in found.positions.items()},

@@ -147,7 +147,7 @@ class Session:
             return
         if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
             raise SettingsError(
-                "--qkv-strict: auto would fall back to the embedded model, a stand-in; name the model with --qkv-model "
+                f"--qkv-strict: auto would fall back to {self.hooked.spec}, a stand-in; name a model with --qkv-model "
                 "(gpt2 fetches the paper's, embedded takes the stand-in)."
             )
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first

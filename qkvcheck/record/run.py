@@ -34,6 +34,8 @@ class ModelOrigin:
         Whether it stands in for GPT-2 small, and whether its weights are freshly drawn.
     training : mapping or None
         How it was trained, where that is known.
+    called : str
+        What verdicts call it, such as ``"the stand-in"``; empty for a model that somebody named.
     """
 
     spec: str
@@ -46,6 +48,11 @@ class ModelOrigin:
     stand_in: bool
     untrained: bool
     training: Mapping[str, Any] | None = None
+    called: str = ""
+
+    def __post_init__(self) -> None:
+        if self.stand_in and not self.called:  # files of earlier versions knew of one
+            object.__setattr__(self, "called", "the stand-in")
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -71,6 +78,7 @@ class FileOrigin:
     layers: int
 
     stand_in = False
+    called = ""
     untrained = False
     source = FROM_FILE
 

@@ -125,7 +125,7 @@ def _measured(run: Run) -> list[Line]:
         lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))
     if origin.stand_in:
         lines.append(
-            Line("The paper speaks of GPT-2 small: what holds on the stand-in is no result about GPT-2.", "yellow")
+            Line(f"The paper speaks of GPT-2 small: what holds on {origin.called} is no result about GPT-2.", "yellow")
         )
     if origin.untrained:
         lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
@@ -238,7 +238,7 @@ def tally(run: Run, findings: Sequence[Finding]) -> str:
 def _count(run: Run, findings: Sequence[Finding], *, kind: str) -> str:
     """Count claims, each by the cells that decide it: all of them have to hold."""
     decided = Counter(decision(claim) for claim in by_claim(findings).values())
-    where = " on the stand-in" if run.origin.stand_in else ""
+    where = f" on {run.origin.called}" if run.origin.called else ""
     parts = [f"{decided[Decision.SUPPORTED]} supported{where}", f"{decided[Decision.REFUTED]} refuted{where}"]
     parts += [f"{decided[Decision.INCONCLUSIVE]} inconclusive{where}"] if decided[Decision.INCONCLUSIVE] else []
     parts += [f"{decided[Decision.NOT_JUDGED]} not judged"] if decided[Decision.NOT_JUDGED] else []
