@@ -1,4 +1,5 @@
 from .architecture import Architecture, Position, architecture_of, register_architecture
+from .directory import memory_bytes
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
     EMBEDDED,
@@ -12,6 +13,7 @@ from .loading import (
     torch_obstacle,
     untrained_twin,
 )
+from .outline import Outline, outline_of
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
 from .weights import flaw_of
@@ -21,6 +23,7 @@ __all__ = [
     "GPT2_SMALL",
     "Architecture",
     "HookedModel",
+    "Outline",
     "Position",
     "PretrainedEncoder",
     "TwinIdentity",
@@ -35,6 +38,8 @@ __all__ = [
     "from_model",
     "load_encoder",
     "load_model",
+    "memory_bytes",
+    "outline_of",
     "register_architecture",
     "torch_obstacle",
     "twin_identity",

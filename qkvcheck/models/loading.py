@@ -287,13 +287,30 @@ def depth_of(spec: str | ModelSpec) -> int:
     (12, 48)
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
-    resolved, directory, _ = _locate(replace(asked, untrained_seed=asked.untrained_seed or 0), False, None)
+    resolved, directory = _without_weights(asked)
     if directory is not None:
         told = read_config(directory)
         for name in _DEPTHS:
             if isinstance(told.get(name), int):
                 return int(told[name])
     return int(_config(resolved.source, directory, trust=False).num_hidden_layers)
+
+
+def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of a model; of a hub model that is not in the cache it is fetched, alone.
+
+    Raises
+    ------
+    ModelError
+        If it can't be had.
+    """
+    resolved, directory = _without_weights(spec)
+    return _config(resolved.source, directory, trust=trust_remote_code)
+
+
+def _without_weights(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
+    resolved, directory, _ = _locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
+    return resolved, directory
 
 
 def torch_obstacle() -> str | None:
