@@ -280,7 +280,7 @@ def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: 
     device = hooked.device
     reader = reader_of(hooked, layers, forward.places, stage=stage)
     with reader.reading(), _evaluating(hooked.model), suppress(Done):
-        hooked.model.base_model(
+        hooked.architecture.base_of(hooked.model)(
             input_ids=torch.as_tensor(forward.token_ids, device=device),
             attention_mask=_attention_mask(hooked, forward),
             **({"use_cache": False} if hooked.architecture.causal else {}),

@@ -16,7 +16,7 @@ import numpy as np
 
 from qkvcheck.errors import CaptureError
 from qkvcheck.groups import Stage
-from qkvcheck.models import HookedModel
+from qkvcheck.models import Heads, HookedModel
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +153,8 @@ class _Attention:
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
     def _rows(self, layer: int, products: Sequence[tuple[Any, ...]]) -> np.ndarray:
-        found = _queries_keys_values(products)
+        heads = self._hooked.architecture.heads(self._hooked.model.config)
+        found = _queries_keys_values(products, heads)
         if found is None:
             raise CaptureError(
                 f"attention of layer {layer} of {self._hooked.spec} shows no product of queries and keys; capture at "
@@ -167,6 +168,7 @@ class _Attention:
             # Keys and values may have been repeated for the queries that read them.
             one = one[:, :: one.shape[1] // count] if one.shape[1] >= count else one
             kept.append(one.detach()[row, :, token].flatten(1).to("cpu").float().numpy())
+        kept[0] *= self._hooked.architecture.query_factor(self._hooked.model, layer)
         joined = np.concatenate(kept, axis=-1)
         _check_width(self._hooked, joined.shape[-1], sum(heads.widths))
         return joined
@@ -181,15 +183,22 @@ class _Attention:
         return np.stack([self._kept[layer] for layer in self._layers], axis=1)
 
 
-def _queries_keys_values(products: Sequence[tuple[Any, ...]]) -> tuple[Any, Any, Any] | None:
+def _queries_keys_values(products: Sequence[tuple[Any, ...]], heads: Heads) -> tuple[Any, Any, Any] | None:
     """Return (batch, head, token, width) or (batch x head, token, width) of each; None where there are none."""
     whole = [one for one in products if len(one) == 3]
     if whole:
         return whole[0][0], whole[0][1], whole[0][2]
-    if len(products) < 2:
+    # What stands before it turns places into angles.
+    scores = [n for n, (left, _) in enumerate(products) if _of_queries(left, heads)]
+    if not scores or scores[0] == len(products) - 1:
         return None
-    (query, key_across), (_, value) = products[0], products[-1]
+    (query, key_across), (_, value) = products[scores[0]], products[-1]
     return query, key_across.transpose(-1, -2), value
+
+
+def _of_queries(left: torch.Tensor, heads: Heads) -> bool:
+    many = left.shape[1] == heads.query if left.ndim == 4 else left.shape[0] % heads.query == 0
+    return bool(many and left.shape[-1] == heads.width)
 
 
 @contextmanager
@@ -206,7 +215,7 @@ def _products() -> Iterator[list[tuple[Any, ...]]]:
             if name == "scaled_dot_product_attention":
                 given = [*args, *(kwargs[part] for part in ("query", "key", "value")[len(args) :])]
                 found.append(tuple(given[:3]))
-            elif name in _PRODUCTS and len(args) == 2 and args[0].ndim >= 3:
+            elif name in _PRODUCTS and len(args) == 2 and min(args[0].ndim, args[1].ndim) >= 3:
                 found.append((args[0], args[1]))
             elif name == "baddbmm":
                 given = [*args, *(kwargs[part] for part in ("batch1", "batch2") if part in kwargs)]

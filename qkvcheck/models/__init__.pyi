@@ -1,4 +1,4 @@
-from .architecture import Architecture, Position, architecture_of, register_architecture
+from .architecture import Architecture, Heads, Position, architecture_of, register_architecture
 from .directory import memory_bytes
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
@@ -22,6 +22,7 @@ __all__ = [
     "EMBEDDED",
     "GPT2_SMALL",
     "Architecture",
+    "Heads",
     "HookedModel",
     "Outline",
     "Position",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 TRIE_ATTENTION = ("sdpa", "eager")
+SCALING_ROPES = ("yarn", "longrope")
 FIELDS = (
     "model_type",
     "vocab_size",
@@ -66,6 +67,21 @@ def rope_of(config: Any) -> dict[str, Any]:
     renamed = {"rotary_pct": "partial_rotary_factor", "rotary_emb_base": "rope_theta", "type": "rope_type"}
     found = {renamed.get(name, name): told[name] for name in told}
     return {"rope_type": "default", "partial_rotary_factor": 1.0, **found}
+
+
+def told_of(config: Any, name: str) -> Any:
+    """Return what a configuration says under a name, which may lead through a part of it; None where it has none.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> config = SimpleNamespace(hidden_size=8, attn_config=SimpleNamespace(alibi=True))
+    >>> told_of(config, "attn_config.alibi"), told_of(config, "hidden_size"), told_of(config, "head_dim")
+    (True, 8, None)
+    """
+    for part in name.split("."):
+        config = getattr(config, part, None)
+    return config
 
 
 class ConfigSchema(Protocol):
@@ -165,8 +181,8 @@ class Site(NamedTuple):
 class Architecture:
     """How one model family lays out its attention projections.
 
-    A family that needs more than these attributes is a subclass in its own file, with `heads`, `split_of`, `order` or
-    `site` of its own.
+    A family that needs more than these attributes is a subclass in its own file, with one of the methods below of
+    its own: `heads`, `split_of`, `order`, `site`, `scaling` and the rest.
 
     Attributes
     ----------
@@ -231,9 +247,15 @@ class Architecture:
     prefix: str = ""
     not_read: tuple[str, ...] = ()
 
+    def base_of(self, model: Any) -> Any:
+        """Return the model without its head."""
+        base = model.base_model
+        # transformers 4 names it wrongly for Gemma 3, and then gives the whole.
+        return getattr(base, "model", base) if base is model else base
+
     def layers_of(self, model: Any) -> Any:
         """Return the list of layers of a loaded model."""
-        return model.base_model.get_submodule(self.layers)
+        return self.base_of(model).get_submodule(self.layers)
 
     def depth(self, model: Any) -> int:
         """Return the number of layers of a loaded model."""
@@ -253,13 +275,34 @@ class Architecture:
 
     def between_of(self, config: Any, layer: int) -> tuple[str, ...]:
         """Return what a layer does to queries and keys between projection and score."""
-        del config, layer
-        return self.between
+        del layer
+        return self.turned(config, self.between)
+
+    @staticmethod
+    def turned(config: Any, between: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the same with what a configuration's way of turning does besides: for long texts it may scale too."""
+        scales = "rotary" in between and rope_of(config)["rope_type"] in SCALING_ROPES
+        return (*between, "scaling") if scales else between
+
+    def clip(self, config: Any) -> float | None:
+        """Return how far from 0 the numbers that a projection puts out may be before they go on; None: any."""
+        del config
+        return None
+
+    def position_of(self, config: Any) -> Position:
+        """Return how the place of a token enters."""
+        del config
+        return self.position
 
     def scaling(self, config: Any, layer: int) -> float:
         """Return by what scores are multiplied, after queries and keys are as they are at the stage "attention"."""
         del layer
         return float(self.heads(config).width ** -0.5)
+
+    def query_factor(self, model: Any, layer: int) -> float:
+        """Return by what queries, as attention multiplies them, are multiplied to be those of the stage "attention"."""
+        del model, layer
+        return 1.0
 
     def longest(self, config: Any) -> int | None:
         """Return how many tokens a context may have; None where nothing limits it."""
@@ -280,6 +323,10 @@ class Architecture:
         attention: torch.nn.Module = self.layers_of(model)[layer].get_submodule(self.attention)
         return Site(attention, tuple(attention.get_submodule(name) for name in self.names))
 
+    def norm_of(self, model: Any, layer: int) -> Any:
+        """Return the norm before the projections of a layer; None where it comes after."""
+        return None if self.norm is None else self.layers_of(model)[layer].get_submodule(self.norm)
+
     def weights_alone(self, model: Any, layer: int) -> torch.Tensor | None:
         """Return what the projections of a layer put out for the bias of the norm before them: no token enters.
 
@@ -287,9 +334,9 @@ class Architecture:
         """
         import torch
 
-        if self.norm is None:
+        norm, projections = self.norm_of(model, layer), self.site(model, layer).projections
+        if getattr(norm, "weight", None) is None:
             return None
-        norm, projections = self.layers_of(model)[layer].get_submodule(self.norm), self.site(model, layer).projections
         bias = getattr(norm, "bias", None)
         if bias is None and all(getattr(one, "bias", None) is None for one in projections):
             return None
@@ -316,7 +363,7 @@ class Architecture:
         if implementation not in TRIE_ATTENTION:
             return f"{implementation} attention may take no mask of numbers; {' and '.join(TRIE_ATTENTION)} do"
         biased = getattr(getattr(config, "attn_config", None), "alibi", False) or getattr(config, "alibi", False)
-        if biased or self.position is Position.BIAS:
+        if biased or self.position_of(config) is Position.BIAS:
             return "positions enter as a bias between tokens (ALiBi), which is laid over the tokens of a row"
         if any("local" in kinds for kinds, _ in getattr(config, "attention_types", None) or ()):
             return "some layers look at a window of the row (local attention)"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.files import file_part
-from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of
+from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec, parse_spec
@@ -470,8 +470,8 @@ def _fingerprint(hooked: HookedModel) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     config = hooked.model.config
-    fields = {name: getattr(config, name, None) for name in hooked.architecture.fingerprint_fields}
-    if hooked.architecture.position is Position.ROTARY:
+    fields = {name: told_of(config, name) for name in hooked.architecture.fingerprint_fields}
+    if hooked.architecture.position_of(config) is Position.ROTARY:
         fields["rope"] = rope_of(config)
     digest.update(json.dumps(fields, sort_keys=True).encode())
     digest.update(hooked.encoder.fingerprint().encode())
