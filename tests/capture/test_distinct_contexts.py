@@ -71,7 +71,7 @@ def test_the_claim_counts_what_the_header_counts(embedded, doubled, dtype, exact
 def test_one_huge_dimension_of_a_model(embedded, replication, factor):
     """A massive activation: cosines between contexts are all above 1 - 1e-5, and 54 contexts stay 54."""
     model = copy.deepcopy(embedded.model)
-    projection = embedded.architecture.projection_module(model, 6)
+    (projection,) = embedded.architecture.site(model, 6).projections
     with torch.no_grad():
         projection.bias[5] = factor * projection.bias.abs().max() + factor
     captured = capture(replace(embedded, model=model), replication, layers=[6])

@@ -63,17 +63,22 @@ def contexts_of(sequences: list[list[int]], targets: list[int] | None = None) ->
 
 
 def plain(hooked: HookedModel, contexts: ContextSet, *, layer: int = LAYER) -> np.ndarray:
-    """One whole, unpadded forward a context, and the projection's output at the target."""
+    """One whole, unpadded forward a context, and what the projections put out at the target."""
     found = []
-    module = hooked.architecture.projection_module(hooked.model, layer)
+    modules = hooked.architecture.site(hooked.model, layer).projections
     for context in contexts.contexts:
         seen = []
-        handle = module.register_forward_hook(lambda _module, _inputs, output, seen=seen: seen.append(output))
+        handles = [
+            module.register_forward_hook(lambda _module, _inputs, output, seen=seen: seen.append(output))
+            for module in modules
+        ]
         with torch.no_grad():
             hooked.model.base_model(torch.tensor([context.token_ids]))
-        handle.remove()
-        found.append(seen[0][0, context.target_index].numpy())
-    return np.stack(found)
+        for handle in handles:
+            handle.remove()
+        found.append(np.concatenate([one[0, context.target_index].numpy() for one in seen]))
+    rows, order = np.stack(found), hooked.architecture.order(hooked.model.config)
+    return rows if order is None else rows[:, order]
 
 
 SEQUENCES = st.lists(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=9), min_size=1, max_size=14)
@@ -176,42 +181,36 @@ def small(family: str, **options):
     for parameter in model.parameters():
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=0.5)
-    return model
+    return model, architectures_by_family()[family]
 
 
 def bloom():
-    return small("bloom", hidden_size=16, n_layer=4, n_head=2), Architecture(
-        "bloom", "h", "self_attention.query_key_value", (), ""
-    )
+    return small("bloom", hidden_size=16, n_layer=4, n_head=2)
 
 
 def mpt():
-    model = small("mpt", d_model=16, n_layers=4, n_heads=2, max_seq_len=20, expansion_ratio=2)
-    return model, Architecture("mpt", "blocks", "attn.Wqkv", (), "")
+    return small("mpt", d_model=16, n_layers=4, n_heads=2, max_seq_len=20, expansion_ratio=2)
 
 
 def falcon_alibi():
-    model = small(
+    return small(
         "falcon", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, alibi=True,
         new_decoder_architecture=False, multi_query=False,
     )  # fmt: skip
-    return model, Architecture("falcon", "h", "self_attention.query_key_value", (), "")
 
 
 def gpt_neo():
-    model = small(
+    return small(
         "gpt_neo", hidden_size=16, num_layers=4, num_heads=2, max_position_embeddings=64, window_size=3,
         attention_types=[[["global", "local"], 2]],
     )  # fmt: skip
-    return model, Architecture("gpt_neo", "h", "attn.attention.q_proj", (), "")
 
 
 def mistral():
-    model = small(
+    return small(
         "mistral", hidden_size=16, num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=1,
         intermediate_size=32, sliding_window=3, head_dim=8,
     )  # fmt: skip
-    return model, Architecture("mistral", "layers", "self_attn.q_proj", (), "")
 
 
 UNSAFE = {"bloom": bloom, "mpt": mpt, "falcon_alibi": falcon_alibi, "gpt_neo": gpt_neo, "mistral": mistral}
@@ -224,37 +223,25 @@ def long_contexts(rng) -> ContextSet:
     return contexts_of([[*begin, *rng.integers(1, VOCABULARY, size=2).tolist()] for begin in beginnings * 10])
 
 
-@pytest.fixture
-def width_of(monkeypatch):
-    """Let a hooked model hold a projection of any width."""
-
-    def fit(width: int) -> None:
-        monkeypatch.setattr(HookedModel, "projections", {"Q": slice(0, width)})
-
-    return fit
-
-
 @pytest.mark.parametrize("family", sorted(UNSAFE))
 @pytest.mark.parametrize("claimed", [False, True])
-def test_unsafe_families_never_take_the_trie(family, claimed, long_contexts, width_of):
+def test_unsafe_families_never_take_the_trie(family, claimed, long_contexts):
     """Not by themselves, and not if somebody put them on the list of families shown exact."""
     model, layout = UNSAFE[family]()
     hooked = hook(model, replace(layout, causal=True, trie=claimed))
     assert hooked.architecture.trie_obstacle(model, depth=9) is not None
     wanted = plain(hooked, long_contexts)
-    width_of(wanted.shape[1])
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=64)
     assert got.provenance["layout"] == "equal lengths"
     np.testing.assert_allclose(got.at(LAYER), wanted, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("family", ["gpt_neo", "mistral"])
-def test_the_trie_would_lie_about_them(family, long_contexts, width_of, monkeypatch):
+def test_the_trie_would_lie_about_them(family, long_contexts, monkeypatch):
     """Without the check above: no error, and numbers far off."""
     model, layout = UNSAFE[family]()
     hooked = hook(model, replace(layout, causal=True, trie=True))
     wanted = plain(hooked, long_contexts)
-    width_of(wanted.shape[1])
     monkeypatch.setattr(Architecture, "trie_obstacle", lambda *_, **__: None)
     got = capture(hooked, long_contexts, layers=[LAYER], batch_size=512)
     assert got.provenance["layout"] == "trie"
@@ -286,7 +273,7 @@ def test_masks_of_truth_values_are_wrong_under_eager_attention(rng, monkeypatch)
     assert np.abs(got - plain(TINY["eager"], contexts)).max() > 0.1
 
 
-def test_a_bidirectional_model_sees_whole_contexts(rng, width_of):
+def test_a_bidirectional_model_sees_whole_contexts(rng):
     """Nothing is cut there: what stands right of the target reaches it."""
     from transformers import BertConfig, BertModel
 
@@ -295,8 +282,7 @@ def test_a_bidirectional_model_sees_whole_contexts(rng, width_of):
         vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
         initializer_range=0.5,
     )  # fmt: skip
-    hooked = hook(BertModel(config), Architecture("bert", "encoder.layer", "attention.self.query", (), ""))
-    width_of(16)
+    hooked = hook(BertModel(config), architectures_by_family()["bert"])
     sequences = [rng.integers(0, VOCABULARY, size=rng.integers(4, 9)).tolist() for _ in range(12)]
     contexts = contexts_of(sequences, [1] * 12)
     got = capture(hooked, contexts, layers=[LAYER])

@@ -10,6 +10,7 @@ from qkvcheck.capture.hooks import capture, capture_words
 from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import CaptureError
+from qkvcheck.models.architecture import Site
 
 LAYER = 6
 
@@ -143,8 +144,8 @@ def test_later_layers_never_run(embedded, replication, monkeypatch):
 
 
 def test_a_hook_that_never_fires_is_an_error(embedded, replication, monkeypatch):
-    stranger = torch.nn.Linear(2, 2)
-    monkeypatch.setattr(type(embedded.architecture), "projection_module", lambda *_: stranger)
+    stranger = Site(torch.nn.Linear(2, 2), (torch.nn.Linear(2, 2),))
+    monkeypatch.setattr(type(embedded.architecture), "site", lambda *_: stranger)
     with pytest.raises(CaptureError, match="ran 0 times"):
         capture(embedded, replication, layers=[LAYER])
 

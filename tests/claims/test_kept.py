@@ -60,7 +60,7 @@ def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
         "model": SimpleNamespace(config=config or Config()),
         "dtype": "float32",
         "device": torch.device("cpu"),
-        "architecture": Architecture("made-up", "h", "attn", ("n_embd",), "ln", causal=True),
+        "architecture": Architecture("made-up", layers="h", attention="attn"),
         "spec": SimpleNamespace(untrained_seed=None),
     }
     return SimpleNamespace(**{**told, **changes})
@@ -90,6 +90,8 @@ def varied(value: object) -> object:
         return Comparison("VV", "cosine")
     if isinstance(value, Criterion):
         return replace(value, threshold=value.threshold + 1)
+    if isinstance(value, dict):
+        return {**value, "Q": 99}
     if isinstance(value, tuple):
         return (varied(value[0]), *value[1:])
     raise AssertionError(f"no other {value!r} is known; say here what one is")

@@ -65,8 +65,8 @@ def test_named_record_of_another_corpus_is_one_line(project, recorded):
 @pytest.mark.usefixtures("recorded")
 def test_layer_index_off_by_one_fails_with_the_table(project, monkeypatch):
     """The weights are the same, so it is our own code that moved; no verdict flips, the numbers tell."""
-    right = Architecture.projection_module
-    monkeypatch.setattr(Architecture, "projection_module", lambda self, model, layer: right(self, model, layer - 1))
+    right = Architecture.site
+    monkeypatch.setattr(Architecture, "site", lambda self, model, layer: right(self, model, layer - 1))
     result = project.runpytest()
     assert result.parseoutcomes()["failed"] == 4
     result.stdout.fnmatch_lines(
