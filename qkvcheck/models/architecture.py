@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TRIE_ATTENTION = ("sdpa", "eager")
 SCALING_ROPES = ("yarn", "longrope")
+GROWING_ROPES = ("dynamic", "longrope")
 FIELDS = (
     "model_type",
     "vocab_size",
@@ -247,6 +248,11 @@ class Architecture:
     prefix: str = ""
     not_read: tuple[str, ...] = ()
 
+    def fitted(self, config: Any) -> Architecture:
+        """Return this architecture as it is for a configuration."""
+        del config
+        return self
+
     def base_of(self, model: Any) -> Any:
         """Return the model without its head."""
         base = model.base_model
@@ -367,6 +373,8 @@ class Architecture:
             return "positions enter as a bias between tokens (ALiBi), which is laid over the tokens of a row"
         if any("local" in kinds for kinds, _ in getattr(config, "attention_types", None) or ()):
             return "some layers look at a window of the row (local attention)"
+        if rope_of(config)["rope_type"] in GROWING_ROPES:
+            return "how far tokens are turned hangs on the longest context of a forward (dynamic rotary)"
         window = getattr(config, "sliding_window", None)
         if window is not None and depth > window:
             return f"attention reaches {window} tokens back, and a context has {depth}"
@@ -424,4 +432,4 @@ def architecture_of(config: Any) -> Architecture:
             f"model family {family!r} is not supported; supported: {', '.join(sorted(known))}. "
             "Choose such a model with --qkv-model."
         )
-    return known[family]
+    return known[family].fitted(config)

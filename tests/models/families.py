@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from qkvcheck.contexts.context import Context, ContextSet
-from qkvcheck.models.architecture import architectures_by_family
+from qkvcheck.models.architecture import architecture_of
 from qkvcheck.models.loading import HookedModel, ModelSpec
 from qkvcheck.models.weights import loader_of
 
@@ -231,7 +231,7 @@ CASES = (
 def build(case: Case, implementation: str) -> HookedModel:
     """Return a case's model with weights large enough for its attention to matter, and biases that are not 0."""
     config = transformers.AutoConfig.for_model(case.family, vocab_size=VOCABULARY, **case.options)
-    architecture = architectures_by_family()[case.family]
+    architecture = architecture_of(config)
     torch.manual_seed(5)
     model = loader_of(architecture).from_config(config, attn_implementation=implementation)
     generator = torch.Generator().manual_seed(5)

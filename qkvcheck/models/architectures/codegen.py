@@ -29,6 +29,7 @@ register_architecture(
         split=Split.GROUPS,
         between=("rotary",),
         fingerprint_fields=(*FIELDS, "rotary_dim", "n_inner"),
+        trie=True,
         prefix="transformer.",
     )
 )

@@ -15,5 +15,7 @@ class Cohere(Architecture):
 
 
 register_architecture(
-    Cohere(family="cohere", between=("rotary",), fingerprint_fields=(*FIELDS, "use_qk_norm"), prefix="model.")
+    Cohere(
+        family="cohere", between=("rotary",), fingerprint_fields=(*FIELDS, "use_qk_norm"), trie=True, prefix="model."
+    )
 )

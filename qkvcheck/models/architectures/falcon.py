@@ -50,6 +50,7 @@ register_architecture(
             "num_kv_heads",
             "parallel_attn",
         ),
+        trie=True,
         prefix="transformer.",
     )
 )

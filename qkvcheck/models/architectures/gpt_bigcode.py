@@ -32,6 +32,7 @@ register_architecture(
         norm="ln_1",
         position=Position.LEARNED,
         fingerprint_fields=(*FIELDS, "multi_query", "scale_attn_weights", "n_inner"),
+        trie=True,
         prefix="transformer.",
     )
 )

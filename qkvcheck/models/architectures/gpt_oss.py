@@ -1,4 +1,7 @@
-"""GPT-OSS: transformers, models/gpt_oss/modeling_gpt_oss.py: GptOssAttention.q_proj, k_proj, v_proj; sinks."""
+"""GPT-OSS: transformers, models/gpt_oss/modeling_gpt_oss.py: GptOssAttention.q_proj, k_proj, v_proj; sinks.
+
+Which experts compute a token may hang on its last digit: it takes no trie.
+"""
 
 from qkvcheck.models.architecture import FIELDS, Architecture, register_architecture
 

@@ -11,6 +11,7 @@ register_architecture(
         norm="ln_1",
         between=("rotary",),
         fingerprint_fields=(*FIELDS, "rotary_dim", "n_inner"),
+        trie=True,
         prefix="transformer.",
     )
 )

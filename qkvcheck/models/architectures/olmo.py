@@ -17,6 +17,13 @@ class Olmo(Architecture):
 
 
 register_architecture(
-    Olmo(family="olmo", norm=None, between=("rotary",), fingerprint_fields=(*FIELDS, "clip_qkv"), prefix="model.")
+    Olmo(
+        family="olmo",
+        norm=None,
+        between=("rotary",),
+        fingerprint_fields=(*FIELDS, "clip_qkv"),
+        trie=True,
+        prefix="model.",
+    )
 )
-register_architecture(Architecture(family="olmo2", norm=None, between=("norm", "rotary"), prefix="model."))
+register_architecture(Architecture(family="olmo2", norm=None, between=("norm", "rotary"), trie=True, prefix="model."))

@@ -27,6 +27,7 @@ register_architecture(
         position=Position.LEARNED,
         between=("scaling",),
         fingerprint_fields=(*FIELDS, "ffn_dim", "word_embed_proj_dim", "do_layer_norm_before"),
+        trie=True,
         prefix="model.",
     )
 )

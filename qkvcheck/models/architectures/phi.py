@@ -20,6 +20,7 @@ register_architecture(
         output="dense",
         between=("rotary",),
         fingerprint_fields=(*FIELDS, "qk_layernorm"),
+        trie=True,
         prefix="model.",
     )
 )

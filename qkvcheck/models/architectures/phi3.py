@@ -3,5 +3,7 @@
 from qkvcheck.models.architecture import Architecture, Split, register_architecture
 
 register_architecture(
-    Architecture(family="phi3", names=("qkv_proj",), split=Split.BLOCKS, between=("rotary",), prefix="model.")
+    Architecture(
+        family="phi3", names=("qkv_proj",), split=Split.BLOCKS, between=("rotary",), trie=True, prefix="model."
+    )
 )

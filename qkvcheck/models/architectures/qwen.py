@@ -8,8 +8,8 @@ from qkvcheck.models.architecture import FIELDS, Architecture, register_architec
 FINGERPRINT = (*FIELDS, "use_sliding_window", "max_window_layers")
 
 register_architecture(
-    Architecture(family="qwen2", between=("rotary",), fingerprint_fields=FINGERPRINT, prefix="model.")
+    Architecture(family="qwen2", between=("rotary",), fingerprint_fields=FINGERPRINT, trie=True, prefix="model.")
 )
 register_architecture(
-    Architecture(family="qwen3", between=("norm", "rotary"), fingerprint_fields=FINGERPRINT, prefix="model.")
+    Architecture(family="qwen3", between=("norm", "rotary"), fingerprint_fields=FINGERPRINT, trie=True, prefix="model.")
 )

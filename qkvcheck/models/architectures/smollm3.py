@@ -18,6 +18,7 @@ register_architecture(
         family="smollm3",
         between=("rotary",),
         fingerprint_fields=(*FIELDS, "no_rope_layers", "use_sliding_window"),
+        trie=True,
         prefix="model.",
     )
 )

@@ -19,6 +19,7 @@ register_architecture(
         family="stablelm",
         between=("rotary",),
         fingerprint_fields=(*FIELDS, "qk_layernorm", "use_parallel_residual"),
+        trie=True,
         prefix="model.",
     )
 )

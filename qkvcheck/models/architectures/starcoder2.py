@@ -4,6 +4,10 @@ from qkvcheck.models.architecture import FIELDS, Architecture, register_architec
 
 register_architecture(
     Architecture(
-        family="starcoder2", between=("rotary",), fingerprint_fields=(*FIELDS, "norm_epsilon"), prefix="model."
+        family="starcoder2",
+        between=("rotary",),
+        fingerprint_fields=(*FIELDS, "norm_epsilon"),
+        trie=True,
+        prefix="model.",
     )
 )
