@@ -163,11 +163,12 @@ class ClaimCheck:
         if self.cell.layer > 0 or self.claim.kind == Kind.EVERY_LAYER or not isinstance(source, Samples):
             return None
         architecture = source.hooked.architecture
-        if architecture.position is Position.LEARNED:
+        position = architecture.position_of(source.hooked.model.config)
+        if position is Position.LEARNED:
             return None
         return (
             f"at layer 0 of {architecture.family} queries, keys and values hang on the token alone: places enter later "
-            f"({architecture.position}), so the target's rows are the same in every context"
+            f"({position}), so the target's rows are the same in every context"
         )
 
     def _given(

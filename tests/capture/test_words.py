@@ -17,6 +17,7 @@ from qkvcheck.contexts.context import Context, ContextSet
 
 NUMBERS = {" her": 607, " him": 683, " it": 340, " bed": 3996}
 ENCODER = SimpleNamespace(name="made up", encode=lambda text: [NUMBERS[text]])
+HOOKED = SimpleNamespace(encoder=ENCODER, architecture=SimpleNamespace(causal=True))
 CONTEXTS = ContextSet(
     (
         Context("I saw her.", (40, 2497, 607, 13), 2),
@@ -47,7 +48,7 @@ def test_layout_batch_and_layers_reach_the_capture(monkeypatch, batch_size, exac
     recorder = Recorder()
     monkeypatch.setattr(hooks, "capture", recorder)
     grid = capture_words(
-        SimpleNamespace(encoder=ENCODER), CONTEXTS, [" her", " bed"], layers=(5, 6), batch_size=batch_size,
+        HOOKED, CONTEXTS, [" her", " bed"], layers=(5, 6), batch_size=batch_size,
         exact_layout=exact_layout,
     )  # fmt: skip
     want = {"layers": (5, 6), "positions": "target", "batch_size": batch_size, "exact_layout": exact_layout}
@@ -58,9 +59,17 @@ def test_layout_batch_and_layers_reach_the_capture(monkeypatch, batch_size, exac
     assert grid.values[0, 0, 0, 0] == 3  # nothing stands after the word
 
 
+def test_in_a_bidirectional_model_the_rest_of_the_context_stays(monkeypatch):
+    monkeypatch.setattr(hooks, "capture", Recorder())
+    both_ways = SimpleNamespace(encoder=ENCODER, architecture=SimpleNamespace(causal=False))
+    grid = capture_words(both_ways, CONTEXTS, [" her", " bed"], layers=(5, 6))
+    assert grid.values[:, 0, :, 2].tolist() == [[607, 3996]] * 3
+    assert grid.values[:, 0, :, 0].tolist() == [[4, 4], [4, 4], [5, 5]]
+
+
 def test_a_context_of_a_grid_is_what_stands_before_its_words(monkeypatch):
     monkeypatch.setattr(hooks, "capture", Recorder())
-    grid = capture_words(SimpleNamespace(encoder=ENCODER), CONTEXTS, [" her", " bed"], layers=(6,))
+    grid = capture_words(HOOKED, CONTEXTS, [" her", " bed"], layers=(6,))
     assert grid.seen == ("(40, 2497, 607)", "(1135, 2497, 607)", "(40, 2497, 607)")
     rows = sample_of(grid, layer=6).rows
     assert (rows.n, rows.n_distinct, rows.merged[0].same_tokens) == (3, 2, 1)
@@ -71,7 +80,7 @@ def test_a_plan_reaches_every_capture(monkeypatch, exact_layout):
     one, many = Recorder(), Recorder()
     monkeypatch.setattr(samples_module, "capture", one)
     monkeypatch.setattr(hooks, "capture", many)
-    found = Samples(SimpleNamespace(encoder=ENCODER), CONTEXTS, replace(PLAN, exact_layout=exact_layout))
+    found = Samples(HOOKED, CONTEXTS, replace(PLAN, exact_layout=exact_layout))
     assert (found.target.seen, found.preceding.seen) == (found.target.seen,) * 2
     assert [asked["positions"] for asked in one.asked] == ["target", "preceding"]
     assert found.words().values.shape == (3, 2, 4, 3)

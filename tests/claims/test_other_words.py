@@ -32,7 +32,8 @@ def contexts_for(target: str) -> ContextSet:
 
 
 def samples_for(target: str) -> Samples:
-    return Samples(SimpleNamespace(encoder=Letters()), contexts_for(target), Plan((6,), {}))
+    hooked = SimpleNamespace(encoder=Letters(), architecture=SimpleNamespace(causal=True))
+    return Samples(hooked, contexts_for(target), Plan((6,), {}))
 
 
 def put(varied: Samples) -> list[int]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from qkvcheck.contexts.context import Context, ContextSet, audit, make_context, match_positions, resolve_target
+from qkvcheck.contexts.context import (
+    Context,
+    ContextSet,
+    audit,
+    clusters_of,
+    make_context,
+    match_positions,
+    resolve_target,
+)
 from qkvcheck.errors import ContextError
 
 
@@ -104,3 +112,20 @@ def test_matched_positions_are_equally_frequent_in_both_arms():
     # Position 1: target in row 0, preceding in rows 1, 2, 4. Position 2: target in rows 1, 2, 4, preceding in 3.
     assert target_rows == [0, 1]
     assert preceding_rows == [1, 3]
+
+
+def test_a_bidirectional_model_sees_whole_contexts():
+    rows = (
+        Context("I saw her.", (40, 2497, 607, 13), 2),
+        Context("I saw her go.", (40, 2497, 607, 467, 13), 2),
+        Context("I saw her.", (40, 2497, 607, 13), 2),
+    )
+    contexts = ContextSet(rows, " her", 607, "three", "0" * 64)
+    assert (audit(contexts).distinct_prefixes, audit(contexts).unseen_tokens) == (1, 4)
+    found = audit(contexts, causal=False)
+    assert (found.distinct_prefixes, found.unseen_tokens) == (2, 0)
+    for how in ("auto", "prefix"):
+        clusters, kind = clusters_of(contexts, how, causal=False)
+        assert kind == "whole context"
+        assert clusters[0] == clusters[2] != clusters[1]
+    assert clusters_of(contexts, "first-word", causal=False) == clusters_of(contexts, "first-word")
