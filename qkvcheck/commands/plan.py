@@ -129,7 +129,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
         f"contexts  {plan.contexts}, at most some {plan.positions:,} token positions",
         f"memory    weights {_size(plan.weight_bytes)}, of a model and a twin at a time {_size(needed)}; the target at "
         f"every layer {_size(plan.capture_bytes)}; this machine has {_size(plan.memory_bytes)}",
-        f"time      forward passes at most {_time(plan.seconds)}: the target, fresh contexts and {_WORDS} words, of the "
+        f"time      forward passes at most {_time(plan.seconds)}: target, fresh contexts and {_WORDS} words, of the "
         f"model and of {plan.twins} untrained {'twin' if plan.twins == 1 else 'twins'}; judging comes on top",
     ]
     if needed > plan.memory_bytes:
