@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def file_part(text: str) -> str:
 
 
 @contextmanager
-def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+def locked(path: Path, *, seconds: float = LOCK_SECONDS, waits: Callable[[], object] | None = None) -> Iterator[None]:
     """Keep other processes of this machine and user from changing a file between reading and writing it.
 
     Parameters
@@ -77,6 +77,8 @@ def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         The file; it need not exist.
     seconds : float
         How long to wait for another process.
+    waits : callable, optional
+        Called once if another process holds it, before the wait.
 
     Raises
     ------
@@ -88,11 +90,21 @@ def locked(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     # Not beside the file: there it would be committed with it.
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     own = Path(tempfile.gettempdir()) / f"qkvcheck-{getattr(os, 'getuid', int)()}-{name}.lock"
+    lock = FileLock(own)
     try:
-        with FileLock(own, timeout=seconds):
-            yield
+        try:
+            lock.acquire(timeout=0 if waits is not None else seconds)
+        except Timeout:
+            if waits is None:
+                raise
+            waits()
+            lock.acquire(timeout=seconds)
     except Timeout:
         raise OSError(f"another process has been writing {str(path)!r} for {seconds:g} seconds; try again") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_output(flag: str, path: str | Path | None, *, inputs: Iterable[str | Path] = ()) -> None:

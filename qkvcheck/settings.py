@@ -245,7 +245,8 @@ class Settings:
 
     model: str = _row(
         "auto",
-        "auto, embedded, a directory, or a hub id such as gpt2; with #untrained or #untrained=SEED",
+        "auto, smollm2 (see qkvcheck fetch), embedded, a directory, a .gguf file, or a hub id such as gpt2; with "
+        "#untrained or #untrained=SEED",
         path="if there",
     )
     tokenizer: str | None = _row(None, "directory of a tokenizer to use instead of the model's own", path="if there")

@@ -13,18 +13,21 @@ from typing import Any
 from qkvcheck.errors import ClaimError, ModelError
 from qkvcheck.models import (
     GPT2_SMALL,
+    PACKAGED,
     answers,
+    cache_folder,
     cached,
     choose_automatically,
     embedded_directory,
     flaw_of,
+    flaw_of_fetched,
     torch_obstacle,
 )
 from qkvcheck.statistics import KERNEL_VARIABLE, kernel_named, numba_obstacle
 
 SCHEMA = "qkvcheck/doctor/1"
 LIBRARIES = ("qkvcheck", "torch", "transformers", "huggingface_hub", "tokenizers", "safetensors", "numpy", "scipy",
-             "numba", "pytest", "hypothesis", "pytest-xdist")  # fmt: skip
+             "numba", "gguf", "accelerate", "pytest", "hypothesis", "pytest-xdist")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def examine(environment: Mapping[str, str] = os.environ) -> list[Check]:
         _kernel(environment),
         Check("cache", _cache()),
         *(_cached_model(name) for name in GPT2_SMALL),
+        Check("own cache", _own_cache()),
+        *(Check(name, flaw_of_fetched(model) or "fetched and whole") for name, model in PACKAGED.items()),
         _embedded(),
         Check("auto", _automatic()),
         _tokenizer(environment),
@@ -135,6 +140,14 @@ def _cache() -> str:
     from huggingface_hub import constants
 
     place = Path(constants.HF_HUB_CACHE)
+    return f"{place}{'' if place.is_dir() else ' (not there yet)'}"
+
+
+def _own_cache() -> str:
+    try:
+        place = cache_folder()
+    except ModelError as error:
+        return f"NOT USABLE: {error}"
     return f"{place}{'' if place.is_dir() else ' (not there yet)'}"
 
 

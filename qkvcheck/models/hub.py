@@ -231,7 +231,7 @@ def _download(request: Mapping[str, Any], *, total: int, announce: Announce | No
     """Run the downloading child, and end it if no new byte arrives for a while."""
     from huggingface_hub import constants
 
-    limit, repository = _stall_limit(), str(request["repository"])
+    limit, repository = stall_limit(STALL_SECONDS), str(request["repository"])
     text = json.dumps(dict(request))
     child = subprocess.Popen(
         [sys.executable, "-m", "qkvcheck.models.download"],
@@ -306,10 +306,17 @@ def _end(child: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-def _stall_limit() -> float:
+def stall_limit(usual: float) -> float:
+    """Return after how many seconds without a new byte a download is given up: what the environment says, or `usual`.
+
+    Raises
+    ------
+    ModelError
+        If the environment says what is no number above 0.
+    """
     text = os.environ.get(STALL_VARIABLE, "")
     try:
-        seconds = float(text) if text else STALL_SECONDS
+        seconds = float(text) if text else usual
     except ValueError:
         seconds = -1.0
     if not seconds > 0:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.files import file_part
 from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
-from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
+from qkvcheck.models.gguf.converted import naming_gguf
+from qkvcheck.models.hub import Announce
+from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
+from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.special_tokens import SpecialTokens, special_tokens_of
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
@@ -23,21 +26,11 @@ from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, l
 if TYPE_CHECKING:
     import torch
 
-EMBEDDED = "embedded"
-AUTO = "auto"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 _STAND_INS = {EMBEDDED: "the stand-in", "smollm2": "SmolLM2-135M"}
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 """What a config.json calls the number of layers."""
-_KNOWN_CONFIGS: dict[str, dict[str, int]] = {
-    "gpt2": {},
-    "gpt2-medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
-    "gpt2-large": {"n_embd": 1280, "n_layer": 36, "n_head": 20},
-    "gpt2-xl": {"n_embd": 1600, "n_layer": 48, "n_head": 25},
-    "distilgpt2": {"n_layer": 6},
-}
-"""Configurations of the GPT-2 family that need no download, as differences from GPT-2 small."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +120,7 @@ class HookedModel:
     def slug(self) -> str:
         """Name for files: letters, digits, dots and hyphens."""
         path = Path(self.spec.source)
-        name = path.name if path.is_dir() else self.spec.source
+        name = path.name if path.exists() else self.spec.source
         text = str(ModelSpec(name, self.spec.untrained_seed))
         return file_part(text)
 
@@ -189,7 +182,22 @@ def load_model(
     place = _check_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Check --qkv-dtype.")
-    resolved, directory, origin = _locate(asked, tokenizer is None, announce)
+    resolved, directory, origin = locate(asked, tokenizer is None, announce)
+    with naming_gguf(directory):
+        return _load(resolved, directory, origin, tokenizer, place, dtype, trust_remote_code, bos)
+
+
+def _load(
+    resolved: ModelSpec,
+    directory: Path | None,
+    origin: str,
+    tokenizer: str | None,
+    place: torch.device,
+    dtype: str,
+    trust_remote_code: bool,
+    bos: str,
+) -> HookedModel:
+    """Load what was located."""
     if resolved.untrained_seed is not None:
         config = _config(resolved.source, directory, trust=trust_remote_code)
         model = _initialise(config, seed=resolved.untrained_seed, trust=trust_remote_code)
@@ -207,7 +215,7 @@ def load_model(
             trust_remote_code=trust_remote_code,
         )
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
-    known = _is_known(resolved.source) and directory is None
+    known = is_known(resolved.source) and directory is None
     encoder = load_encoder(
         directory,
         named=tokenizer,
@@ -309,7 +317,7 @@ def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any
 
 
 def _without_weights(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
-    resolved, directory, _ = _locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
+    resolved, directory, _ = locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
     return resolved, directory
 
 
@@ -328,78 +336,11 @@ def torch_obstacle() -> str | None:
     return f"{versions[0]} can't use {versions[1]}: it needs {needed[0] if needed else 'another one'}"
 
 
-def embedded_directory() -> Path:
-    """Return the directory of the embedded model."""
-    return Path(str(resources.files("qkvcheck"))) / "data" / "embedded"
-
-
-def embedded_training() -> dict[str, Any]:
-    """Return how the embedded model was trained, and its losses in nats a token on held-out text."""
-    record: dict[str, Any] = json.loads((embedded_directory() / "training.json").read_text(encoding="utf-8"))
-    return record
-
-
-def _locate(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
-    """Resolve `auto`, and find the directory that holds the model's files."""
-    source, seed = spec.source, spec.untrained_seed
-    if source == AUTO:
-        return _automatic(seed)
-    if source == EMBEDDED:
-        return spec, embedded_directory(), "ships with qkvcheck"
-    try:
-        path = Path(source).expanduser()
-        is_directory, exists = path.is_dir(), path.exists()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"model {shown(source)} can't be looked up ({first_line(error)}); check --qkv-model."
-        ) from None
-    if is_directory:
-        return ModelSpec(str(path), seed), path, f"directory {path}"
-    if exists:
-        raise ModelError(
-            f"model {source!r} is a file; give the directory that holds config.json and model.safetensors."
-        )
-    if source.startswith((".", "/", "~")) or source.count("/") > 1 or "\\" in source:
-        raise ModelError(
-            f"model directory {source!r} does not exist; give an existing directory, auto, embedded or a hub id "
-            "such as gpt2. Check --qkv-model."
-        )
-    repository, _, revision = source.partition("@")
-    if seed is not None and not revision and _is_known(repository):
-        return spec, cached(repository, weights=False).directory, "configuration known to qkvcheck"
-    directory = fetch(
-        repository, revision=revision or "main", weights=seed is None, tokenizer=with_tokenizer, announce=announce
-    )
-    return spec, directory, f"hub model {source}"
-
-
-def _automatic(seed: int | None) -> tuple[ModelSpec, Path, str]:
-    """Choose GPT-2 small if the local cache holds it whole, else the embedded model; open no connection."""
-    reason = "GPT-2 small is not in the cache"
-    for repository in GPT2_SMALL:
-        found = cached(repository)
-        if found.directory is not None:
-            return ModelSpec(repository, seed), found.directory, "GPT-2 small, whole in the local cache"
-        if found.flaw is not None:
-            reason = f"{repository} in the cache is not whole: {found.flaw}"
-    return ModelSpec(EMBEDDED, seed), embedded_directory(), f"ships with qkvcheck; {reason}"
-
-
-def choose_automatically() -> tuple[str, str]:
-    """Return what ``auto`` would choose here, and why."""
-    spec, _, reason = _automatic(None)
-    return str(spec), reason
-
-
-def _is_known(repository: str) -> bool:
-    return repository.removeprefix("openai-community/") in _KNOWN_CONFIGS
-
-
 def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
     from transformers import AutoConfig, GPT2Config
 
     if directory is None:
-        return GPT2Config(**_KNOWN_CONFIGS[source.removeprefix("openai-community/")])
+        return GPT2Config(**KNOWN_CONFIGS[source.removeprefix("openai-community/")])
     check_directory(directory)
     read_config(directory)
     try:

@@ -17,7 +17,7 @@ class ModelSpec:
     Attributes
     ----------
     source : str
-        ``auto``, ``embedded``, a directory, or a hub id with an optional ``@revision``.
+        ``auto``, ``smollm2``, ``embedded``, a directory, a GGUF file, or a hub id with an optional ``@revision``.
     untrained_seed : int or None
         Seed of a freshly initialised twin; None for the model's own weights.
     """
@@ -41,7 +41,10 @@ def parse_spec(text: str) -> ModelSpec:
     """
     source, mark, variant = text.partition("#")
     if not source:
-        raise ModelError(f"model {text!r} names no model; give auto, embedded, a directory or a hub id such as gpt2.")
+        raise ModelError(
+            f"model {text!r} names no model; give auto, smollm2, embedded, a directory, a .gguf file or a hub id "
+            "such as gpt2."
+        )
     if not mark:
         return ModelSpec(source)
     name, equals, seed = variant.partition("=")

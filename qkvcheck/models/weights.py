@@ -221,7 +221,7 @@ def load_weights(
     # A generation_config of the directory says nothing of what is measured.
     own = {"generation_config": GenerationConfig()} if architecture.loader is Loader.CAUSAL else {}
     try:
-        with _quiet():
+        with quiet():
             loaded = loader_of(architecture).from_pretrained(
                 directory,
                 config=config,
@@ -308,12 +308,17 @@ def _of_another_shape(directory: Path, names: list[str]) -> ModelError:
 
 
 def _refuse_not_finite(directory: Path, model: Any) -> None:
-    broken = sorted(name for name, parameter in model.named_parameters() if not bool(parameter.isfinite().all()))
+    broken = sorted(name for name, parameter in model.named_parameters() if not _is_finite(parameter))
     if broken:
         raise ModelError(
             f"the model in {str(directory)!r} holds NaN or infinite numbers in {_some(broken, 'tensor')}. "
             "Copy or download it again."
         )
+
+
+def _is_finite(tensor: Any) -> bool:
+    """Tell whether all numbers are finite; their sum, which is quicker, is finite only then, but may overflow."""
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def _some(names: list[str], what: str) -> str:
@@ -323,7 +328,7 @@ def _some(names: list[str], what: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the loading library for a moment: what it would warn of is checked here, and refused."""
     from transformers.utils import logging
 

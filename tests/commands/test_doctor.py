@@ -17,7 +17,8 @@ pytestmark = pytest.mark.needs_time
 
 def run(tmp_path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "QKV_"))}
-    settings = {**clean, "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)}
+    caches = {"HF_HOME": str(tmp_path / "hf"), "QKV_CACHE": str(tmp_path / "own")}
+    settings = {**clean, **caches, "HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-m", "qkvcheck.cli", *arguments],
         cwd=tmp_path, env={**settings, **environment}, capture_output=True, text=True, check=False,
@@ -34,7 +35,9 @@ def test_doctor_on_a_bare_machine(tmp_path):
     found = found_by(done)
     assert found["embedded"] == "whole"
     assert found["gpt2"] == found["openai-community/gpt2"] == "not in the cache"
-    assert found["auto"] == "chooses embedded (ships with qkvcheck; GPT-2 small is not in the cache)"
+    reason = "GPT-2 small is not in the cache, smollm2 is not fetched"
+    assert found["auto"] == f"chooses embedded (ships with qkvcheck; {reason})"
+    assert found["smollm2"] == "is not fetched"
     assert found["cache"] == f"{tmp_path}/hf/hub (not there yet)"
     assert found["devices"].startswith("cpu (")
     assert "does not answer (Conn" in found["hub"]

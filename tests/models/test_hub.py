@@ -70,7 +70,8 @@ class Machine:
         (folder / "pytest.ini").write_text("[pytest]\n")
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "QKV_")) and "proxy" not in k.lower()}
         self.environment = {
-            **clean, "HF_HOME": str(self.cache), "HF_ENDPOINT": endpoint, "QKV_STALL_SECONDS": str(STALL),
+            **clean, "HF_HOME": str(self.cache), "QKV_CACHE": str(folder / "own"), "HF_ENDPOINT": endpoint,
+            "QKV_STALL_SECONDS": str(STALL),
             "PYTHONPATH": str(ROOT),
         }  # fmt: skip
 
@@ -307,7 +308,10 @@ def automatic(machine):
 
 def test_auto_with_an_empty_cache(automatic):
     _, run = automatic
-    assert "model     embedded (ships with qkvcheck; GPT-2 small is not in the cache), a stand-in" in run()
+    assert (
+        "model     embedded (ships with qkvcheck; GPT-2 small is not in the cache, smollm2 is not fetched), a stand-in"
+        in run()
+    )
 
 
 @pytest.mark.long

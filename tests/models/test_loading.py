@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from qkvcheck.commands import machine as doctor
 from qkvcheck.errors import ModelError
 from qkvcheck.models import loading as models
-from qkvcheck.models.hub import Cached
 from qkvcheck.models.loading import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
 
 
@@ -30,6 +29,7 @@ def copy(tmp_path) -> Path:
     ("text", "spec"),
     [
         ("auto", ModelSpec("auto")),
+        ("smollm2#untrained=3", ModelSpec("smollm2", 3)),
         ("gpt2#untrained", ModelSpec("gpt2", 0)),
         ("gpt2#untrained=3", ModelSpec("gpt2", 3)),
         ("org/name@v2", ModelSpec("org/name@v2")),
@@ -64,23 +64,6 @@ def test_directory_gives_the_same_model(copy, embedded):
     assert loaded.fingerprint == embedded.fingerprint
     assert not loaded.is_stand_in
     assert loaded.slug == "model"
-
-
-def test_auto_falls_back_to_embedded(monkeypatch, embedded):
-    monkeypatch.setattr(models, "cached", lambda _repository, **_: Cached(None))
-    chosen = load_model("auto")
-    assert chosen.is_stand_in
-    assert chosen.slug == "embedded"
-    assert "GPT-2 small is not in the cache" in chosen.origin
-    assert chosen.fingerprint == embedded.fingerprint
-
-
-@pytest.mark.needs_model
-def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
-    monkeypatch.setattr(models, "cached", lambda repository, **_: Cached(copy if repository == "gpt2" else None))
-    chosen = load_model("auto")
-    assert str(chosen.spec) == "gpt2"
-    assert not chosen.is_stand_in
 
 
 def tensors_of(directory: Path) -> dict[str, torch.Tensor]:
