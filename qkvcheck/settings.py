@@ -269,6 +269,12 @@ class Settings:
         "a beginning token before every context: auto (as the model's own files have it), yes or no",
         parse=partial(_one_of, allowed=("auto", "yes", "no")),
     )
+    layout: str | None = _row(
+        None,
+        "where queries, keys and values are, for a model of an unknown family, as in layers=model.layers "
+        "attention=self_attn names=q_proj,k_proj,v_proj",
+        without="that of its family, else found by structure",
+    )
     device: str = _row("cpu", "torch device, such as cpu or cuda:0")
     dtype: str = _row("float32", "float32, float64, bfloat16 or float16")
     seed: int = _row("0", "first seed of the untrained twins", parse=partial(_whole_number, most=LAST_SEED))

@@ -1,5 +1,5 @@
 from .activations import Activations, Captured, load_activations, sample_of
-from .hooks import PRECEDING, capture, check_layers, tokens_sha256
+from .hooks import PRECEDING, capture, check_layers, check_layout, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
 from .submission import FileSource, read_submission
@@ -16,6 +16,7 @@ __all__ = [
     "capture",
     "capture_named",
     "check_layers",
+    "check_layout",
     "load_activations",
     "read_submission",
     "sample_of",

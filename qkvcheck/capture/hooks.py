@@ -17,6 +17,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
+from qkvcheck.capture.proof import PROVEN_AT, prove
 from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
@@ -70,11 +71,13 @@ def capture(
     Raises
     ------
     CaptureError
-        If a layer or position does not exist, a context is too long, or a hook does not fire exactly once.
+        If a layer or position does not exist, a context is too long, or a hook does not fire exactly once; or, at a
+        model's first capture, if its layout is not what is known of its family.
     """
     wanted = _wanted_positions(contexts, positions)
     layers = tuple(layers)
     _check_request(hooked, contexts, layers, wanted, batch_size)
+    check_layout(hooked)
     length = max(len(context.token_ids) for context in contexts.contexts)
     every = wanted is None
     asked = _every_position(contexts, length) if wanted is None else _one_position(contexts, wanted)
@@ -261,6 +264,11 @@ def _check_request(
     if limit is not None and longest > limit:
         text = contexts.contexts[int(lengths.argmax())].text
         raise CaptureError(f"context {text[:60]!r} has {longest} tokens; the model has {limit} positions. Shorten it.")
+
+
+def check_layout(hooked: HookedModel) -> None:
+    """Raise `CaptureError` unless the model's projections are what its attention multiplies; looked at once a model."""
+    prove(hooked, lambda forward, at: _run(hooked, forward, (PROVEN_AT,), at))
 
 
 def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:

@@ -1,4 +1,11 @@
-from .architecture import Architecture, Heads, Position, architecture_of, register_architecture
+from .architecture import (
+    TRIE_ATTENTION,
+    Architecture,
+    Heads,
+    Position,
+    architecture_of,
+    register_architecture,
+)
 from .directory import memory_bytes
 from .gguf.converted import convert_gguf, gguf_obstacle, told_of_bos
 from .gguf.fetched import PACKAGED, PackagedModel, fetch_model, flaw_of_fetched
@@ -14,6 +21,7 @@ from .loading import (
 )
 from .locating import EMBEDDED, choose_automatically, embedded_directory, embedded_training
 from .outline import Outline, outline_of
+from .structure import UNTOLD
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
 from .weights import flaw_of
@@ -22,6 +30,8 @@ __all__ = [
     "EMBEDDED",
     "GPT2_SMALL",
     "PACKAGED",
+    "TRIE_ATTENTION",
+    "UNTOLD",
     "Architecture",
     "Heads",
     "HookedModel",

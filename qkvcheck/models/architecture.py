@@ -121,6 +121,7 @@ class Loader(StrEnum):
     CAUSAL = "AutoModelForCausalLM"
     MASKED = "AutoModelForMaskedLM"
     ENCODER = "AutoModelForTextEncoding"
+    BASE = "AutoModel"
 
 
 class Heads(NamedTuple):

@@ -20,6 +20,7 @@ from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
 from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.special_tokens import SpecialTokens, special_tokens_of
+from qkvcheck.models.structure import found_architecture, loader_for, parse_layout
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
 from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
 
@@ -143,6 +144,7 @@ def load_model(
     trust_remote_code: bool = False,
     bos: str = "auto",
     announce: Announce | None = None,
+    layout: str | None = None,
 ) -> HookedModel:
     """Load a model, its tokenizer and its architecture.
 
@@ -163,6 +165,8 @@ def load_model(
         Whether a beginning token stands before every context; ``auto``: as the model's own files have it.
     announce : callable, optional
         Told of a download's progress, about once a second.
+    layout : str, optional
+        Where queries, keys and values are, for a model whose family is not known; see `parse_layout`.
 
     Raises
     ------
@@ -179,58 +183,64 @@ def load_model(
     obstacle = torch_obstacle()
     if obstacle is not None:
         raise ModelError(f"{obstacle}. Install a newer torch or an older transformers.")
+    told = None if layout is None else parse_layout(layout)
     place = _check_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Check --qkv-dtype.")
     resolved, directory, origin = locate(asked, tokenizer is None, announce)
     with naming_gguf(directory):
-        return _load(resolved, directory, origin, tokenizer, place, dtype, trust_remote_code, bos)
+        return _load(resolved, directory, origin, _How(tokenizer, place, dtype, trust_remote_code, bos, told))
 
 
-def _load(
-    resolved: ModelSpec,
-    directory: Path | None,
-    origin: str,
-    tokenizer: str | None,
-    place: torch.device,
-    dtype: str,
-    trust_remote_code: bool,
-    bos: str,
-) -> HookedModel:
+@dataclass(frozen=True)
+class _How:
+    """How a model is loaded, as `load_model` takes it."""
+
+    tokenizer: str | None
+    place: torch.device
+    dtype: str
+    trust: bool
+    bos: str
+    layout: Architecture | None
+
+
+def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:
     """Load what was located."""
     if resolved.untrained_seed is not None:
-        config = _config(resolved.source, directory, trust=trust_remote_code)
-        model = _initialise(config, seed=resolved.untrained_seed, trust=trust_remote_code)
+        config = _config(resolved.source, directory, trust=how.trust)
+        model = _initialise(config, _planned(config), seed=resolved.untrained_seed, trust=how.trust)
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
-        config = _config(str(directory), directory, trust=trust_remote_code)
+        config = _config(str(directory), directory, trust=how.trust)
         model = load_weights(
             directory,
             config,
-            architecture=_architecture(config),
-            dtype=_torch_dtype(dtype),
-            trust_remote_code=trust_remote_code,
+            architecture=_planned(config),
+            dtype=_torch_dtype(how.dtype),
+            trust_remote_code=how.trust,
         )
-    model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
+    model = model.to(device=how.place, dtype=_torch_dtype(how.dtype)).eval()
     known = is_known(resolved.source) and directory is None
     encoder = load_encoder(
         directory,
-        named=tokenizer,
+        named=how.tokenizer,
         source=resolved.source,
         gpt2=known,
-        trust_remote_code=trust_remote_code,
+        trust_remote_code=how.trust,
         rows=rows_of(model),
     )
-    architecture = _architecture(model.config)
-    files = directory if tokenizer is None else Path(tokenizer).expanduser()
-    special = special_tokens_of(encoder, architecture, asked=bos, directory=files)
-    return HookedModel(model, encoder, architecture, resolved, origin, special)
+    architecture, found = _settled(model, how.layout)
+    files = directory if how.tokenizer is None else Path(how.tokenizer).expanduser()
+    special = special_tokens_of(encoder, architecture, asked=how.bos, directory=files)
+    return HookedModel(model, encoder, architecture, resolved, f"{origin}{found}", special)
 
 
-def from_model(model: Any, tokenizer: Any, *, name: str = "in memory", bos: str = "auto") -> HookedModel:
+def from_model(
+    model: Any, tokenizer: Any, *, name: str = "in memory", bos: str = "auto", layout: str | None = None
+) -> HookedModel:
     """Wrap a model and tokenizer that are already in memory.
 
     Parameters
@@ -243,6 +253,8 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory", bos: str 
         How to name it in reports.
     bos : {"auto", "yes", "no"}
         Whether a beginning token stands before every context; ``auto``: as the family needs, or the tokenizer does.
+    layout : str, optional
+        Where queries, keys and values are, for a model whose family is not known; see `parse_layout`.
 
     Examples
     --------
@@ -253,9 +265,9 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory", bos: str 
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
     check_fits(encoder, rows_of(model))
-    architecture = _architecture(model.config)
+    architecture, how = _settled(model, None if layout is None else parse_layout(layout))
     special = special_tokens_of(encoder, architecture, asked=bos)
-    return HookedModel(model, encoder, architecture, ModelSpec(name), "given in memory", special)
+    return HookedModel(model, encoder, architecture, ModelSpec(name), f"given in memory{how}", special)
 
 
 def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
@@ -270,7 +282,7 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     """
     if hooked.spec.untrained_seed == seed:
         seed += 1
-    model = _initialise(hooked.model.config, seed=seed)
+    model = _initialise(hooked.model.config, hooked.architecture, seed=seed)
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
     return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
@@ -354,18 +366,30 @@ def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
     return config
 
 
-def _architecture(config: Any) -> Architecture:
+def _planned(config: Any) -> Architecture:
+    """Return the architecture of a family, or, of one that is not known, as what it is loaded."""
     try:
         return architecture_of(config)
-    except CaptureError as error:
-        raise ModelError(str(error)) from None
+    except CaptureError:
+        return Architecture(str(getattr(config, "model_type", "unknown")), loader=loader_for(config))
 
 
-def _initialise(config: Any, *, seed: int, trust: bool = False) -> Any:
+def _settled(model: Any, told: Architecture | None) -> tuple[Architecture, str]:
+    """Return the architecture of a loaded model, and in words how it was found if its family is not known."""
+    if told is None:
+        try:
+            return architecture_of(model.config), ""
+        except CaptureError:
+            pass
+    found = replace(found_architecture(model, told), loader=_planned(model.config).loader)
+    return found, f"; layout {'found by structure' if told is None else 'as told, proven'}: {found}"
+
+
+def _initialise(config: Any, architecture: Architecture, *, seed: int, trust: bool = False) -> Any:
     """Draw fresh weights with the library's own initialiser; torch's global generator is left as it was."""
     import torch
 
-    loader = loader_of(_architecture(config))
+    loader = loader_of(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:

@@ -134,7 +134,7 @@ class Session:
         QkvcheckError
             If a setting, the corpus or the model can't be used.
         """
-        from qkvcheck.capture import check_layers
+        from qkvcheck.capture import check_layers, check_layout
 
         self._announce = announce
         if self.file is not None:
@@ -154,6 +154,7 @@ class Session:
         if self.settings.baseline is not None and self.settings.update is None:
             self._read(Path(self.settings.baseline))
         check_layers(self.hooked, sorted({*self.layers, *layers}))
+        check_layout(self.hooked)
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
         if self.settings.baseline is not None and self.settings.update is None:
             from qkvcheck.plugin.description import describe_model_run
@@ -185,6 +186,7 @@ class Session:
             trust_remote_code=s.trust_remote_code,
             bos=s.bos,
             announce=self._announce,
+            layout=s.layout,
         )
 
     def contexts_for(self, hooked: HookedModel) -> ContextSet:
