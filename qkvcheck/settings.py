@@ -22,6 +22,7 @@ from unicodedata import category
 
 from qkvcheck.errors import SettingsError, first_line, shown
 from qkvcheck.files import is_there
+from qkvcheck.groups import HEADS_FORM, Heads, heads_of
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
@@ -105,7 +106,7 @@ class Option:
         SettingsError
             If it makes no sense, or holds what no value holds; `flag` is for the message.
         """
-        several = self.parse in (_layers, _controls, _names)
+        several = self.parse in (_layers, _heads, _controls, _names)
         check_text(flag, text, allowed="\t\r\n" if several else "", control=self.parse is _target)
         return self.parse(flag, text)
 
@@ -164,6 +165,13 @@ def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
 
 def _layers(flag: str, text: str) -> tuple[int, ...]:
     return parse_layers(text, flag=flag)
+
+
+def _heads(flag: str, text: str) -> Heads:
+    heads = heads_of(text)
+    if heads is None:
+        raise SettingsError(f"heads {shown(text)} can't be read; give {HEADS_FORM}. Check {flag}.")
+    return heads
 
 
 def _text(_: str, text: str) -> str:
@@ -251,6 +259,12 @@ class Settings:
         "zero-based layers, such as 6 or 5,6 or 0-11",
         without="those of the claims file, else 6",
         parse=_layers,
+    )
+    heads: Heads | None = _row(
+        None,
+        "zero-based attention heads at which claims are judged one by one, such as 3, 0-3 or all",
+        without="those that a claim names, if it names any",
+        parse=_heads,
     )
     device: str = _row("cpu", "torch device, such as cpu or cuda:0")
     dtype: str = _row("float32", "float32, float64, bfloat16 or float16")

@@ -1,4 +1,4 @@
-from .activations import Activations, Captured, load_activations, sample_of
+from .activations import Activations, Captured, check_head, heads_in, load_activations, sample_of
 from .hooks import PRECEDING, capture, check_layers
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
@@ -15,7 +15,9 @@ __all__ = [
     "Variant",
     "capture",
     "capture_named",
+    "check_head",
     "check_layers",
+    "heads_in",
     "load_activations",
     "read_submission",
     "sample_of",

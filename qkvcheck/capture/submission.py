@@ -5,6 +5,9 @@ The file is safetensors or npz and holds::
     target           (context, layer, width) or (context, width), floating: the target's Q | K | V in each context
     layers           (layer,), whole numbers: zero-based layers along the layer axis
     widths           (3,), whole numbers: widths of Q, K and V; they add up to width
+    heads            optional, (3,), whole numbers: heads of Q, K and V, which stand head after head along the width
+    stage            optional text: "projection" (as the projections put them out; taken where nothing is said), or
+                     "attention" (Q and K as attention compares them, after rotary embedding and normalisation)
     preceding        optional, shaped as target: the token before the target in each context
     words            optional, (context, layer, word, width): each context continued with each word, the target first
     untrained        optional, (network, context, layer, width): the target in untrained networks
@@ -61,6 +64,8 @@ class FileSource:
         What untrained networks gave for the same contexts.
     lists : mapping of str to sequence of str, or None
         Word lists of the claims file; without them all words of the file are taken.
+    stage : str or None
+        What the file says that it holds: ``"projection"`` or ``"attention"``.
     """
 
     target: Activations
@@ -72,6 +77,7 @@ class FileSource:
     word_texts: tuple[str, ...] = ()
     networks: tuple[FileSource, ...] = ()
     lists: Mapping[str, Sequence[str]] | None = field(default=None)
+    stage: str | None = None
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -205,6 +211,7 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
             projections=held.blocks,
             provenance=provenance,
             clusters=None if clusters is None else tuple(clusters),
+            heads=held.heads,
         )
 
     def source(prefix: str, network: int | None = None) -> FileSource:
@@ -223,6 +230,7 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
         source(""),
         preceding=activations(held.arrays.get("preceding")),
         networks=() if untrained is None else tuple(source("untrained", n) for n in range(len(untrained))),
+        stage=held.stage,
     )
 
 

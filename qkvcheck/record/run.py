@@ -64,11 +64,15 @@ class FileOrigin:
         Sha256 of the file.
     layers : int
         How many it holds.
+    stage : str or None
+        What it holds: ``"projection"``, before rotary embedding and q/k normalisation, or ``"attention"``, after them;
+        None where it does not say, and is taken for the first.
     """
 
     spec: str
     fingerprint: str
     layers: int
+    stage: str | None = None
 
     stand_in = False
     untrained = False
@@ -170,6 +174,8 @@ class RunSettings:
         Of the claims file.
     plan_sha256 : str or None
         Hash of what is captured besides the contexts: word lists, fresh contexts, clusters.
+    heads : str or None
+        Attention heads that were asked for; None where each claim has its own, or none.
     """
 
     layers: Sequence[int]
@@ -180,6 +186,7 @@ class RunSettings:
     clusters: str
     claims_sha256: str | None
     plan_sha256: str | None = None
+    heads: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import group_order
+from qkvcheck.groups import Heads, group_order, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
 from qkvcheck.report.texts import control_text, settled_text
 
@@ -52,10 +52,13 @@ def colour_of(finding: Finding) -> str:
     return "red" if fails else "yellow"
 
 
-def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int]) -> str:
+def asked_line(
+    *, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None
+) -> str:
     """Return the header line: what a run was asked for, before anything is loaded."""
     listed = ", ".join(map(str, layers))
-    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed} (zero-based)"
+    beside = "" if heads is None else f", heads {heads_text(heads)}"
+    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based)"
 
 
 def summary_lines(
@@ -99,6 +102,7 @@ def _measured(run: Run) -> list[Line]:
         return [
             Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
             Line(f"          {captured}"),
+            *([Line(f"          {stage_text(origin)}")] if isinstance(origin, FileOrigin) else []),
         ]
     positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
     stand_in = ", a stand-in for GPT-2 small" if origin.stand_in else ""
@@ -298,6 +302,20 @@ def dependent_groups(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
 def column_controls() -> list[Control]:
     """Return the controls that have a column in the table."""
     return [control for control in controls_by_name().values() if control.column is not None]
+
+
+def stage_text(origin: FileOrigin) -> str:
+    """Return what Q and K of a file are, and whether it says so.
+
+    Examples
+    --------
+    >>> stage_text(FileOrigin("rows.npz", "0" * 64, 1))
+    'Q and K taken as the projections put them out: the file does not say its stage'
+    """
+    if origin.stage == "attention":
+        return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
+    told = " (stage projection)" if origin.stage else ": the file does not say its stage"
+    return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"
 
 
 def counted(count: int, noun: str) -> str:
