@@ -45,6 +45,15 @@ class Comparison(NamedTuple):
     measure: str
 
 
+class Stage(StrEnum):
+    """Where on their way queries, keys and values are taken."""
+
+    PROJECTION = "projection"
+    """As the projections put them out."""
+    ATTENTION = "attention"
+    """As scores are computed of them: after norm and rotation of queries and keys, where a family has them."""
+
+
 class Capture(StrEnum):
     """What is captured of a corpus for a statistic, by the name that claims files and markers use."""
 

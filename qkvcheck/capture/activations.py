@@ -13,7 +13,7 @@ from platform import python_version
 import numpy as np
 
 from qkvcheck.errors import CaptureError, DocumentError, NotCapturedError, first_line, shown
-from qkvcheck.groups import HEADS_UNKNOWN, PROJECTIONS, head_count, head_read, heads_obstacle
+from qkvcheck.groups import HEADS_UNKNOWN, PROJECTIONS, Stage, head_count, head_read, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, from_document, read_tensor_header
 from qkvcheck.statistics import Sample
 
@@ -58,6 +58,8 @@ class Activations:
     heads : mapping of str to int
         How many heads Q, K and V have, which stand head after head along the width; with grouped queries K and V have
         fewer. Empty where that is not known.
+    stage : Stage
+        Where on their way they were taken.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Activations:
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seen: tuple[str, ...] | None = None
     heads: Mapping[str, int] = field(default_factory=dict)
+    stage: Stage = Stage.PROJECTION
     _samples: dict[tuple[object, ...], Sample] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, layer: int) -> np.ndarray:
@@ -143,6 +146,8 @@ class Activations:
             layout["seen"] = list(self.seen)
         if self.heads:
             layout["heads"] = dict(self.heads)
+        if self.stage is not Stage.PROJECTION:
+            layout["stage"] = str(self.stage)
         about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
         temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
         try:
@@ -236,7 +241,9 @@ def head_columns(
     check_head(heads, head)
     obstacle = heads_obstacle(heads, {name: place.stop - place.start for name, place in projections.items()})
     if obstacle is not None:
-        raise CaptureError(f"these activations can't be cut into heads: {obstacle}. Check what says how many there are.")
+        raise CaptureError(
+            f"these activations can't be cut into heads: {obstacle}. Check what says how many there are."
+        )
     columns: list[np.ndarray] = []
     places: dict[str, slice] = {}
     at = 0
@@ -303,6 +310,7 @@ def load_activations(path: str | Path) -> Activations:
         provenance=provenance,
         seen=layout.seen,
         heads=layout.heads,
+        stage=layout.stage,
     )
 
 
@@ -315,6 +323,7 @@ class _Layout:
     blocks: dict[str, tuple[int, int]]
     seen: tuple[str, ...] | None = None
     heads: dict[str, int] = field(default_factory=dict)
+    stage: Stage = Stage.PROJECTION
 
     def __post_init__(self) -> None:
         if self.axes not in AXES:

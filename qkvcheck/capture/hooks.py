@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ import numpy as np
 
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
+from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
+from qkvcheck.groups import Stage
 from qkvcheck.models import HookedModel
 
 if TYPE_CHECKING:
@@ -29,10 +31,6 @@ BATCH_SIZE = 512
 """Token positions a forward."""
 
 
-class _Done(Exception):  # noqa: N818 (no error: it ends a forward)
-    """Raised in the last hook, to end the forward there; never leaves this module."""
-
-
 def capture(
     hooked: HookedModel,
     contexts: ContextSet,
@@ -41,6 +39,7 @@ def capture(
     positions: str | Sequence[int] = TARGET,
     batch_size: int = BATCH_SIZE,
     exact_layout: bool = False,
+    stage: Stage = Stage.PROJECTION,
 ) -> Activations:
     """Return queries, keys and values of the contexts, as the projections put them out.
 
@@ -59,6 +58,8 @@ def capture(
         Token positions a forward, at most (one context at least). It bounds memory.
     exact_layout : bool
         Compute every context whole, padded to the longest: slow, and the reference for all other layouts.
+    stage : Stage
+        As projected, or as attention computes scores of them: after norm and rotation of queries and keys.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def capture(
     values = np.zeros((len(contexts) * (length if every else 1), len(layers), width), dtype=np.float32)
     computed = 0
     for forward in forwards:
-        values[forward.slots] = _run(hooked, forward, layers)
+        values[forward.slots] = _run(hooked, forward, layers, stage)
         computed += forward.computed
     if every:
         values = np.ascontiguousarray(values.reshape(len(contexts), length, len(layers), width).transpose(0, 2, 1, 3))
@@ -98,12 +99,14 @@ def capture(
             "corpus": contexts.name,
             "corpus_sha256": contexts.sha256,
             "tokens_sha256": contexts.tokens_sha256,
-            "recipe": _recipe(contexts, wanted, layers),
+            "recipe": _recipe(contexts, wanted, layers, stage),
             "layout": layout,
             "computed": str(computed),
             "dtype": hooked.dtype,
         },
         seen=None if wanted is None else _seen(contexts, wanted, causal=hooked.architecture.causal),
+        heads=hooked.heads,
+        stage=stage,
     )
 
 
@@ -145,10 +148,12 @@ def _seen(contexts: ContextSet, wanted: np.ndarray, *, causal: bool) -> tuple[st
     return tuple(told)
 
 
-def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...]) -> str:
+def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...], stage: Stage) -> str:
     """Return a hash of what is run and where it is captured, whatever the weights."""
     places = None if wanted is None else wanted.tolist()
-    run = [[context.token_ids for context in contexts.contexts], places, layers]
+    run: list[object] = [[context.token_ids for context in contexts.contexts], places, layers]
+    if stage is not Stage.PROJECTION:
+        run.append(stage)
     return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 
@@ -199,6 +204,7 @@ def capture_words(
         projections=flat.projections,
         provenance={**flat.provenance, "words": " ".join(word.strip() for word in words)},
         seen=None if flat.seen is None else flat.seen[:: len(words)],  # a context is what stands before its first word
+        heads=flat.heads,
     )
 
 
@@ -236,7 +242,7 @@ def _check_request(
             f"position {int(wanted[row])} does not exist in {contexts.contexts[row].text!r} "
             f"({int(lengths[row])} tokens, from 0); choose another."
         )
-    limit = getattr(hooked.model.config, "max_position_embeddings", None)
+    limit = hooked.architecture.longest(hooked.model.config)
     if limit is not None and int(lengths.max()) > limit:
         text = contexts.contexts[int(lengths.argmax())].text
         raise CaptureError(
@@ -254,39 +260,20 @@ def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:
         )
 
 
-def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...]) -> np.ndarray:
+def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: Stage) -> np.ndarray:
     """Run one forward up to the last layer asked for; return (wanted, layer, width) float32."""
     import torch
 
     device = hooked.device
-    caught: dict[int, list[np.ndarray]] = {layer: [] for layer in layers}
-    rows, tokens = (torch.as_tensor(part, device=device) for part in forward.places.T)
-    last = max(layers)
-
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> None:
-            # Indexing makes an owned copy: a view would keep the whole batch alive.
-            chosen = output[rows, tokens].detach()
-            caught[layer].append(chosen.to("cpu", torch.float32).numpy())
-            if layer == last:
-                raise _Done
-
-        return hook
-
-    with _hooks(hooked, {layer: keep(layer) for layer in set(layers)}), _evaluating(hooked.model), suppress(_Done):
+    reader = reader_of(hooked, layers, forward.places, stage=stage)
+    with reader.reading(), _evaluating(hooked.model), suppress(Done):
         hooked.model.base_model(
             input_ids=torch.as_tensor(forward.token_ids, device=device),
             attention_mask=_attention_mask(hooked, forward),
-            use_cache=False,
+            **({"use_cache": False} if hooked.architecture.causal else {}),
             **({} if forward.depths is None else {"position_ids": torch.as_tensor(forward.depths, device=device)}),
         )
-    for layer, found in caught.items():
-        if len(found) != 1:
-            raise CaptureError(
-                f"the projection of layer {layer} ran {len(found)} times in one forward of {hooked.spec}; it must run "
-                "once. This model's layout is not what qkvcheck knows of its family."
-            )
-    return np.stack([caught[layer][0] for layer in layers], axis=1)
+    return reader.rows()
 
 
 def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
@@ -299,19 +286,6 @@ def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
     dtype = next(hooked.model.parameters()).dtype
     hidden = torch.as_tensor(~forward.visible, device=hooked.device)[None, None]
     return torch.zeros(hidden.shape, dtype=dtype, device=hooked.device).masked_fill_(hidden, torch.finfo(dtype).min)
-
-
-@contextmanager
-def _hooks(hooked: HookedModel, hooks: dict[int, Callable[..., None]]) -> Iterator[None]:
-    handles = [
-        hooked.architecture.projection_module(hooked.model, layer).register_forward_hook(hook)
-        for layer, hook in hooks.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

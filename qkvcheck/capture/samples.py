@@ -287,10 +287,12 @@ class Samples:
     def words_and_weights(self) -> Activations:
         """The words grid with one more word, what the weights put out alone: (context, layer, word, width)."""
         grid, model = self.words(), self.hooked
-        alone = [
-            model.architecture.weights_alone(model.model, layer).detach().to("cpu").float().numpy()
-            for layer in self.layers
-        ]
+        found = [model.architecture.weights_alone(model.model, layer) for layer in self.layers]
+        alone = [one.detach().to("cpu").float().numpy() for one in found if one is not None]
+        if len(alone) < len(found):
+            raise NotCapturedError(
+                f"in {model.spec} no bias enters the projections, which would show what the weights put out alone"
+            )
         last = np.broadcast_to(np.stack(alone)[None, :, None], (len(self.contexts), len(alone), 1, len(alone[0])))
         recipe = f"{grid.provenance.get('recipe')} and the weights alone"
         return replace(

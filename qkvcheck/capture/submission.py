@@ -36,7 +36,7 @@ from qkvcheck.capture.source import capture_named
 from qkvcheck.capture.submitted import Submitted, read_npz_submission, read_safetensors_submission, text_list
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError, shown
-from qkvcheck.groups import PROJECTIONS, Capture
+from qkvcheck.groups import PROJECTIONS, Capture, Stage
 from qkvcheck.inputs import Given, read_tensor_header
 
 
@@ -64,8 +64,8 @@ class FileSource:
         What untrained networks gave for the same contexts.
     lists : mapping of str to sequence of str, or None
         Word lists of the claims file; without them all words of the file are taken.
-    stage : str or None
-        What the file says that it holds: ``"projection"`` or ``"attention"``.
+    stage : Stage or None
+        Where on their way they were taken, as far as the file says it.
     """
 
     target: Activations
@@ -77,7 +77,7 @@ class FileSource:
     word_texts: tuple[str, ...] = ()
     networks: tuple[FileSource, ...] = ()
     lists: Mapping[str, Sequence[str]] | None = field(default=None)
-    stage: str | None = None
+    stage: Stage | None = None
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -212,6 +212,7 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
             provenance=provenance,
             clusters=None if clusters is None else tuple(clusters),
             heads=held.heads,
+            stage=held.stage or Stage.PROJECTION,
         )
 
     def source(prefix: str, network: int | None = None) -> FileSource:
@@ -248,7 +249,8 @@ def _own(path: Path, sha256: str, given: Given) -> FileSource:
         raise given.refused(f"has {len(texts)} texts for {len(captured.values)} contexts", do="record it again")
     clusters, kind = _clusters(texts)
     provenance = {**captured.provenance, "clusters": kind}
-    return FileSource(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
+    held = replace(captured, clusters=clusters, provenance=provenance)
+    return FileSource(held, None, texts, path.name, sha256, stage=captured.stage)
 
 
 def _clusters(texts: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, str]:

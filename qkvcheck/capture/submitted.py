@@ -11,7 +11,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import arrays_of
 from qkvcheck.errors import shown
-from qkvcheck.groups import PROJECTIONS, heads_obstacle
+from qkvcheck.groups import PROJECTIONS, Stage, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, read_npz
 
 NETWORK, CONTEXT, LAYER, WORD, WIDTH = "network", "context", "layer", "word", "width"
@@ -27,8 +27,6 @@ WHOLE = ("layers", "widths")
 HEADS, STAGE = "heads", "stage"
 TEXTS = ("texts", "word_texts")
 KNOWN = (*AXES, *WHOLE, HEADS, *TEXTS, STAGE)
-STAGES = ("projection", "attention")
-"""What Q and K are: as the projections put them out, or as attention compares them, rotated and normalised."""
 NEEDS = {"words": "word_texts", "word_texts": "words", "untrained_words": "words"}
 """What makes sense only beside something else."""
 FLOATING = {"F16": 2, "F32": 4, "F64": 8}
@@ -55,8 +53,8 @@ class Submitted:
         The target's number format in the file, by which its rows were rounded.
     heads : mapping of str to int
         How many heads Q, K and V have; empty where the file does not say.
-    stage : str or None
-        One of `STAGES`; None where the file does not say.
+    stage : Stage or None
+        None where the file does not say.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -66,7 +64,7 @@ class Submitted:
     word_texts: tuple[str, ...] | None
     dtype: str
     heads: Mapping[str, int]
-    stage: str | None
+    stage: Stage | None
 
 
 def read_npz_submission(given: Given) -> Submitted:
@@ -117,8 +115,8 @@ def _texts_of_array(given: Given, name: str, array: np.ndarray) -> tuple[str, ..
 def _submitted(
     given: Given, arrays: dict[str, np.ndarray], texts: dict[str, tuple[str, ...]], stage: tuple[str, ...] | None
 ) -> Submitted:
-    if stage is not None and (len(stage) != 1 or stage[0] not in STAGES):
-        raise given.refused(f"has stage {shown(list(stage))}; it is one of {', '.join(STAGES)}", do=_SEE)
+    if stage is not None and (len(stage) != 1 or stage[0] not in list(Stage)):
+        raise given.refused(f"has stage {shown(list(stage))}; it is one of {', '.join(Stage)}", do=_SEE)
     layers, widths = (_whole_numbers(given, arrays, name) for name in WHOLE)
     present = {*arrays, *texts}
     for name, needed in NEEDS.items():
@@ -146,7 +144,7 @@ def _submitted(
     dtype = str(arrays["target"].dtype)
     heads = _heads(given, arrays, widths)
     return Submitted(
-        rows, tuple(layers), blocks, told, word_texts, dtype, heads, None if stage is None else stage[0]
+        rows, tuple(layers), blocks, told, word_texts, dtype, heads, None if stage is None else Stage(stage[0])
     )
 
 

@@ -274,9 +274,7 @@ class Cell:
         return Comparison(self.group, self.measure)
 
 
-def cell_key(
-    claim: Claim, *, layer: int, group: str, measure: str, head: int | Literal["all"] | None = None
-) -> str:
+def cell_key(claim: Claim, *, layer: int, group: str, measure: str, head: int | Literal["all"] | None = None) -> str:
     """Return a cell's name, such as ``P3a-L06-QQ``; the claim's first measure is not spelled out."""
     suffix = "" if measure == claim.measures[0] else f"-{measure}"
     at_head = "" if head is None else f".H{head:02d}" if isinstance(head, int) else ".Hall"

@@ -133,9 +133,7 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
         raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
     level, of_family = level_of(cell), cell.role == Role.FAMILY and len(family) > 1
-    estimate = measured.estimate(
-        critical=measured.critical(family, level=level) if of_family else None, level=level
-    )
+    estimate = measured.estimate(critical=measured.critical(family, level=level) if of_family else None, level=level)
     assert claim.threshold is not None  # exact claims are judged by their conditions
     decision = BY_SIDE[claim.side(estimate.low, estimate.high)]
     needed = (
@@ -171,7 +169,9 @@ def _count_violations(claim: Claim, cell: Cell, measured: Measurement) -> Verdic
     """Count the contexts that miss the threshold, and bound their rate exactly."""
     fresh, reference_rows = (part[0] for part in measured.parts)
     means = row_similarities(fresh, reference_rows, measure=measured.comparison.measure).mean(axis=1)
-    rate = violation_rate(int(sum(not claim.meets(float(mean)) for mean in means)), len(means), confidence=level_of(cell))
+    rate = violation_rate(
+        int(sum(not claim.meets(float(mean)) for mean in means)), len(means), confidence=level_of(cell)
+    )
     supported, refuted = rate.high < claim.rate, rate.low >= claim.rate
     decision = Decision.SUPPORTED if supported else Decision.REFUTED if refuted else Decision.INCONCLUSIVE
     text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {_percent(rate.confidence)} confidence "

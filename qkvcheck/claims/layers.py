@@ -102,9 +102,7 @@ def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) ->
     return replace(point, mean_square=square)
 
 
-def _with_seeds(
-    point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Captured
-) -> ProfilePoint:
+def _with_seeds(point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Captured) -> ProfilePoint:
     statistics = (statistic_named(claim.statistic), statistic_named("mean_square"))
     networks = untrained.at(point.layer, captured, head=cell.at_head)
     numbers = networks.measure(SeedValues(statistics, cell.comparison))

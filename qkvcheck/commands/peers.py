@@ -145,7 +145,7 @@ class PaddedForward:
         import torch
 
         self._model = hooked.model
-        self._module = hooked.architecture.projection_module(hooked.model, layer)
+        self._module = hooked.architecture.site(hooked.model, layer).projections[0]
         token_ids, present = token_rectangle(contexts, hooked.encoder.pad_id)
         self._input = {"input_ids": torch.from_numpy(token_ids), "attention_mask": torch.from_numpy(present)}
         self._targets = torch.tensor(contexts.target_indices)

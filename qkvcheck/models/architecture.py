@@ -10,18 +10,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from operator import attrgetter
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
 
 from qkvcheck.errors import CaptureError
-from qkvcheck.groups import PROJECTIONS
+from qkvcheck.groups import PROJECTIONS, StrEnum
 
 if TYPE_CHECKING:
     import torch
 
 TRIE_ATTENTION = ("sdpa", "eager")
-_ALIBI = ("bloom",)
+FIELDS = (
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_activation",
+    "activation_function",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "sliding_window",
+    "layer_types",
+)
+"""Fields of a configuration that change what is computed, by the names that most families give them."""
+
+
+def rope_of(config: Any) -> dict[str, Any]:
+    """Return how a configuration turns queries and keys, by whichever names its release of transformers has.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> old = SimpleNamespace(rope_theta=10000.0, rope_scaling=None, partial_rotary_factor=0.25)
+    >>> new = SimpleNamespace(
+    ...     rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}
+    ... )
+    >>> rope_of(old) == rope_of(new), rope_of(new)["rope_theta"]
+    (True, 10000.0)
+    """
+    told: dict[str, Any] = dict(getattr(config, "rope_parameters", None) or {})
+    if not told:
+        names = ("rope_theta", "partial_rotary_factor", "rotary_pct", "rotary_emb_base", "rotary_dim")
+        named = {name: getattr(config, name, None) for name in names}
+        told = {name: value for name, value in named.items() if value is not None}
+        told.update(getattr(config, "rope_scaling", None) or {})
+    renamed = {"rotary_pct": "partial_rotary_factor", "rotary_emb_base": "rope_theta", "type": "rope_type"}
+    found = {renamed.get(name, name): told[name] for name in told}
+    return {"rope_type": "default", "partial_rotary_factor": 1.0, **found}
 
 
 class ConfigSchema(Protocol):
@@ -31,9 +75,98 @@ class ConfigSchema(Protocol):
         """Return the shape of every tensor of the base model."""
 
 
+class Split(StrEnum):
+    """How queries, keys and values lie in what the projections of a layer put out."""
+
+    SEPARATE = "separate"
+    """A layer each: ``[q]``, ``[k]``, ``[v]``, each head after head."""
+    BLOCKS = "blocks"
+    """One layer: all queries, all keys, all values."""
+    GROUPS = "groups"
+    """One layer: for each key head the queries that read it, its key, its value. With as many key heads as query
+    heads: head after head."""
+
+
+class Position(StrEnum):
+    """How the place of a token enters."""
+
+    LEARNED = "learned"
+    """A vector added to the embedding."""
+    ROTARY = "rotary"
+    """Queries and keys are turned by an angle that grows with the place, after the projection."""
+    BIAS = "bias"
+    """Scores get a number that hangs on the distance (ALiBi, relative positions)."""
+
+
+class Loader(StrEnum):
+    """As what a family is loaded; its head never runs."""
+
+    CAUSAL = "AutoModelForCausalLM"
+    MASKED = "AutoModelForMaskedLM"
+    ENCODER = "AutoModelForTextEncoding"
+
+
+class Heads(NamedTuple):
+    """How many heads attention has, and how wide they are.
+
+    Attributes
+    ----------
+    query : int
+        Query heads.
+    key : int
+        Heads of keys and values; with grouped queries fewer than of queries.
+    width : int
+        Of a query and of a key.
+    value_width : int
+        Of a value.
+    """
+
+    query: int
+    key: int
+    width: int
+    value_width: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Heads of Q, K and V."""
+        return dict(zip(PROJECTIONS, (self.query, self.key, self.key), strict=True))
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Widths of Q, K and V over all their heads."""
+        return self.query * self.width, self.key * self.width, self.key * self.value_width
+
+    @property
+    def projections(self) -> dict[str, slice]:
+        """Where Q, K and V stand when they are put one after the other."""
+        ends = np.cumsum([0, *self.widths]).tolist()
+        return {name: slice(ends[n], ends[n + 1]) for n, name in enumerate(PROJECTIONS)}
+
+
+class Site(NamedTuple):
+    """Where a layer's queries, keys and values are made.
+
+    Attributes
+    ----------
+    attention : torch.nn.Module
+        The attention module.
+    projections : tuple of torch.nn.Module
+        One that makes all three, or one each.
+    call : int
+        Which of its calls in one forward is this layer's: a family may use one module for several layers.
+    """
+
+    attention: torch.nn.Module
+    projections: tuple[torch.nn.Module, ...]
+    call: int = 0
+
+
 @dataclass(frozen=True)
 class Architecture:
     """How one model family lays out its attention projections.
+
+    A family that needs more than these attributes is a subclass in its own file, with `heads`, `split_of`, `order` or
+    `site` of its own.
 
     Attributes
     ----------
@@ -41,14 +174,33 @@ class Architecture:
         The configuration's ``model_type``.
     layers : str
         Attribute path of the list of layers, from the base model.
-    projection : str
-        Attribute path of the fused projection, from a layer.
-    fingerprint_fields : tuple of str
-        Configuration fields that change what is computed.
-    norm : str
-        Attribute path of the layer norm before the projection, from a layer.
+    attention : str
+        Attribute path of the attention module, from a layer.
+    names : tuple of str
+        Attribute paths, from the attention module, of the projection that makes all three, or of those of queries, keys
+        and values.
+    output : str
+        Attribute path, from the attention module, of the projection of its output.
+    norm : str or None
+        Attribute path of the norm before the projection, from a layer; None where it comes after.
+    split : Split
+        How queries, keys and values lie in what the projections put out.
+    position : Position
+        How the place of a token enters.
+    between : tuple of str
+        What is done to queries and keys between projection and score, in its order, such as ``("norm", "rotary")``.
     causal : bool
         Whether nothing right of a token can reach it.
+    again : bool
+        Whether its projections run again in one forward, on something else than the hidden states.
+    trie : bool
+        Whether prefixes merged into a trie, under a mask of numbers to add, have been shown to give what a plain
+        forward gives. Where positions enter as a bias between tokens (ALiBi), or layers look at a window, they don't:
+        the numbers are wrong, and nothing fails.
+    loader : Loader
+        As what it is loaded.
+    fingerprint_fields : tuple of str
+        Configuration fields that change what is computed.
     schema : type, optional
         A dataclass of what its config.json may say, whose ``tensors()`` gives the shape of each tensor of the base
         model. With it a directory is checked before anything is built of it.
@@ -56,40 +208,93 @@ class Architecture:
         Before the names of the base model's tensors, in files that hold a head too.
     not_read : tuple of str
         Ends of the names of tensors that are no weights, such as masks that older releases kept.
-    trie : bool
-        Whether prefixes merged into a trie, under a mask of numbers to add, have been shown to give what a plain
-        forward gives. Where positions enter as a bias between tokens (ALiBi), or layers look at a window, they don't:
-        the numbers are wrong, and nothing fails.
     """
 
     family: str
-    layers: str
-    projection: str
-    fingerprint_fields: tuple[str, ...]
-    norm: str
-    causal: bool = False
+    layers: str = "layers"
+    attention: str = "self_attn"
+    names: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
+    output: str = "o_proj"
+    norm: str | None = "input_layernorm"
+    split: Split = Split.SEPARATE
+    position: Position = Position.ROTARY
+    between: tuple[str, ...] = ()
+    causal: bool = True
+    again: bool = False
     trie: bool = False
+    loader: Loader = Loader.CAUSAL
+    fingerprint_fields: tuple[str, ...] = FIELDS
     schema: type[ConfigSchema] | None = field(default=None, compare=False)  # it decides no number
     prefix: str = ""
     not_read: tuple[str, ...] = ()
 
+    def layers_of(self, model: Any) -> Any:
+        """Return the list of layers of a loaded model."""
+        return model.base_model.get_submodule(self.layers)
+
     def depth(self, model: Any) -> int:
         """Return the number of layers of a loaded model."""
-        return len(attrgetter(self.layers)(model.base_model))
+        return len(self.layers_of(model))
 
-    def projection_module(self, model: Any, layer: int) -> torch.nn.Module:
-        """Return the module whose output is the fused Q | K | V of a layer (zero-based)."""
-        module: torch.nn.Module = attrgetter(self.projection)(attrgetter(self.layers)(model.base_model)[layer])
-        return module
+    def heads(self, config: Any) -> Heads:
+        """Return how many heads a configuration asks for."""
+        query = int(config.num_attention_heads)
+        key = int(getattr(config, "num_key_value_heads", None) or query)
+        width = int(getattr(config, "head_dim", None) or config.hidden_size // query)
+        return Heads(query, key, width, width)
 
-    def weights_alone(self, model: Any, layer: int) -> torch.Tensor:
-        """Return what the projection of a layer puts out for the bias of the norm before it: no token enters."""
+    def split_of(self, config: Any) -> Split:
+        """Return how queries, keys and values lie in what the projections put out."""
+        del config
+        return self.split
+
+    def between_of(self, config: Any, layer: int) -> tuple[str, ...]:
+        """Return what a layer does to queries and keys between projection and score."""
+        del config, layer
+        return self.between
+
+    def scaling(self, config: Any, layer: int) -> float:
+        """Return by what scores are multiplied, after queries and keys are as they are at the stage "attention"."""
+        del layer
+        return float(self.heads(config).width ** -0.5)
+
+    def longest(self, config: Any) -> int | None:
+        """Return how many tokens a context may have; None where nothing limits it."""
+        limit = getattr(config, "max_position_embeddings", None)
+        return None if limit is None else int(limit)
+
+    def order(self, config: Any) -> np.ndarray | None:
+        """Return where each number of Q | K | V stands in what the projections put out; None if it stands there."""
+        if self.split_of(config) is not Split.GROUPS:
+            return None
+        heads = self.heads(config)
+        group = heads.query // heads.key
+        raw = np.arange(sum(heads.widths)).reshape(heads.key, group + 2, heads.width)
+        return np.concatenate([raw[:, :group].ravel(), raw[:, group].ravel(), raw[:, group + 1].ravel()])
+
+    def site(self, model: Any, layer: int) -> Site:
+        """Return where the queries, keys and values of a layer (zero-based) are made."""
+        attention: torch.nn.Module = self.layers_of(model)[layer].get_submodule(self.attention)
+        return Site(attention, tuple(attention.get_submodule(name) for name in self.names))
+
+    def weights_alone(self, model: Any, layer: int) -> torch.Tensor | None:
+        """Return what the projections of a layer put out for the bias of the norm before them: no token enters.
+
+        None where the family has no norm there, or neither it nor the projections have biases.
+        """
         import torch
 
-        norm = attrgetter(self.norm)(attrgetter(self.layers)(model.base_model)[layer])
+        if self.norm is None:
+            return None
+        norm, projections = self.layers_of(model)[layer].get_submodule(self.norm), self.site(model, layer).projections
+        bias = getattr(norm, "bias", None)
+        if bias is None and all(getattr(one, "bias", None) is None for one in projections):
+            return None
+        given = torch.zeros_like(norm.weight) if bias is None else bias
         with torch.inference_mode():
-            alone: torch.Tensor = self.projection_module(model, layer)(norm.bias[None])[0]
-        return alone
+            alone = torch.cat([projection(given[None, None])[0, 0] for projection in projections])
+        order = self.order(model.config)
+        return alone if order is None else alone[torch.as_tensor(order, device=alone.device)]
 
     def trie_obstacle(self, model: Any, *, depth: int) -> str | None:
         """Return why contexts of up to `depth` tokens must not be merged into a trie for this model, or None.
@@ -108,7 +313,7 @@ class Architecture:
         if implementation not in TRIE_ATTENTION:
             return f"{implementation} attention may take no mask of numbers; {' and '.join(TRIE_ATTENTION)} do"
         biased = getattr(getattr(config, "attn_config", None), "alibi", False) or getattr(config, "alibi", False)
-        if biased or self.family in _ALIBI:
+        if biased or self.position is Position.BIAS:
             return "positions enter as a bias between tokens (ALiBi), which is laid over the tokens of a row"
         if any("local" in kinds for kinds, _ in getattr(config, "attention_types", None) or ()):
             return "some layers look at a window of the row (local attention)"
@@ -122,11 +327,6 @@ class Architecture:
         # Some releases add a causal triangle of the size of the position table to eager attention.
         eager = getattr(model.config, "_attn_implementation", None) == "eager"
         return int(model.config.max_position_embeddings) if eager else sys.maxsize
-
-    def projections(self, config: Any) -> dict[str, slice]:
-        """Return where Q, K and V stand in the last axis of the projection's output."""
-        width = int(config.hidden_size)
-        return {name: slice(i * width, (i + 1) * width) for i, name in enumerate(PROJECTIONS)}
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}

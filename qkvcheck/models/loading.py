@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.files import file_part
-from qkvcheck.models.architecture import Architecture, architecture_of
+from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
-from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, refuse_pickles
+from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
 
 if TYPE_CHECKING:
     import torch
@@ -77,8 +77,13 @@ class HookedModel:
 
     @property
     def projections(self) -> dict[str, slice]:
-        """Where Q, K and V stand in the projection's output."""
-        return self.architecture.projections(self.model.config)
+        """Where Q, K and V stand when they are put one after the other."""
+        return self.architecture.heads(self.model.config).projections
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """Number of heads of Q, K and V; with grouped queries K and V have fewer."""
+        return self.architecture.heads(self.model.config).counts
 
     @property
     def device(self) -> torch.device:
@@ -179,8 +184,13 @@ def load_model(
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
         config = _config(str(directory), directory, trust=trust_remote_code)
-        _architecture(config)
-        model = load_weights(directory, config, dtype=_torch_dtype(dtype), trust_remote_code=trust_remote_code)
+        model = load_weights(
+            directory,
+            config,
+            architecture=_architecture(config),
+            dtype=_torch_dtype(dtype),
+            trust_remote_code=trust_remote_code,
+        )
     model = model.to(device=place, dtype=_torch_dtype(dtype)).eval()
     known = _is_known(resolved.source) and directory is None
     encoder = load_encoder(
@@ -346,12 +356,12 @@ def _architecture(config: Any) -> Architecture:
 def _initialise(config: Any, *, seed: int, trust: bool = False) -> Any:
     """Draw fresh weights with the library's own initialiser; torch's global generator is left as it was."""
     import torch
-    from transformers import AutoModelForCausalLM
 
+    loader = loader_of(_architecture(config))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+            return loader.from_config(config, trust_remote_code=trust)
         except ImportError as error:
             raise libraries_unfit(error) from None
         except Exception as error:  # it raises what it likes
@@ -394,6 +404,8 @@ def _fingerprint(hooked: HookedModel) -> str:
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     config = hooked.model.config
     fields = {name: getattr(config, name, None) for name in hooked.architecture.fingerprint_fields}
+    if hooked.architecture.position is Position.ROTARY:
+        fields["rope"] = rope_of(config)
     digest.update(json.dumps(fields, sort_keys=True).encode())
     digest.update(hooked.encoder.fingerprint().encode())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 
 from qkvcheck.errors import ModelError, QkvcheckError, first_line, shown
 from qkvcheck.inputs import Given, TensorEntry, read_tensor_header
-from qkvcheck.models.architecture import Architecture
+from qkvcheck.models.architecture import Architecture, Loader
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 INDEX_LIMIT = 50_000_000
@@ -185,8 +185,17 @@ def check_tensors(
         )
 
 
-def load_weights(directory: Path, config: Any, *, dtype: Any, trust_remote_code: bool) -> Any:
-    """Load a causal language model from a directory's safetensors files.
+def loader_of(architecture: Architecture) -> Any:
+    """Return the class of transformers as which a family is loaded."""
+    import transformers
+
+    return getattr(transformers, architecture.loader)
+
+
+def load_weights(
+    directory: Path, config: Any, *, architecture: Architecture, dtype: Any, trust_remote_code: bool
+) -> Any:
+    """Load a model from a directory's safetensors files.
 
     Parameters
     ----------
@@ -194,6 +203,8 @@ def load_weights(directory: Path, config: Any, *, dtype: Any, trust_remote_code:
         With ``model.safetensors``, or the shards that ``model.safetensors.index.json`` names.
     config : transformers.PretrainedConfig
         Of the model.
+    architecture : Architecture
+        Of its family.
     dtype : torch.dtype
         What the weights become; a configuration may name another one, in which they would lose digits on the way.
     trust_remote_code : bool
@@ -205,17 +216,19 @@ def load_weights(directory: Path, config: Any, *, dtype: Any, trust_remote_code:
         If the weights are pickled, cut off, missing, of another shape, or not finite, or the installed libraries don't
         fit together.
     """
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import GenerationConfig
 
+    # A generation_config of the directory says nothing of what is measured.
+    own = {"generation_config": GenerationConfig()} if architecture.loader is Loader.CAUSAL else {}
     try:
         with _quiet():
-            loaded = AutoModelForCausalLM.from_pretrained(
+            loaded = loader_of(architecture).from_pretrained(
                 directory,
                 config=config,
                 local_files_only=True,
                 dtype=dtype,
                 use_safetensors=True,
-                generation_config=GenerationConfig(),  # that of the directory says nothing of what is measured
+                **own,
                 ignore_mismatched_sizes=True,  # they are told below, by name
                 output_loading_info=True,
                 trust_remote_code=trust_remote_code,
@@ -228,7 +241,7 @@ def load_weights(directory: Path, config: Any, *, dtype: Any, trust_remote_code:
             "the file may be damaged or belong to another model. Copy or download it again."
         ) from None
     model, info = loaded
-    _refuse_filled_in(directory, info)
+    _refuse_filled_in(directory, info, base=None if architecture.loader is Loader.CAUSAL else model)
     _refuse_not_finite(directory, model)
     return model
 
@@ -262,9 +275,16 @@ def refuse_pickles(directory: Path) -> None:
     )
 
 
-def _refuse_filled_in(directory: Path, info: Any) -> None:
-    """Refuse tensors that were not in the files, or had another shape there."""
+def _refuse_filled_in(directory: Path, info: Any, *, base: Any = None) -> None:
+    """Refuse tensors that were not in the files, or had another shape there; where `base` is given, those of its base.
+
+    The head of an encoder, which files of sentence encoders don't hold, never runs.
+    """
     missing = sorted(info["missing_keys"])
+    if base is not None:
+        names = {name for name, _ in base.base_model.named_parameters()}
+        prefix = f"{base.base_model_prefix}."
+        missing = [name for name in missing if name.removeprefix(prefix) in names]
     if missing:
         raise _missing(directory, missing)
     # transformers 5 gives name and shapes, transformers 4 the name.

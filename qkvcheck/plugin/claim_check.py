@@ -130,7 +130,9 @@ class ClaimCheck:
             self._hand_on(*self._searches())
             return
         given, controls = self._given(captured, controls)
-        self._hand_on(*(self._judged(cell, given, controls) for cell in at_heads(self.claim, self.cell, heads_in(given))))
+        self._hand_on(
+            *(self._judged(cell, given, controls) for cell in at_heads(self.claim, self.cell, heads_in(given)))
+        )
 
     def _judged(self, cell: Cell, given: Captured, controls: Mapping[str, ControlCapture]) -> Verdict:
         """Judge the claim in one cell."""

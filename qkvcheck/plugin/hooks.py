@@ -151,7 +151,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except QkvcheckError as error:  # that test fails with this line, and the others run
         metafunc.parametrize("qkv_cell", [pytest.param(error, id="marker")])
         return
-    found = cells_of_marker(claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer, heads=session.settings.heads)
+    found = cells_of_marker(
+        claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer, heads=session.settings.heads
+    )
     metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
 
 

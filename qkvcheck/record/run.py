@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from qkvcheck.errors import DocumentError, shown
+from qkvcheck.groups import Stage
 from qkvcheck.inputs import from_document, part_of
 
 UNKNOWN = "unknown"
@@ -64,15 +65,14 @@ class FileOrigin:
         Sha256 of the file.
     layers : int
         How many it holds.
-    stage : str or None
-        What it holds: ``"projection"``, before rotary embedding and q/k normalisation, or ``"attention"``, after them;
-        None where it does not say, and is taken for the first.
+    stage : Stage or None
+        Where on their way Q, K and V were taken; None where it does not say, and is read as ``projection``.
     """
 
     spec: str
     fingerprint: str
     layers: int
-    stage: str | None = None
+    stage: Stage | None = None
 
     stand_in = False
     untrained = False

@@ -20,7 +20,7 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import Heads, group_order, heads_text
+from qkvcheck.groups import Heads, Stage, group_order, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
 from qkvcheck.report.texts import control_text, settled_text
 
@@ -52,9 +52,7 @@ def colour_of(finding: Finding) -> str:
     return "red" if fails else "yellow"
 
 
-def asked_line(
-    *, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None
-) -> str:
+def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None) -> str:
     """Return the header line: what a run was asked for, before anything is loaded."""
     listed = ", ".join(map(str, layers))
     beside = "" if heads is None else f", heads {heads_text(heads)}"
@@ -312,7 +310,7 @@ def stage_text(origin: FileOrigin) -> str:
     >>> stage_text(FileOrigin("rows.npz", "0" * 64, 1))
     'Q and K taken as the projections put them out: the file does not say its stage'
     """
-    if origin.stage == "attention":
+    if origin.stage is Stage.ATTENTION:
         return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
     told = " (stage projection)" if origin.stage else ": the file does not say its stage"
     return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"

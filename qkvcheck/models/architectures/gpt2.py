@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from qkvcheck.models.architecture import Architecture, register_architecture
+from qkvcheck.models.architecture import Architecture, Position, Split, register_architecture
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,25 @@ class Gpt2Config:
         }
 
 
+class Gpt2(Architecture):
+    """GPT-2, whose scores may be divided by the number of the layer."""
+
+    def scaling(self, config: Any, layer: int) -> float:
+        """Return by what scores are multiplied."""
+        plain = super().scaling(config, layer) if config.scale_attn_weights else 1.0
+        return plain / (layer + 1) if config.scale_attn_by_inverse_layer_idx else plain
+
+
 register_architecture(
-    Architecture(
+    Gpt2(
         family="gpt2",
         layers="h",
-        projection="attn.c_attn",
+        attention="attn",
+        names=("c_attn",),
+        output="c_proj",
+        norm="ln_1",
+        split=Split.BLOCKS,
+        position=Position.LEARNED,
         fingerprint_fields=(
             "model_type",
             "vocab_size",
@@ -97,8 +112,6 @@ register_architecture(
             "scale_attn_by_inverse_layer_idx",
             "reorder_and_upcast_attn",
         ),
-        norm="ln_1",
-        causal=True,
         trie=True,
         schema=Gpt2Config,
         prefix="transformer.",
