@@ -260,7 +260,7 @@ class Settings:
         without="those of the claims file, else 6",
         parse=_layers,
     )
-    heads: Heads | None = _row(
+    heads: tuple[int, ...] | Literal["all"] | None = _row(
         None,
         "zero-based attention heads at which claims are judged one by one, such as 3, 0-3 or all",
         without="those that a claim names, if it names any",

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from qkvcheck.settings import Option
 
 MARKER = (
-    "claim(id, layer, head, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
-    "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
+    "claim(id, layer, head, group, measure, statistic, above, at_least, statement): what a test judges. With an id "
+    "alone, a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
 
 
@@ -151,9 +151,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except QkvcheckError as error:  # that test fails with this line, and the others run
         metafunc.parametrize("qkv_cell", [pytest.param(error, id="marker")])
         return
-    found = cells_of_marker(
-        claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer, heads=session.settings.heads
-    )
+    layers, deciding, heads = session.layers, session.deciding_layer, session.settings.heads
+    found = cells_of_marker(claim, marker.kwargs, layers=layers, deciding=deciding, heads=heads)
     metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
 
 

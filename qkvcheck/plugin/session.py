@@ -129,8 +129,8 @@ class Session:
         named, count = self.settings.heads, head_count(heads)
         if named is not None and not count:
             raise SettingsError(
-                f"--qkv-heads {heads_text(named)}: how many heads Q, K and V of {of} have is not known; leave it out, or "
-                "let a file of activations say it in heads (docs/referee.md)."
+                f"--qkv-heads {heads_text(named)}: how many heads Q, K and V of {of} have is not known; leave it "
+                "out, or let a file of activations say it in heads (docs/referee.md)."
             )
         absent = [head for head in sorted({*asked, *(named or () if named != ALL_HEADS else ())}) if head >= count]
         if absent and count:
