@@ -118,6 +118,6 @@ def reason_lines(family: Family) -> list[str]:
         span += f" to {most.n_needed:,} ({_name(most)})" if most is not least else ""
         lines.append(
             f"{least.claim} is open at layer {least.layer}, {least.group}, in {len(needing)} of {len(family)} heads: "
-            f"some {span} distinct contexts would just settle them, if the estimates stay"
+            f"some {span} distinct contexts would just settle {'it' if most is least else 'them'}, if nothing moves"
         )
     return lines
