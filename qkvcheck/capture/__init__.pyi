@@ -1,4 +1,4 @@
-from .activations import Activations, Captured, check_head, heads_in, load_activations, sample_of
+from .activations import Activations, Captured, check_head, head_columns, heads_in, load_activations, sample_of
 from .hooks import PRECEDING, capture, check_layers
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
@@ -17,6 +17,7 @@ __all__ = [
     "capture_named",
     "check_head",
     "check_layers",
+    "head_columns",
     "heads_in",
     "load_activations",
     "read_submission",
