@@ -113,7 +113,7 @@ def judge(
     (cell,) = cells(claim, layers=[layer])
     if head is not None:
         if not counts or claim.heads is None:
-            raise ClaimError(f"head is {head} and heads is {heads}; give a whole number from 0, and how many heads there are.")
+            raise ClaimError(f"head is {head} and heads {heads}; give a number from 0, and how many heads there are.")
         (cell,) = at_heads(claim, cell, counts)
         sample, compared = (_cut(sample, counts, head), {n: _cut(one, counts, head) for n, one in compared.items()})
     return judge_sample(claim, cell, sample, controls=compared, options=options)
