@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import Literal, NamedTuple
 
@@ -172,8 +172,10 @@ def head_read(head: int, name: str, heads: Mapping[str, int]) -> int:
     return head * heads[name] // head_count(heads)
 
 
-def heads_that_differ(numbers: Iterable[int], group: str, heads: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the first of each set of heads for which a group compares the same numbers.
+def heads_that_differ(
+    numbers: Iterable[int], group: str, heads: Mapping[str, int], *, before: Collection[int] = ()
+) -> tuple[int, ...]:
+    """Return one of each set of heads for which a group compares the same numbers: one of `before`, else the first.
 
     Examples
     --------
@@ -182,9 +184,9 @@ def heads_that_differ(numbers: Iterable[int], group: str, heads: Mapping[str, in
     ((0, 3), (0, 1, 2, 3, 4, 5))
     """
     first: dict[tuple[int, ...], int] = {}
-    for head in numbers:
+    for head in sorted(numbers, key=lambda one: (one not in before, one)):
         first.setdefault(tuple(head_read(head, name, heads) for name in group if name in heads), head)
-    return tuple(first.values())
+    return tuple(sorted(first.values()))
 
 
 def heads_obstacle(heads: Mapping[str, int], widths: Mapping[str, int]) -> str | None:

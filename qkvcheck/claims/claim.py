@@ -361,19 +361,17 @@ def at_heads(claim: Claim, cell: Cell, heads: Mapping[str, int]) -> list[Cell]:
     if not heads:
         raise NotCapturedError(HEADS_UNKNOWN)
     every, found = tuple(range(head_count(heads))), []
-    numbers = every if cell.head == ALL_HEADS else (cell.head,)
-    own = every if claim.heads in (None, ALL_HEADS) else claim.heads
+    own = every if claim.heads == ALL_HEADS else claim.heads or ()
     asked = every if cell.asked == ALL_HEADS else cell.asked or ()
-    for head in heads_that_differ(numbers, cell.group, heads):
-        if claim.heads is None:
-            among = asked
-        else:
-            among = own if head in own else tuple(other for other in asked if other not in own)
+    ours = heads_that_differ(own, cell.group, heads)
+    others = [head for head in heads_that_differ(asked, cell.group, heads, before=own) if head not in own]
+    numbers = every if cell.head == ALL_HEADS else (cell.head,)
+    for head in heads_that_differ(numbers, cell.group, heads, before=own):
         role = cell.role
         if role == Role.DECIDES and not _decides(claim, cell.asked, head):
             role = Role.OTHER_LAYER
         key = cell_key(claim, layer=cell.layer, group=cell.group, measure=cell.measure, head=head)
-        over = len(heads_that_differ(among, cell.group, heads))
+        over = max(len(ours if head in own else others), 1)
         reads = {name: head_read(head, name, heads) for name in heads}
         found.append(replace(cell, key=key, head=head, role=role, over=over, reads=reads))
     return found

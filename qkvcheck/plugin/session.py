@@ -135,7 +135,7 @@ class Session:
         absent = [head for head in sorted({*asked, *(named or () if named != ALL_HEADS else ())}) if head >= count]
         if absent and count:
             raise SettingsError(
-                f"{of} has no head {absent[0]} (zero-based) at a layer; it has {count}, 0 to {count - 1}. Check "
+                f"head {absent[0]} does not exist in {of}; allowed are 0 to {count - 1} (heads count from 0). Check "
                 "--qkv-heads and the heads of claims."
             )
 
