@@ -116,7 +116,8 @@ def cells_of_marker(
     claim: Claim, keywords: Keywords, *, layers: Sequence[int], deciding: int | None, heads: Heads | None = None
 ) -> list[Cell]:
     """Return the cells of a claim that a marker's coordinates leave, at the heads that it or else a run asks for."""
-    named = heads_of_marker(claim.id, keywords)
+    own = "statistic" in keywords and "heads" in keywords  # of a claim that is made here: a run may choose of them
+    named = None if own else heads_of_marker(claim.id, keywords)
     asked = (keywords["layer"],) if "layer" in keywords else tuple(layers)
     return [
         cell
