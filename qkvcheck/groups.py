@@ -45,6 +45,42 @@ class Comparison(NamedTuple):
     measure: str
 
 
+class Layers(NamedTuple):
+    """Layers as they are asked for: by number, and as shares of a model's depth.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Zero-based.
+    shares : tuple of float
+        From 0 to 1.
+    """
+
+    numbers: tuple[int, ...]
+    shares: tuple[float, ...] = ()
+
+    def at(self, depth: int) -> tuple[int, ...]:
+        """Return the layers of a model of so many, in order, each once.
+
+        Examples
+        --------
+        >>> Layers((6,), (0.25, 0.5)).at(30)
+        (6, 8, 15)
+        """
+        return tuple(sorted({*self.numbers, *(layer_at(share, depth) for share in self.shares)}))
+
+
+def layer_at(share: float, depth: int) -> int:
+    """Return the zero-based layer at a share of a model's depth.
+
+    Examples
+    --------
+    >>> layer_at(6 / 12, 30), layer_at(1.0, 12)
+    (15, 11)
+    """
+    return min(round(share * depth), depth - 1)
+
+
 class Stage(StrEnum):
     """Where on their way queries, keys and values are taken."""
 

@@ -22,7 +22,7 @@ from unicodedata import category
 
 from qkvcheck.errors import SettingsError, first_line, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import HEADS_FORM, Heads, heads_of
+from qkvcheck.groups import HEADS_FORM, Heads, Layers, heads_of
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
@@ -136,13 +136,13 @@ def check_text(name: str, text: str, *, allowed: str = "", control: bool = False
         raise SettingsError(f"{name} {shown(text)} holds the control character {odd!r}; take it out.")
 
 
-def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
-    """Read layers such as ``6``, ``5,6`` or ``0-11``; return them in order, each once.
+def parse_layers(text: str, *, flag: str = "--qkv-layers") -> Layers:
+    """Read layers such as ``6``, ``5,6``, ``0-11`` or ``25%,50%``; each is kept once, in order.
 
     Parameters
     ----------
     text : str
-        The layers, zero-based.
+        The layers: zero-based numbers, or shares of a model's depth.
     flag : str
         What the message of a mistake tells to check.
 
@@ -150,20 +150,30 @@ def parse_layers(text: str, *, flag: str = "--qkv-layers") -> tuple[int, ...]:
     ------
     SettingsError
         If the text is not of that form.
+
+    Examples
+    --------
+    >>> parse_layers("5,6"), parse_layers("50%").at(30)
+    (Layers(numbers=(5, 6), shares=()), (15,))
     """
-    layers: set[int] = set()
+    numbers: set[int] = set()
+    shares: set[float] = set()
     for part in text.split(","):
+        share = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*", part, flags=re.ASCII)
         match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part, flags=re.ASCII)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first:
+        if share and float(share[1]) <= 100:
+            shares.add(float(share[1]) / 100)
+        elif last < first:
             raise SettingsError(
-                f"layers {shown(text)} can't be read; give zero-based numbers such as 6, 5,6 or 0-11. Check {flag}."
+                f"layers {shown(text)} can't be read; give zero-based numbers such as 6, 5,6 or 0-11, or shares of the "
+                f"depth such as 25%,50%. Check {flag}."
             )
-        layers.update(range(first, last + 1))
-    return tuple(sorted(layers))
+        numbers.update(range(first, last + 1))
+    return Layers(tuple(sorted(numbers)), tuple(sorted(shares)))
 
 
-def _layers(flag: str, text: str) -> tuple[int, ...]:
+def _layers(flag: str, text: str) -> Layers:
     return parse_layers(text, flag=flag)
 
 
@@ -254,9 +264,9 @@ class Settings:
         "target token: its text with the leading space, or its id; double quotes around it are taken off",
         parse=_target,
     )
-    layers: tuple[int, ...] | None = _row(
+    layers: Layers | None = _row(  # noqa: RUF009 (a tuple; it is None here)
         None,
-        "zero-based layers, such as 6 or 5,6 or 0-11",
+        "zero-based layers, such as 6 or 5,6 or 0-11, or shares of the depth, such as 25%,50%",
         without="those of the claims file, else 6",
         parse=_layers,
     )
@@ -265,6 +275,11 @@ class Settings:
         "zero-based attention heads at which claims are judged one by one, such as 3, 0-3 or all",
         without="those that a claim names, if it names any",
         parse=_heads,
+    )
+    bos: str = _row(
+        "auto",
+        "a beginning token before every context: auto (as the model's own files have it), yes or no",
+        parse=partial(_one_of, allowed=("auto", "yes", "no")),
     )
     device: str = _row("cpu", "torch device, such as cpu or cuda:0")
     dtype: str = _row("float32", "float32, float64, bfloat16 or float16")

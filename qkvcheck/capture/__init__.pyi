@@ -1,5 +1,5 @@
 from .activations import Activations, Captured, check_head, head_columns, heads_in, load_activations, sample_of
-from .hooks import PRECEDING, capture, check_layers
+from .hooks import PRECEDING, capture, check_layers, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
 from .submission import FileSource, read_submission
@@ -22,4 +22,5 @@ __all__ = [
     "load_activations",
     "read_submission",
     "sample_of",
+    "tokens_sha256",
 ]

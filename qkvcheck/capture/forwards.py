@@ -34,6 +34,13 @@ class Wanted:
     positions: tuple[int, ...]
     slots: tuple[int, ...]
 
+    def within(self, before: tuple[int, ...], after: tuple[int, ...]) -> Wanted:
+        """Return the same with further tokens before and after it."""
+        if not (before or after):
+            return self
+        positions = tuple(position + len(before) for position in self.positions)
+        return Wanted((*before, *self.token_ids, *after), positions, self.slots)
+
     def cut(self) -> Wanted:
         """Return the same without what stands right of the last wanted position."""
         return Wanted(self.token_ids[: max(self.positions) + 1], self.positions, self.slots)

@@ -78,6 +78,7 @@ def capture(
     length = max(len(context.token_ids) for context in contexts.contexts)
     every = wanted is None
     asked = _every_position(contexts, length) if wanted is None else _one_position(contexts, wanted)
+    asked = [row.within(hooked.special.before, hooked.special.after) for row in asked]
     layout, forwards = _arrange(hooked, asked, batch_size=batch_size, exact_layout=exact_layout)
     width = max(part.stop for part in hooked.projections.values())
     values = np.zeros((len(contexts) * (length if every else 1), len(layers), width), dtype=np.float32)
@@ -98,11 +99,12 @@ def capture(
             "model": str(hooked.spec),
             "corpus": contexts.name,
             "corpus_sha256": contexts.sha256,
-            "tokens_sha256": contexts.tokens_sha256,
-            "recipe": _recipe(contexts, wanted, layers, stage),
+            "tokens_sha256": tokens_sha256(hooked, contexts),
+            "recipe": _recipe(hooked, contexts, wanted, layers, stage),
             "layout": layout,
             "computed": str(computed),
             "dtype": hooked.dtype,
+            **({"special_tokens": hooked.special.text} if hooked.special else {}),
         },
         seen=None if wanted is None else _seen(contexts, wanted, causal=hooked.architecture.causal),
         heads=hooked.heads,
@@ -148,12 +150,24 @@ def _seen(contexts: ContextSet, wanted: np.ndarray, *, causal: bool) -> tuple[st
     return tuple(told)
 
 
-def _recipe(contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...], stage: Stage) -> str:
+def tokens_sha256(hooked: HookedModel, contexts: ContextSet) -> str:
+    """Return a hash of what a model is given: token ids, the target's place, and what stands around every context."""
+    if not hooked.special:
+        return contexts.tokens_sha256
+    around = [hooked.special.before, hooked.special.after, contexts.tokens_sha256]
+    return hashlib.sha256(json.dumps(around).encode()).hexdigest()
+
+
+def _recipe(
+    hooked: HookedModel, contexts: ContextSet, wanted: np.ndarray | None, layers: tuple[int, ...], stage: Stage
+) -> str:
     """Return a hash of what is run and where it is captured, whatever the weights."""
     places = None if wanted is None else wanted.tolist()
     run: list[object] = [[context.token_ids for context in contexts.contexts], places, layers]
     if stage is not Stage.PROJECTION:
         run.append(stage)
+    if hooked.special:
+        run.append([hooked.special.before, hooked.special.after])
     return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 
@@ -190,7 +204,7 @@ def capture_words(
         if len(ids) != 1:
             raise CaptureError(f"word {word!r} is {len(ids)} tokens in {hooked.encoder.name}; it must be exactly one.")
     continued = tuple(
-        context.continued(ids[0], word=word)
+        context.continued(ids[0], word=word, whole=not hooked.architecture.causal)
         for context in contexts.contexts
         for word, ids in zip(words, tokens, strict=True)
     )
@@ -243,11 +257,10 @@ def _check_request(
             f"({int(lengths[row])} tokens, from 0); choose another."
         )
     limit = hooked.architecture.longest(hooked.model.config)
-    if limit is not None and int(lengths.max()) > limit:
+    longest = int(lengths.max()) + len(hooked.special)
+    if limit is not None and longest > limit:
         text = contexts.contexts[int(lengths.argmax())].text
-        raise CaptureError(
-            f"context {text[:60]!r} has {int(lengths.max())} tokens; the model has {limit} positions. Shorten it."
-        )
+        raise CaptureError(f"context {text[:60]!r} has {longest} tokens; the model has {limit} positions. Shorten it.")
 
 
 def check_layers(hooked: HookedModel, layers: Sequence[int]) -> None:

@@ -249,7 +249,7 @@ class Samples:
     def _matched(self, contexts: ContextSet) -> tuple[Activations, Activations]:
         target_rows, preceding_rows = match_positions(contexts)
         # The clusters are those of the whole corpus, so that both arms name them alike.
-        clusters, kind = clusters_of(contexts, self.plan.clusters)
+        clusters, kind = self._clusters(contexts)
         arms = []
         for rows, position in ((target_rows, TARGET), (preceding_rows, PRECEDING)):
             captured = self._capture(contexts.subset(rows), position)
@@ -340,5 +340,8 @@ class Samples:
         )
 
     def _clustered(self, captured: Activations, contexts: ContextSet) -> Activations:
-        clusters, kind = clusters_of(contexts, self.plan.clusters)
+        clusters, kind = self._clusters(contexts)
         return replace(captured, clusters=clusters, provenance={**captured.provenance, "clusters": kind})
+
+    def _clusters(self, contexts: ContextSet) -> tuple[tuple[str, ...], str]:
+        return clusters_of(contexts, self.plan.clusters, causal=self.hooked.architecture.causal)

@@ -84,6 +84,11 @@ class FileSource:
         """Zero-based layers that it holds."""
         return self.target.layers
 
+    @property
+    def depth(self) -> int | None:
+        """Number of layers of the model, where the file holds every one from the first; else None: it does not say."""
+        return len(self.layers) if len(self.layers) > 1 and self.layers == tuple(range(len(self.layers))) else None
+
     def captured(self, capture: Capture | str) -> Captured:
         """Return a capture by its name; the same object each time.
 

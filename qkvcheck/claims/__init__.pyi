@@ -19,7 +19,7 @@ from .evidence import ContextMatrix, Evidence, FoundExample, ProfilePoint, Searc
 from .judging import JudgeOptions, captured_for, check_known, is_one_number, judge_sample, number_of
 from .layers import judge_against_untrained, judge_layers
 from .seed_numbers import Networks
-from .untrained import Untrained
+from .untrained import Untrained, default_seeds
 from .verdict import (
     ALSO_UNTRAINED,
     NOT_ASKED,
@@ -84,6 +84,7 @@ __all__ = [
     "check_known",
     "control_named",
     "controls_by_name",
+    "default_seeds",
     "drawn_controls",
     "estimate_text",
     "evidence_from_dict",

@@ -21,7 +21,7 @@ from qkvcheck.claims.claim import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import HEADS_FORM, heads_of
+from qkvcheck.groups import HEADS_FORM, heads_of, layer_at
 from qkvcheck.inputs import from_document, read_toml, reading
 
 Made = TypeVar("Made")
@@ -87,6 +87,9 @@ class ClaimsFile:
         The layer that decides (zero-based).
     layer_beside : int or None
         Another that is measured with it.
+    of_layers : int or None
+        Of how many layers the model is that these two are named for: in a model of another depth the layer at the same
+        share of the depth decides. None where they are taken as they are.
     min_distinct : int
         With fewer distinct contexts a claim is not judged.
     words : Words
@@ -101,6 +104,7 @@ class ClaimsFile:
     sha256: str
     layer: int = DEFAULT_LAYER
     layer_beside: int | None = None
+    of_layers: int | None = None
     min_distinct: int = MIN_DISTINCT
     words: Words = field(default_factory=Words)
     fresh: Fresh = field(default_factory=Fresh)
@@ -110,6 +114,23 @@ class ClaimsFile:
     def layers(self) -> tuple[int, ...]:
         """The layers measured unless a run asks for others."""
         return tuple(sorted({self.layer, self.layer if self.layer_beside is None else self.layer_beside}))
+
+    def at_depth(self, depth: int | None) -> ClaimsFile:
+        """Return the same for a model of so many layers; where that is not known, as it stands.
+
+        In a model of another depth than `of_layers` the layer at the same share of it decides, and the one that is
+        named on file is measured too, if there is one.
+
+        Examples
+        --------
+        >>> file = ClaimsFile({}, "", layer=6, layer_beside=5, of_layers=12)
+        >>> file.at_depth(12).layers, file.at_depth(30).layers, file.at_depth(30).layer
+        ((5, 6), (6, 15), 15)
+        """
+        if depth is None or self.of_layers in (None, depth):
+            return self
+        deciding = layer_at(self.layer / (self.of_layers or 1), depth)
+        return replace(self, layer=deciding, layer_beside=self.layer if self.layer < depth else None, of_layers=depth)
 
 
 def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
@@ -163,6 +184,7 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
         files[0][2],
         layer=first.layer,
         layer_beside=first.layer_beside,
+        of_layers=next((top.of_layers for top in tops if top.of_layers is not None), None),
         min_distinct=first.minimum_distinct_contexts,
         words=_table(Words, first.words, f"{where}, words"),
         fresh=_table(Fresh, first.fresh, f"{where}, fresh"),
@@ -178,6 +200,7 @@ class _Top:
     target: str | int = ""
     layer: int = DEFAULT_LAYER
     layer_beside: int | None = None
+    of_layers: int | None = None
     minimum_distinct_contexts: int = MIN_DISTINCT
     words: Mapping[str, Any] = field(default_factory=dict)
     fresh: Mapping[str, Any] = field(default_factory=dict)
@@ -189,6 +212,8 @@ class _Top:
         for name, value in (("layer", self.layer), ("layer_beside", self.layer_beside or 0)):
             if not 0 <= value < LAYERS:
                 raise ValueError(f"{name} is {value}; it has to be a whole number from 0 to {LAYERS - 1}")
+        if self.of_layers is not None and not self.layer < self.of_layers <= LAYERS:
+            raise ValueError(f"of_layers is {self.of_layers}; it has to be above layer, and at most {LAYERS}")
         if not 0 <= self.minimum_distinct_contexts <= MOST:
             raise ValueError(f"minimum_distinct_contexts has to be a whole number from 0 to {MOST}")
 

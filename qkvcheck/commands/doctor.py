@@ -54,7 +54,7 @@ def _noise(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from qkvcheck.capture import Plan, Samples
+    from qkvcheck.capture import Plan, Samples, tokens_sha256
     from qkvcheck.claims import load_claims
     from qkvcheck.commands.machine import machine
     from qkvcheck.record import Conditions, measure_noise, noise_floor, noise_lines, read_baseline, write_noise
@@ -63,8 +63,8 @@ def _noise(options: argparse.Namespace) -> int:
     if options.baseline:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
-    layers = file.layers if options.layers is None else options.layers
     hooked, contexts = load(options)
+    layers = file.at_depth(hooked.depth).layers if options.layers is None else options.layers.at(hooked.depth)
     fresh = file.fresh
     plan = Plan(layers=layers, words=file.words.lists(), fresh_count=fresh.count, fresh_seed=fresh.seed)
     samples = Samples(hooked, contexts, plan)
@@ -87,7 +87,7 @@ def _noise(options: argparse.Namespace) -> int:
             corpus_sha256=contexts.sha256,
             dtype=hooked.dtype,
             device=hooked.device.type,
-            tokens_sha256=contexts.tokens_sha256,
+            tokens_sha256=tokens_sha256(hooked, contexts),
             plan_sha256=plan.sha256,
         )
         write_noise(options.baseline, floor, conditions)

@@ -39,9 +39,8 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError(f"--out {options.out!r} is there already; name another file, or replace it with --force.")
     hooked, contexts = load(options, device=options.device, dtype=options.dtype)
     print(f"capturing {len(contexts)} contexts on {hooked.spec} ...", file=sys.stderr, flush=True)
-    captured = capture(
-        hooked, contexts, layers=options.layers or range(hooked.depth), exact_layout=options.exact_layout
-    ).recorded(
+    layers = range(hooked.depth) if options.layers is None else options.layers.at(hooked.depth)
+    captured = capture(hooked, contexts, layers=layers, exact_layout=options.exact_layout).recorded(
         model=hooked.spec,
         source=hooked.origin,
         fingerprint=hooked.fingerprint,

@@ -122,7 +122,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _span(text: str) -> tuple[int, int]:
     try:
-        span = parse_layers(text)  # the same form: a number, or the least and the most
+        span = parse_layers(text).numbers  # the same form: a number, or the least and the most
+        if not span:
+            raise SettingsError("a share")
     except SettingsError:
         raise SettingsError(
             f"--before {text!r} can't be read; give a number of tokens such as 3, or the least and the most, such as "
@@ -142,17 +144,17 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     claim = file.claims[options.claim]
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
-    layer = file.layer if options.layer is None else options.layer
     heads = claim.heads if options.head is None else heads_of(options.head)
     if options.head is not None and heads is None:
         raise SettingsError(f"--head {options.head} makes no sense; give a whole number from 0 to {MOST_HEADS - 1}.")
+    hooked, own = load(options)
+    layer = file.at_depth(hooked.depth).layer if options.layer is None else options.layer
     chosen = [c for c in cells(claim, layers=[layer], heads=heads) if (c.group, c.measure) == (group, measure)]
     if not chosen:
         raise ClaimError(
             f"claim {claim.id} has no cell {group} {measure}; its groups: {', '.join(claim.groups)}; its measures: "
             f"{', '.join(claim.measures)}."
         )
-    hooked, own = load(options)
     (cell, *_) = at_heads(claim, chosen[0], hooked.heads)
     if cell.at_head is not None:
         check_head(hooked.heads, cell.at_head)

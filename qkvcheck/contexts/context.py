@@ -77,10 +77,27 @@ class Context:
         """Token ids left of the target: all that a causal model has seen there."""
         return self.token_ids[: self.target_index]
 
-    def continued(self, token_id: int, *, word: str) -> Context:
-        """Return the left prefix with another token in the target's place, and nothing after it."""
+    def continued(self, token_id: int, *, word: str, whole: bool = False) -> Context:
+        """Return the context with another token in the target's place, and nothing after it unless `whole`.
+
+        Parameters
+        ----------
+        token_id : int
+            The other token.
+        word : str
+            Its text, for messages.
+        whole : bool
+            Whether what stands after the target is kept: a bidirectional model sees it.
+
+        Examples
+        --------
+        >>> context = Context("I saw her.", (40, 2497, 607, 13), 2)
+        >>> context.continued(683, word=" him").token_ids, context.continued(683, word=" him", whole=True).token_ids
+        ((40, 2497, 683), (40, 2497, 683, 13))
+        """
         text = f"{self.text} [{word.strip()}]"
-        return replace(self, text=text, token_ids=(*self.prefix, token_id))
+        after = self.token_ids[self.target_index + 1 :] if whole else ()
+        return replace(self, text=text, token_ids=(*self.prefix, token_id, *after))
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,7 +157,7 @@ class ContextSet:
         return replace(self, contexts=tuple(self.contexts[i] for i in indices))
 
 
-def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...], str]:
+def clusters_of(contexts: ContextSet, how: str = "auto", *, causal: bool = True) -> tuple[tuple[str, ...], str]:
     """Tell which contexts may depend on each other and leave a jackknife together.
 
     Parameters
@@ -150,6 +167,8 @@ def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...
     how : {"auto", "first-word", "prefix", "label"}
         By their first token, by all tokens left of the target, or by the labels that a JSONL corpus gives. ``auto``
         takes labels where every context has one, else first tokens where there are at least 18, else prefixes.
+    causal : bool
+        Whether a target sees nothing after it. Where it sees the whole context, ``auto`` and ``prefix`` go by that.
 
     Returns
     -------
@@ -172,6 +191,11 @@ def clusters_of(contexts: ContextSet, how: str = "auto") -> tuple[tuple[str, ...
         )
     if how == "label" or (how == "auto" and labelled):
         return tuple(str(row.cluster) for row in rows), "label"
+    if not causal and how != "first-word":
+        wholes = (" ".join(f"{token:06d}" for token in row.token_ids) for row in rows)
+        return tuple(
+            f"whole {row.target_index} {whole}" for row, whole in zip(rows, wholes, strict=True)
+        ), "whole context"
     first_words = tuple(f"word {row.token_ids[0]:06d}" for row in rows)
     if how == "first-word" or (how == "auto" and len(set(first_words)) >= LEAST_FIRST_WORDS):
         return first_words, "first token"
@@ -185,18 +209,20 @@ def is_word(encoder: Encoder, token: int, word: str) -> bool:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a context set holds, and what a causal model can see of it.
+    """What a context set holds, and what a model can see of it.
 
     Attributes
     ----------
     contexts, distinct_sentences, distinct_prefixes, first_words : int
-        Counts. A causal model gives one activation a distinct prefix.
+        Counts. A causal model gives one activation a distinct prefix; for a bidirectional one whole contexts are
+        counted as prefixes.
     positions, lengths : dict of int to int
         How many contexts have the target at each index, and how many tokens.
     padded_shape : tuple of int
         (contexts, tokens of the longest).
     unseen_tokens : int
-        Tokens to the right of the target, over all contexts: the target can't be influenced by them.
+        Tokens to the right of the target, over all contexts: the target of a causal model can't be influenced by them.
+        0 for a bidirectional one.
     """
 
     contexts: int
@@ -209,8 +235,15 @@ class Audit:
     unseen_tokens: int
 
 
-def audit(contexts: ContextSet) -> Audit:
-    """Count what a context set holds and what a causal model can see of it.
+def audit(contexts: ContextSet, *, causal: bool = True) -> Audit:
+    """Count what a context set holds and what a model can see of it.
+
+    Parameters
+    ----------
+    contexts : ContextSet
+        The contexts.
+    causal : bool
+        Whether a target sees nothing after it.
 
     Examples
     --------
@@ -224,12 +257,12 @@ def audit(contexts: ContextSet) -> Audit:
     return Audit(
         contexts=len(rows),
         distinct_sentences=len({row.text for row in rows}),
-        distinct_prefixes=len({row.prefix for row in rows}),
+        distinct_prefixes=len({row.prefix if causal else (row.target_index, *row.token_ids) for row in rows}),
         first_words=len({row.token_ids[0] for row in rows}),
         positions=dict(sorted(Counter(row.target_index for row in rows).items())),
         lengths=dict(sorted(Counter(lengths).items())),
         padded_shape=(len(rows), max(lengths)),
-        unseen_tokens=sum(len(row.token_ids) - row.target_index - 1 for row in rows),
+        unseen_tokens=sum(len(row.token_ids) - row.target_index - 1 for row in rows) if causal else 0,
     )
 
 

@@ -197,6 +197,8 @@ class Architecture:
         Whether prefixes merged into a trie, under a mask of numbers to add, have been shown to give what a plain
         forward gives. Where positions enter as a bias between tokens (ALiBi), or layers look at a window, they don't:
         the numbers are wrong, and nothing fails.
+    bos : bool or None
+        Whether it has to read a beginning token, as the cards of its models say; None where they don't.
     loader : Loader
         As what it is loaded.
     fingerprint_fields : tuple of str
@@ -222,6 +224,7 @@ class Architecture:
     causal: bool = True
     again: bool = False
     trie: bool = False
+    bos: bool | None = None
     loader: Loader = Loader.CAUSAL
     fingerprint_fields: tuple[str, ...] = FIELDS
     schema: type[ConfigSchema] | None = field(default=None, compare=False)  # it decides no number

@@ -101,7 +101,7 @@ def bounded(directory: Path, config: Any) -> None:
     if flaw_of(directory) is None:
         check_tensors(directory, headers_of(directory), expected, architecture)
         return
-    needed, there = FLOAT_BYTES * sum(map(prod, expected.values())), _memory()
+    needed, there = FLOAT_BYTES * sum(map(prod, expected.values())), memory_bytes()
     if needed > there:
         raise given.refused(
             f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"
@@ -126,7 +126,7 @@ def _schema(given: Given, schema: type[ConfigSchema], data: Mapping[str, Any]) -
         raise given.refused(f"{error}") from None
 
 
-def _memory() -> int:
+def memory_bytes() -> int:
     """Return the bytes of this machine's memory; where it does not tell, 64 GB."""
     try:
         return int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))

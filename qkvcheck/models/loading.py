@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from qkvcheck.models.architecture import Architecture, Position, architecture_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec, parse_spec
+from qkvcheck.models.special_tokens import SpecialTokens, special_tokens_of
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
 from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
 
@@ -26,6 +27,9 @@ EMBEDDED = "embedded"
 AUTO = "auto"
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
+_STAND_INS = {EMBEDDED: "the stand-in", "smollm2": "SmolLM2-135M"}
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""What a config.json calls the number of layers."""
 _KNOWN_CONFIGS: dict[str, dict[str, int]] = {
     "gpt2": {},
     "gpt2-medium": {"n_embd": 1024, "n_layer": 24, "n_head": 16},
@@ -52,6 +56,8 @@ class HookedModel:
         What was asked for, with `auto` resolved.
     origin : str
         Where it came from, and why, for a person.
+    special : SpecialTokens
+        What stands before and after every context.
 
     Examples
     --------
@@ -64,6 +70,7 @@ class HookedModel:
     architecture: Architecture
     spec: ModelSpec
     origin: str
+    special: SpecialTokens = field(default_factory=SpecialTokens)
 
     def __repr__(self) -> str:
         return (
@@ -103,8 +110,13 @@ class HookedModel:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether this is the embedded model, which stands in for GPT-2 small."""
-        return self.spec.source == EMBEDDED
+        """Whether this is a model that stands in for GPT-2 small where that is not at hand."""
+        return self.spec.source in _STAND_INS
+
+    @property
+    def called(self) -> str:
+        """What verdicts call it, such as ``"the stand-in"``; empty for a model that somebody named."""
+        return _STAND_INS.get(self.spec.source, "")
 
     @property
     def is_untrained(self) -> bool:
@@ -136,6 +148,7 @@ def load_model(
     device: str = "cpu",
     dtype: str = "float32",
     trust_remote_code: bool = False,
+    bos: str = "auto",
     announce: Announce | None = None,
 ) -> HookedModel:
     """Load a model, its tokenizer and its architecture.
@@ -153,6 +166,8 @@ def load_model(
         One of `DTYPES`.
     trust_remote_code : bool
         Whether code that comes with a model may run.
+    bos : {"auto", "yes", "no"}
+        Whether a beginning token stands before every context; ``auto``: as the model's own files have it.
     announce : callable, optional
         Told of a download's progress, about once a second.
 
@@ -201,10 +216,13 @@ def load_model(
         trust_remote_code=trust_remote_code,
         rows=rows_of(model),
     )
-    return HookedModel(model, encoder, _architecture(model.config), resolved, origin)
+    architecture = _architecture(model.config)
+    files = directory if tokenizer is None else Path(tokenizer).expanduser()
+    special = special_tokens_of(encoder, architecture, asked=bos, directory=files)
+    return HookedModel(model, encoder, architecture, resolved, origin, special)
 
 
-def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> HookedModel:
+def from_model(model: Any, tokenizer: Any, *, name: str = "in memory", bos: str = "auto") -> HookedModel:
     """Wrap a model and tokenizer that are already in memory.
 
     Parameters
@@ -215,6 +233,8 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
         Its tokenizer.
     name : str
         How to name it in reports.
+    bos : {"auto", "yes", "no"}
+        Whether a beginning token stands before every context; ``auto``: as the family needs, or the tokenizer does.
 
     Examples
     --------
@@ -225,7 +245,9 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "in memory") -> Hooked
     """
     encoder = PretrainedEncoder(tokenizer, name=name)
     check_fits(encoder, rows_of(model))
-    return HookedModel(model, encoder, _architecture(model.config), ModelSpec(name), "given in memory")
+    architecture = _architecture(model.config)
+    special = special_tokens_of(encoder, architecture, asked=bos)
+    return HookedModel(model, encoder, architecture, ModelSpec(name), "given in memory", special)
 
 
 def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
@@ -243,7 +265,52 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     model = _initialise(hooked.model.config, seed=seed)
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
     spec = ModelSpec(hooked.spec.source, seed)
-    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}")
+    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
+
+
+def depth_of(spec: str | ModelSpec) -> int:
+    """Return how many layers a model has, from its configuration alone.
+
+    Parameters
+    ----------
+    spec : str or ModelSpec
+        As for `load_model`; of a hub model that is not in the cache, the configuration is fetched.
+
+    Raises
+    ------
+    ModelError
+        If its configuration can't be had.
+
+    Examples
+    --------
+    >>> depth_of("embedded"), depth_of("gpt2-xl#untrained")
+    (12, 48)
+    """
+    asked = parse_spec(spec) if isinstance(spec, str) else spec
+    resolved, directory = _without_weights(asked)
+    if directory is not None:
+        told = read_config(directory)
+        for name in _DEPTHS:
+            if isinstance(told.get(name), int):
+                return int(told[name])
+    return int(_config(resolved.source, directory, trust=False).num_hidden_layers)
+
+
+def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of a model; of a hub model that is not in the cache it is fetched, alone.
+
+    Raises
+    ------
+    ModelError
+        If it can't be had.
+    """
+    resolved, directory = _without_weights(spec)
+    return _config(resolved.source, directory, trust=trust_remote_code)
+
+
+def _without_weights(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
+    resolved, directory, _ = _locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
+    return resolved, directory
 
 
 def torch_obstacle() -> str | None:

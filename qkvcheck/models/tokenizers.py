@@ -77,6 +77,23 @@ class PretrainedEncoder:
         with refusing(f"the tokenizer of {shown(self._name)} can't split {shown(text)}"):
             return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def encode_with_special(self, text: str) -> list[int]:
+        """Return the token ids of `text`, with what the tokenizer puts around it.
+
+        Raises
+        ------
+        ModelError
+            If the tokenizer can't split it.
+        """
+        with refusing(f"the tokenizer of {shown(self._name)} can't split {shown(text)}"):
+            return list(self._tokenizer(text, add_special_tokens=True)["input_ids"])
+
+    @property
+    def bos_id(self) -> int | None:
+        """Token that begins a sequence, if the tokenizer names one."""
+        token = self._tokenizer.bos_token_id
+        return None if token is None else int(token)
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of `token_ids`."""
         with refusing(f"the tokenizer of {shown(self._name)} can't decode {shown(list(token_ids))}"):

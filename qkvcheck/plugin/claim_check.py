@@ -33,6 +33,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, NotCapturedError, first_line
 from qkvcheck.groups import Capture
+from qkvcheck.models import Position
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
 
@@ -64,7 +65,8 @@ class Apparatus:
     @property
     def options(self) -> JudgeOptions:
         """What does not depend on the claim."""
-        qualifier = (STAND_IN,) if self.run.origin.stand_in else ()
+        called = self.run.origin.called
+        qualifier = () if not called else (STAND_IN,) if called == f"the {STAND_IN}" else (f"on {called}",)
         file = self.session.claims
         return JudgeOptions(qualifier) if file is None else JudgeOptions(qualifier, file.min_distinct)
 
@@ -126,6 +128,9 @@ class ClaimCheck:
         __tracebackhide__ = True
         if self.claim.kind == Kind.EXACT:
             raise ClaimError(f"claim {self.claim.id} is exact; call claim.require with its conditions.")
+        if (reason := self._token_alone()) is not None:
+            self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._apparatus.options.qualifier))
+            return
         if self.claim.kind == Kind.SEARCH:
             self._hand_on(*self._searches())
             return
@@ -153,6 +158,19 @@ class ClaimCheck:
             family=self._family(cell),
             controls=self._compared(names, controls, given, cell),
             options=options,
+        )
+
+    def _token_alone(self) -> str | None:
+        """Return why the first layer can't be judged, where nothing but the token itself enters its projections."""
+        source = self._apparatus.source
+        if self.cell.layer > 0 or self.claim.kind == Kind.EVERY_LAYER or not isinstance(source, Samples):
+            return None
+        architecture = source.hooked.architecture
+        if architecture.position is Position.LEARNED:
+            return None
+        return (
+            f"at layer 0 of {architecture.family} queries, keys and values hang on the token alone: places enter later "
+            f"({architecture.position}), so the target's rows are the same in every context"
         )
 
     def _given(

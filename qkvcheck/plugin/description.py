@@ -6,10 +6,10 @@ import hashlib
 import platform
 from importlib import metadata
 
-from qkvcheck.capture import FileSource
+from qkvcheck.capture import FileSource, tokens_sha256
 from qkvcheck.contexts import ContextSet, audit, is_lecture
 from qkvcheck.groups import heads_text
-from qkvcheck.models import HookedModel, embedded_training
+from qkvcheck.models import EMBEDDED, HookedModel, embedded_training
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen
 
@@ -18,7 +18,7 @@ LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy"
 
 def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> Run:
     """Return what a result has to say of a run on a model."""
-    found = audit(contexts)
+    found = audit(contexts, causal=hooked.architecture.causal)
     origin = ModelOrigin(
         spec=str(hooked.spec),
         slug=hooked.slug,
@@ -29,13 +29,15 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         parameters=hooked.parameters,
         stand_in=hooked.is_stand_in,
         untrained=hooked.is_untrained,
-        training=embedded_training() if hooked.is_stand_in and not hooked.is_untrained else None,
+        training=embedded_training() if hooked.spec.source == EMBEDDED and not hooked.is_untrained else None,
+        called=hooked.called,
     )
     seen = Seen(
         positions={str(index): count for index, count in found.positions.items()},
         lengths={str(length): count for length, count in found.lengths.items()},
         unseen_tokens=found.unseen_tokens,
         target_indexes=[context.target_index for context in contexts.contexts],
+        causal=hooked.architecture.causal,
     )
     corpus = RunCorpus(
         name=contexts.name,
@@ -49,7 +51,8 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         first_words=found.first_words,
         seen=seen,
         target_id=contexts.target_id,
-        tokens_sha256=contexts.tokens_sha256,
+        tokens_sha256=tokens_sha256(hooked, contexts),
+        special_tokens=hooked.special.told,
     )
     return _run(session, origin, corpus, device=hooked.device.type, dtype=hooked.dtype)
 

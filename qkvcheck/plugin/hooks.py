@@ -123,13 +123,18 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     session = config.stash[SESSION_KEY]
     if session.claims is None and not session.settings.explicit:
         return None
-    from qkvcheck.errors import visible
+    from qkvcheck.errors import QkvcheckError, visible
     from qkvcheck.report import asked_line
 
     s = session.settings
     if s.activations is not None:
         return visible(f"qkvcheck: activations {s.activations}")
-    return visible(asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=session.layers, heads=s.heads))
+    try:
+        layers, why = session.layers, session.depth_text
+    except QkvcheckError as error:
+        raise pytest.UsageError(str(error)) from None
+    asked = asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, heads=s.heads, why=why)
+    return visible(asked)
 
 
 # Collection and preflight -------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
-from qkvcheck.errors import ClaimError, SettingsError
+from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
-from qkvcheck.groups import ALL_HEADS, head_count, heads_text
+from qkvcheck.groups import ALL_HEADS, Layers, head_count, heads_text
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,17 +61,63 @@ class Session:
     @property
     def layers(self) -> tuple[int, ...]:
         """The layers asked for, else those of the claims file, else layer 6 (zero-based)."""
+        asked = self.settings.layers
         if self.file is not None:
             held = self.file.layers
-            return tuple(layer for layer in self.settings.layers or held if layer in held)
-        if self.settings.layers is not None:
-            return self.settings.layers
-        return self.claims.layers if self.claims else (DEFAULT_LAYER,)
+            return tuple(layer for layer in (held if asked is None else self._at(asked)) if layer in held)
+        if asked is not None:
+            return self._at(asked)
+        return self.claims.at_depth(self.depth).layers if self.claims else (DEFAULT_LAYER,)
+
+    def _at(self, asked: Layers) -> tuple[int, ...]:
+        if not asked.shares:
+            return asked.numbers
+        if self.depth is None:
+            where = self.settings.model if self.file is None else self.file.name
+            raise SettingsError(f"--qkv-layers: how deep {shown(where)} is is not known; give layers by number.")
+        return asked.at(self.depth)
 
     @property
     def deciding_layer(self) -> int | None:
         """The layer at which the claims file's claims are decided."""
-        return self.claims.layer if self.claims else None
+        return self.claims.at_depth(self.depth).layer if self.claims else None
+
+    @property
+    def depth_text(self) -> str:
+        """Why another layer decides than the one that the claims file names; empty where none does."""
+        file = self.claims
+        if file is None or file.layer == self.deciding_layer or self.settings.layers is not None:
+            return ""
+        return f"; {self.deciding_layer} decides, as deep in {self.depth} layers as {file.layer} in {file.of_layers}"
+
+    @cached_property
+    def depth(self) -> int | None:
+        """Number of layers of what is judged, where something hangs on it; None where it is not known.
+
+        Tests are made before any model is loaded: its configuration tells. What is wrong with it is told by `prepare`.
+        """
+        relative = self.claims is not None and self.claims.of_layers is not None
+        if not relative and not (self.settings.layers is not None and self.settings.layers.shares):
+            return None
+        if self.settings.activations is not None:
+            return None if self.file is None else self.file.depth
+        from qkvcheck.models import depth_of
+
+        try:
+            return depth_of(self.settings.model)
+        except QkvcheckError:
+            return None
+
+    def check_depth(self, hooked: HookedModel) -> None:
+        """Raise `SettingsError` where layers were worked out for a model of another depth than this one."""
+        asked = self.settings.layers
+        hangs = self.claims is not None and self.claims.of_layers is not None if asked is None else bool(asked.shares)
+        if hangs and self.depth not in (None, hooked.depth):
+            raise SettingsError(
+                f"layers {', '.join(map(str, self.layers))} were worked out for {self.settings.model}, of "
+                f"{self.depth} layers, and qkv_model gives {hooked.spec}, of {hooked.depth}; give numbers with "
+                "--qkv-layers."
+            )
 
     def prepare(
         self,
@@ -110,7 +156,7 @@ class Session:
             return
         if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
             raise SettingsError(
-                "--qkv-strict: auto would fall back to the embedded model, a stand-in; name the model with --qkv-model "
+                f"--qkv-strict: auto would fall back to {self.hooked.spec}, a stand-in; name a model with --qkv-model "
                 "(gpt2 fetches the paper's, embedded takes the stand-in)."
             )
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
@@ -162,6 +208,7 @@ class Session:
             device=s.device,
             dtype=s.dtype,
             trust_remote_code=s.trust_remote_code,
+            bos=s.bos,
             announce=self._announce,
         )
 
@@ -173,6 +220,7 @@ class Session:
         """Return what experiments measure of a model, at the session's layers and any further ones."""
         from qkvcheck.capture import Samples
 
+        self.check_depth(hooked)
         return Samples(hooked, contexts, self.plan(layers))
 
     def plan(self, layers: Iterable[int] = ()) -> Plan:

@@ -22,7 +22,7 @@ READ = ("qkvcheck/baseline/1", "qkvcheck/baseline/2", SCHEMA)
 HASHES = {
     "fingerprint": "weights, architecture or tokenizer",
     "corpus_sha256": "contexts",
-    "tokens_sha256": "tokens of the same contexts (another target, or another place of it)",
+    "tokens_sha256": "tokens of the same contexts (another target, another place of it, or a beginning token)",
     "plan_sha256": "word lists, fresh contexts or clusters",
 }
 """Of what a condition is the hash."""

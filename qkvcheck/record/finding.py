@@ -74,9 +74,12 @@ def label(finding: Finding) -> str:
         words += " (CHANGED)"
     elif verdict.verdict == Decision.REFUTED and finding.recorded == Decision.REFUTED:
         words += " (recorded)"
-    if STAND_IN in verdict.qualifier:
-        words += " on the stand-in"
-    return ", ".join([words, *(note for note in verdict.qualifier if note != STAND_IN)])
+    where = [f"on the {note}" if note == STAND_IN else note for note in verdict.qualifier if _says_where(note)]
+    return ", ".join([" ".join([words, *where]), *(note for note in verdict.qualifier if not _says_where(note))])
+
+
+def _says_where(note: str) -> bool:
+    return note == STAND_IN or note.startswith("on ")
 
 
 def html_table(findings: Sequence[Finding]) -> str:

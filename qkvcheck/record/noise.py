@@ -177,4 +177,6 @@ def _changed(samples: Samples, *, attention: str | None = None, dtype: str | Non
         model.config._attn_implementation = attention
     if dtype is not None:
         model = model.to(getattr(torch, dtype))
-    yield samples.of_model(HookedModel(model, hooked.encoder, hooked.architecture, hooked.spec, hooked.origin))
+    yield samples.of_model(
+        HookedModel(model, hooked.encoder, hooked.architecture, hooked.spec, hooked.origin, hooked.special)
+    )

@@ -35,6 +35,8 @@ class ModelOrigin:
         Whether it stands in for GPT-2 small, and whether its weights are freshly drawn.
     training : mapping or None
         How it was trained, where that is known.
+    called : str
+        What verdicts call it, such as ``"the stand-in"``; empty for a model that somebody named.
     """
 
     spec: str
@@ -47,6 +49,11 @@ class ModelOrigin:
     stand_in: bool
     untrained: bool
     training: Mapping[str, Any] | None = None
+    called: str = ""
+
+    def __post_init__(self) -> None:
+        if self.stand_in and not self.called:  # files of earlier versions knew of one
+            object.__setattr__(self, "called", "the stand-in")
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -75,6 +82,7 @@ class FileOrigin:
     stage: Stage | None = None
 
     stand_in = False
+    called = ""
     untrained = False
     source = FROM_FILE
 
@@ -92,7 +100,7 @@ class FileOrigin:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a causal model can see of the contexts.
+    """What a model can see of the contexts.
 
     Attributes
     ----------
@@ -102,12 +110,15 @@ class Seen:
         Tokens after the targets.
     target_indexes : sequence of int
         Of each context.
+    causal : bool
+        Whether a target sees nothing after it.
     """
 
     positions: Mapping[str, int]
     lengths: Mapping[str, int]
     unseen_tokens: int
     target_indexes: Sequence[int]
+    causal: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,8 @@ class RunCorpus:
         The target token's id.
     tokens_sha256 : str or None
         Hash of the contexts' token ids and of the target's place in each; None where the tokens are not known.
+    special_tokens : str or None
+        What stands before and after every context, and what decided it; None where that is not known.
     """
 
     name: str
@@ -150,6 +163,7 @@ class RunCorpus:
     seen: Seen | None = None
     target_id: int | None = None
     tokens_sha256: str | None = None
+    special_tokens: str | None = None
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *_training(origin),
         (
             "contexts",
-            f"{corpus.contexts} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct up to the target",
+            f"{corpus.contexts} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
+            f"{'up to the target' if corpus.seen.causal else 'as a whole'}",
         ),
         ("target", f"{corpus.target!r} at index {positions} (zero-based)"),
         layers,

@@ -53,11 +53,13 @@ def colour_of(finding: Finding) -> str:
     return "red" if fails else "yellow"
 
 
-def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None) -> str:
+def asked_line(
+    *, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None, why: str = ""
+) -> str:
     """Return the header line: what a run was asked for, before anything is loaded."""
     listed = ", ".join(map(str, layers))
     beside = "" if heads is None else f", heads {heads_text(heads)}"
-    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based)"
+    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based{why})"
 
 
 def summary_lines(
@@ -103,6 +105,8 @@ def _measured(run: Run) -> list[Line]:
             Line(f"          {captured}"),
             *([Line(f"          {stage_text(origin)}")] if isinstance(origin, FileOrigin) else []),
         ]
+    causal = corpus.seen.causal
+    unseen = f"it can't see the {counted(corpus.seen.unseen_tokens, 'token')} after it"
     positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
     stand_in = ", a stand-in for GPT-2 small" if origin.stand_in else ""
     lines = [
@@ -112,12 +116,13 @@ def _measured(run: Run) -> list[Line]:
             f"{run.settings.dtype} on {run.settings.device}, fingerprint {origin.fingerprint[:12]}"
         ),
         Line(
-            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct left of "
-            f"the target; {corpus.first_words} first tokens"
+            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct "
+            f"{'left of the target' if causal else 'as a whole'}; {corpus.first_words} first tokens"
         ),
+        *([] if corpus.special_tokens is None else [Line(f"          before each: {corpus.special_tokens}")]),
         Line(
-            f"target    {corpus.target!r} at index {positions}; it can't see the "
-            f"{counted(corpus.seen.unseen_tokens, 'token')} after it"
+            f"target    {corpus.target!r} at index {positions}; "
+            f"{unseen if causal else 'what stands after it counts too: the model looks both ways'}"
         ),
         Line(f"captured  {captured}"),
     ]
@@ -125,7 +130,7 @@ def _measured(run: Run) -> list[Line]:
         lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))
     if origin.stand_in:
         lines.append(
-            Line("The paper speaks of GPT-2 small: what holds on the stand-in is no result about GPT-2.", "yellow")
+            Line(f"The paper speaks of GPT-2 small: what holds on {origin.called} is no result about GPT-2.", "yellow")
         )
     if origin.untrained:
         lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
@@ -271,7 +276,7 @@ def tally(run: Run, findings: Sequence[Finding]) -> str:
 def _count(run: Run, findings: Sequence[Finding], *, kind: str) -> str:
     """Count claims, each by the cells that decide it: all of them have to hold."""
     decided = Counter(decision(claim) for claim in by_claim(findings).values())
-    where = " on the stand-in" if run.origin.stand_in else ""
+    where = f" on {run.origin.called}" if run.origin.called else ""
     parts = [f"{decided[Decision.SUPPORTED]} supported{where}", f"{decided[Decision.REFUTED]} refuted{where}"]
     parts += [f"{decided[Decision.INCONCLUSIVE]} inconclusive{where}"] if decided[Decision.INCONCLUSIVE] else []
     parts += [f"{decided[Decision.NOT_JUDGED]} not judged"] if decided[Decision.NOT_JUDGED] else []

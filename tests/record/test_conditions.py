@@ -63,7 +63,10 @@ def test_the_plan_is_known_by_its_hash():
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        (run(tokens_sha256="u" * 64), "other tokens of the same contexts (another target, or another place of it)"),
+        (
+            run(tokens_sha256="u" * 64),
+            "other tokens of the same contexts (another target, another place of it, or a beginning token)",
+        ),
         (run(sha256="d" * 64, tokens_sha256="u" * 64), "other contexts"),
         (
             make_run(corpus={"tokens_sha256": TOKENS}, settings={"plan_sha256": "q" * 64}),

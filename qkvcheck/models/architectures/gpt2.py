@@ -113,6 +113,7 @@ register_architecture(
             "reorder_and_upcast_attn",
         ),
         trie=True,
+        bos=False,
         schema=Gpt2Config,
         prefix="transformer.",
         not_read=(".attn.bias", ".attn.masked_bias"),

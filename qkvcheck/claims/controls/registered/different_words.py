@@ -30,6 +30,7 @@ class DifferentWords(VariantControl):
     def vary(self, samples: Samples) -> Samples:
         """Return the samples with other words in the target's place."""
         encoder, own = samples.hooked.encoder, samples.contexts.target
+        whole = not samples.hooked.architecture.causal
         words = []
         for word in other_words():
             try:
@@ -45,7 +46,7 @@ class DifferentWords(VariantControl):
         def change(contexts: ContextSet) -> ContextSet:
             order = np.argsort(np.argsort([str(c.prefix) for c in contexts.contexts], kind="stable"), kind="stable")
             changed = tuple(
-                context.continued(words[number % len(words)][1], word=words[number % len(words)][0])
+                context.continued(words[number % len(words)][1], word=words[number % len(words)][0], whole=whole)
                 for context, number in zip(contexts.contexts, order, strict=True)
             )
             return replace(contexts, contexts=changed)

@@ -22,6 +22,7 @@ class OtherToken(VariantControl):
     def vary(self, samples: Samples) -> Samples:
         """Return the samples with another pronoun in the target's place."""
         contexts, encoder = samples.contexts, samples.hooked.encoder
+        whole = not samples.hooked.architecture.causal
         for word in PRONOUNS:
             try:
                 ids = encoder.encode(word)
@@ -34,6 +35,6 @@ class OtherToken(VariantControl):
         number = ids[0]
 
         def change(given: ContextSet) -> ContextSet:
-            return replace(given, contexts=tuple(c.continued(number, word=word) for c in given.contexts))
+            return replace(given, contexts=tuple(c.continued(number, word=word, whole=whole) for c in given.contexts))
 
         return samples.under(Variant(change), contexts=replace(change(contexts), target=word, target_id=number))
