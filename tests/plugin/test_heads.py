@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qkvcheck.capture.hooks import capture
+from qkvcheck.models.loading import untrained_twin
 from tests.plugin.conftest import WORKERS
 
 pytestmark = pytest.mark.usefixtures("loaded")
@@ -150,3 +151,26 @@ def test_a_file_with_heads_and_one_without(project, embedded, replication):
     assert "how many heads Q, K and V of untold.npz have is not known" in asked.stderr.str()
     beyond = project.runpytest("--qkv-activations=told.npz", "--qkv-heads=5")
     assert "head 5 does not exist in told.npz; allowed are 0 to 3" in beyond.stderr.str()
+
+
+def row_mean(rows: np.ndarray) -> float:
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return float((unit @ unit.T)[np.triu_indices(len(rows), k=1)].mean())
+
+
+def test_controls_are_measured_in_the_same_head(project, embedded, replication):
+    """The token before the target, and untrained networks: cut by hand to the columns of head 3."""
+    project.makepyfile(
+        EXPERIMENT.replace('group="K", statistic', 'group="K", controls=["non-target", "untrained"], statistic')
+    )
+    project.runpytest("--qkv-json=r.json", "--qkv-untrained-seeds=2", "-k", "H03")
+    controls = {one["name"]: one for one in verdicts(project.path / "r.json")["keys-L06.H03-K"]["controls"]}
+    before = capture(embedded, replication, layers=[6], positions="preceding").projection(6, "K").astype(np.float64)
+    # Of the control the bias is taken off, which is far less than what lies between the head and all of the width.
+    assert controls["non-target"]["estimate"] == pytest.approx(row_mean(before[:, 96:]), abs=0.01)
+    assert abs(row_mean(before) - row_mean(before[:, 96:])) > 0.03
+    twins = [
+        capture(untrained_twin(embedded, seed=seed), replication, layers=[6]).projection(6, "K") for seed in (0, 1)
+    ]
+    expected = np.mean([row_mean(rows.astype(np.float64)[:, 96:]) for rows in twins])
+    assert controls["untrained"]["estimate"] == pytest.approx(expected, abs=1e-6)
