@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 if sys.version_info >= (3, 11):
     from enum import StrEnum
@@ -121,3 +123,124 @@ def group_text(group: str) -> str:
 def group_order(group: str) -> int:
     """Return where a group stands in tables: Q, K, V, QQ, ..., KV, QKV; others after them."""
     return _ORDER.index(group) if group in _ORDER else len(_ORDER)
+
+
+# Heads -----------------------------------------------------------------------------------------------
+
+Heads = tuple[int, ...] | Literal["all"]
+"""Attention heads that a claim or a run names: numbers from 0, each once and in order, or all that a model has."""
+ALL_HEADS: Literal["all"] = "all"
+HEADS_UNKNOWN = "how many heads Q, K and V have is not told with these activations"
+MOST_HEADS = 1024
+"""One more than the largest number of a head."""
+HEADS_FORM = f'a whole number from 0 to {MOST_HEADS - 1}, a list of them, a range such as "0-11", or "all"'
+
+
+def heads_of(given: object) -> Heads | None:
+    """Return the heads that somebody named, each once and in order; None if it can't be read.
+
+    Parameters
+    ----------
+    given : int, sequence of int, or str
+        Such as ``3``, ``[0, 3]``, ``"0-11"``, ``"0,3"`` or ``"all"``.
+
+    Examples
+    --------
+    >>> heads_of(3), heads_of([3, 0]), heads_of("0-2,5"), heads_of("all"), heads_of("last")
+    ((3,), (0, 3), (0, 1, 2, 5), 'all', None)
+    """
+    if isinstance(given, str):
+        return ALL_HEADS if given.strip() == ALL_HEADS else _numbers(given)
+    listed: list[object] = list(given) if isinstance(given, (list, tuple)) else [given]
+    numbers = {one for one in listed if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < MOST_HEADS}
+    return tuple(sorted(numbers)) if len(numbers) == len(listed) and listed else None
+
+
+def _numbers(text: str) -> tuple[int, ...] | None:
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,4})(?:\s*-\s*(\d{1,4}))?\s*", part, flags=re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last < MOST_HEADS:
+            return None
+        found.update(range(first, last + 1))
+    return tuple(sorted(found))
+
+
+def heads_text(heads: Heads) -> str:
+    """Return heads as options take them.
+
+    Examples
+    --------
+    >>> heads_text((0, 1, 2, 5)), heads_text("all")
+    ('0-2,5', 'all')
+    """
+    if heads == ALL_HEADS:
+        return ALL_HEADS
+    parts: list[list[int]] = []
+    for head in heads:
+        if parts and head == parts[-1][-1] + 1:
+            parts[-1].append(head)
+        else:
+            parts.append([head])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def head_count(heads: Mapping[str, int]) -> int:
+    """Return how many heads a layer has: those of its queries, of which it has most.
+
+    Examples
+    --------
+    >>> head_count({"Q": 9, "K": 3, "V": 3})
+    9
+    """
+    return max(heads.values(), default=0)
+
+
+def head_read(head: int, name: str, heads: Mapping[str, int]) -> int:
+    """Return which head of a projection belongs to a head: with grouped queries several share one of K and V.
+
+    Examples
+    --------
+    >>> [head_read(7, name, {"Q": 9, "K": 3, "V": 3}) for name in "QKV"]
+    [7, 2, 2]
+    """
+    return head * heads[name] // head_count(heads)
+
+
+def heads_that_differ(
+    numbers: Iterable[int], group: str, heads: Mapping[str, int], *, before: Collection[int] = ()
+) -> tuple[int, ...]:
+    """Return one of each set of heads for which a group compares the same numbers: one of `before`, else the first.
+
+    Examples
+    --------
+    >>> shared = {"Q": 6, "K": 2, "V": 2}
+    >>> heads_that_differ(range(6), "K", shared), heads_that_differ(range(6), "QK", shared)
+    ((0, 3), (0, 1, 2, 3, 4, 5))
+    """
+    first: dict[tuple[int, ...], int] = {}
+    for head in sorted(numbers, key=lambda one: (one not in before, one)):
+        first.setdefault(tuple(head_read(head, name, heads) for name in group if name in heads), head)
+    return tuple(sorted(first.values()))
+
+
+def heads_obstacle(heads: Mapping[str, int], widths: Mapping[str, int]) -> str | None:
+    """Return why numbers of heads can't be those of projections of some widths, or None if they can.
+
+    Examples
+    --------
+    >>> heads_obstacle({"Q": 9, "K": 3, "V": 3}, {"Q": 576, "K": 192, "V": 192})
+    >>> heads_obstacle({"Q": 5, "K": 5, "V": 5}, {"Q": 12, "K": 12, "V": 12})
+    '5 heads do not divide the width 12 of Q'
+    """
+    if set(heads) != set(widths):
+        return f"heads are those of {', '.join(heads) or 'nothing'}, and projections {', '.join(widths)}"
+    for name, count in heads.items():
+        if not 1 <= count <= MOST_HEADS:
+            return f"{name} has {count} heads; they are from 1 to {MOST_HEADS}"
+        if widths[name] % count:
+            return f"{count} heads do not divide the width {widths[name]} of {name}"
+        if head_count(heads) % count:
+            return f"{count} heads of {name} do not divide the {head_count(heads)} heads of the queries"
+    return None

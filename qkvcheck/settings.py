@@ -22,7 +22,7 @@ from unicodedata import category
 
 from qkvcheck.errors import SettingsError, first_line, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import Layers
+from qkvcheck.groups import HEADS_FORM, Heads, Layers, heads_of
 
 UPDATE_MODES = ("new", "all")
 CLUSTERINGS = ("auto", "first-word", "prefix", "label")
@@ -106,7 +106,7 @@ class Option:
         SettingsError
             If it makes no sense, or holds what no value holds; `flag` is for the message.
         """
-        several = self.parse in (_layers, _controls, _names)
+        several = self.parse in (_layers, _heads, _controls, _names)
         check_text(flag, text, allowed="\t\r\n" if several else "", control=self.parse is _target)
         return self.parse(flag, text)
 
@@ -175,6 +175,13 @@ def parse_layers(text: str, *, flag: str = "--qkv-layers") -> Layers:
 
 def _layers(flag: str, text: str) -> Layers:
     return parse_layers(text, flag=flag)
+
+
+def _heads(flag: str, text: str) -> Heads:
+    heads = heads_of(text)
+    if heads is None:
+        raise SettingsError(f"heads {shown(text)} can't be read; give {HEADS_FORM}. Check {flag}.")
+    return heads
 
 
 def _text(_: str, text: str) -> str:
@@ -263,6 +270,12 @@ class Settings:
         "zero-based layers, such as 6 or 5,6 or 0-11, or shares of the depth, such as 25%,50%",
         without="those of the claims file, else 6",
         parse=_layers,
+    )
+    heads: tuple[int, ...] | Literal["all"] | None = _row(
+        None,
+        "zero-based attention heads at which claims are judged one by one, such as 3, 0-3 or all",
+        without="those that a claim names, if it names any",
+        parse=_heads,
     )
     bos: str = _row(
         "auto",

@@ -1,4 +1,4 @@
-from .activations import Activations, Captured, load_activations, sample_of
+from .activations import Activations, Captured, check_head, head_columns, heads_in, load_activations, sample_of
 from .hooks import PRECEDING, capture, check_layers, check_layout, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
@@ -15,8 +15,11 @@ __all__ = [
     "Variant",
     "capture",
     "capture_named",
+    "check_head",
     "check_layers",
     "check_layout",
+    "head_columns",
+    "heads_in",
     "load_activations",
     "read_submission",
     "sample_of",

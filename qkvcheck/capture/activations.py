@@ -12,8 +12,8 @@ from platform import python_version
 
 import numpy as np
 
-from qkvcheck.errors import CaptureError, DocumentError, first_line, shown
-from qkvcheck.groups import PROJECTIONS, Stage
+from qkvcheck.errors import CaptureError, DocumentError, NotCapturedError, first_line, shown
+from qkvcheck.groups import HEADS_UNKNOWN, PROJECTIONS, Stage, head_count, head_read, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, from_document, read_tensor_header
 from qkvcheck.statistics import Sample
 
@@ -56,7 +56,8 @@ class Activations:
         For each context a hash of what the model had seen where it was captured (of a word axis, at its first word):
         contexts that share it are one. None where tokens are not known.
     heads : mapping of str to int
-        Number of heads of Q, K and V; empty where it is not known.
+        How many heads Q, K and V have, which stand head after head along the width; with grouped queries K and V have
+        fewer. Empty where that is not known.
     stage : Stage
         Where on their way they were taken.
 
@@ -160,19 +161,53 @@ Captured = Activations | tuple[Activations, ...]
 """What a statistic takes: one capture, or several of them."""
 
 
-def sample_of(captured: Captured, *, layer: int) -> Sample:
+def heads_in(captured: Captured) -> Mapping[str, int]:
+    """Return how many heads the projections of a capture have; empty where that is not known."""
+    return (captured[0] if isinstance(captured, tuple) else captured).heads
+
+
+def sample_of(captured: Captured, *, layer: int, head: int | None = None) -> Sample:
     """Return what a statistic takes, from one or more captures at a layer.
 
     The same captures give the same sample, so that the cells of a claim share what was computed of it; it is kept with
     the first of them.
+
+    Parameters
+    ----------
+    captured : Activations or tuple of Activations
+        What was captured.
+    layer, head : int
+        Zero-based. Of a head the sample holds the columns of its queries, and those of the keys and values that it
+        reads; without one, all columns.
+
+    Raises
+    ------
+    CaptureError
+        If that layer was not captured, or has no such head.
+    NotCapturedError
+        If it is not known how many heads there are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> places, heads = {"Q": slice(0, 4), "K": slice(4, 6), "V": slice(6, 8)}, {"Q": 2, "K": 1, "V": 1}
+    >>> rows = np.arange(8.0)[None, None].repeat(3, axis=0)
+    >>> captured = Activations(rows, ("context", "layer", "width"), (6,), places, heads=heads)
+    >>> sample_of(captured, layer=6, head=1).arrays[0][0].tolist()
+    [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
     parts = captured if isinstance(captured, tuple) else (captured,)
-    kept, key = parts[0]._samples, (layer, *parts[1:])
+    kept, key = parts[0]._samples, (layer, head, *parts[1:])
     if key not in kept:
         clusters = tuple(part.clusters for part in parts if part.clusters is not None)
+        arrays, projections = tuple(part.at(layer) for part in parts), parts[0].projections
+        if head is not None:
+            cuts = [head_columns(part.projections, part.heads, head) for part in parts]
+            arrays = tuple(array[..., columns] for array, (columns, _) in zip(arrays, cuts, strict=True))
+            projections = cuts[0][1]
         kept[key] = Sample(
-            arrays=tuple(part.at(layer) for part in parts),
-            projections=parts[0].projections,
+            arrays=arrays,
+            projections=projections,
             clusters=clusters if len(clusters) == len(parts) else None,
             cluster_kind=parts[0].provenance.get("clusters", "distinct row"),
             subsets=parts[0].subsets,
@@ -180,6 +215,56 @@ def sample_of(captured: Captured, *, layer: int) -> Sample:
             rounding=_ROUNDING.get(parts[0].provenance.get("dtype", "")),
         )
     return kept[key]
+
+
+def head_columns(
+    projections: Mapping[str, slice], heads: Mapping[str, int], head: int
+) -> tuple[np.ndarray, dict[str, slice]]:
+    """Return the columns of one head of Q, K and V, and where these stand once the width is cut to them.
+
+    Parameters
+    ----------
+    projections : mapping of str to slice
+        Where Q, K and V stand along the width, each head after head.
+    heads : mapping of str to int
+        How many heads each has.
+    head : int
+        Zero-based, of the queries; of K and V the head is taken that it reads.
+
+    Raises
+    ------
+    CaptureError
+        If there is no such head.
+    NotCapturedError
+        If it is not known how many heads there are.
+    """
+    check_head(heads, head)
+    obstacle = heads_obstacle(heads, {name: place.stop - place.start for name, place in projections.items()})
+    if obstacle is not None:
+        raise CaptureError(
+            f"these activations can't be cut into heads: {obstacle}. Check what says how many there are."
+        )
+    columns: list[np.ndarray] = []
+    places: dict[str, slice] = {}
+    at = 0
+    for name, place in projections.items():
+        size = (place.stop - place.start) // heads[name]
+        start = place.start + head_read(head, name, heads) * size
+        columns.append(np.arange(start, start + size))
+        places[name] = slice(at, at + size)
+        at += size
+    return np.concatenate(columns), places
+
+
+def check_head(heads: Mapping[str, int], head: int) -> None:
+    """Raise `NotCapturedError` where the number of heads is not known, and `CaptureError` for one that is not there."""
+    count = head_count(heads)
+    if not count:
+        raise NotCapturedError(HEADS_UNKNOWN)
+    if head >= count:
+        raise CaptureError(
+            f"there is no head {head} (zero-based); a layer has {count}, 0 to {count - 1}. Check heads and --qkv-heads."
+        )
 
 
 def load_activations(path: str | Path) -> Activations:
@@ -250,12 +335,10 @@ class _Layout:
                 raise ValueError(
                     f"block {shown(name)} is {start} to {stop}; blocks are Q, K and V, each a part of the width"
                 )
-        for name, count in self.heads.items():
-            start, stop = self.blocks.get(name, (0, 0))
-            if count < 1 or not stop or (stop - start) % count:
-                raise ValueError(
-                    f"{shown(name)} has {count} heads and a width of {stop - start}, which they don't share"
-                )
+        widths = {name: stop - start for name, (start, stop) in self.blocks.items()}
+        obstacle = heads_obstacle(self.heads, widths) if self.heads else None
+        if obstacle is not None:
+            raise ValueError(obstacle)
 
 
 def _layout(given: Given, header: TensorHeader) -> _Layout:

@@ -5,6 +5,9 @@ The file is safetensors or npz and holds::
     target           (context, layer, width) or (context, width), floating: the target's Q | K | V in each context
     layers           (layer,), whole numbers: zero-based layers along the layer axis
     widths           (3,), whole numbers: widths of Q, K and V; they add up to width
+    heads            optional, (3,), whole numbers: heads of Q, K and V, which stand head after head along the width
+    stage            optional text: "projection" (as the projections put them out; taken where nothing is said), or
+                     "attention" (Q and K as attention compares them, after rotary embedding and normalisation)
     preceding        optional, shaped as target: the token before the target in each context
     words            optional, (context, layer, word, width): each context continued with each word, the target first
     untrained        optional, (network, context, layer, width): the target in untrained networks
@@ -33,7 +36,7 @@ from qkvcheck.capture.source import capture_named
 from qkvcheck.capture.submitted import Submitted, read_npz_submission, read_safetensors_submission, text_list
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError, shown
-from qkvcheck.groups import PROJECTIONS, Capture
+from qkvcheck.groups import PROJECTIONS, Capture, Stage
 from qkvcheck.inputs import Given, read_tensor_header
 
 
@@ -61,6 +64,8 @@ class FileSource:
         What untrained networks gave for the same contexts.
     lists : mapping of str to sequence of str, or None
         Word lists of the claims file; without them all words of the file are taken.
+    stage : Stage or None
+        Where on their way they were taken, as far as the file says it.
     """
 
     target: Activations
@@ -72,6 +77,7 @@ class FileSource:
     word_texts: tuple[str, ...] = ()
     networks: tuple[FileSource, ...] = ()
     lists: Mapping[str, Sequence[str]] | None = field(default=None)
+    stage: Stage | None = None
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -210,6 +216,8 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
             projections=held.blocks,
             provenance=provenance,
             clusters=None if clusters is None else tuple(clusters),
+            heads=held.heads,
+            stage=held.stage or Stage.PROJECTION,
         )
 
     def source(prefix: str, network: int | None = None) -> FileSource:
@@ -228,6 +236,7 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
         source(""),
         preceding=activations(held.arrays.get("preceding")),
         networks=() if untrained is None else tuple(source("untrained", n) for n in range(len(untrained))),
+        stage=held.stage,
     )
 
 
@@ -245,7 +254,8 @@ def _own(path: Path, sha256: str, given: Given) -> FileSource:
         raise given.refused(f"has {len(texts)} texts for {len(captured.values)} contexts", do="record it again")
     clusters, kind = _clusters(texts)
     provenance = {**captured.provenance, "clusters": kind}
-    return FileSource(replace(captured, clusters=clusters, provenance=provenance), None, texts, path.name, sha256)
+    held = replace(captured, clusters=clusters, provenance=provenance)
+    return FileSource(held, None, texts, path.name, sha256, stage=captured.stage)
 
 
 def _clusters(texts: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, str]:

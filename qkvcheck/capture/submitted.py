@@ -11,6 +11,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import arrays_of
 from qkvcheck.errors import shown
+from qkvcheck.groups import PROJECTIONS, Stage, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, read_npz
 
 NETWORK, CONTEXT, LAYER, WORD, WIDTH = "network", "context", "layer", "word", "width"
@@ -23,8 +24,9 @@ AXES: Mapping[str, tuple[str, ...]] = {
 }
 """The arrays of numbers that a file may hold, and their axes; all but the first are optional."""
 WHOLE = ("layers", "widths")
+HEADS, STAGE = "heads", "stage"
 TEXTS = ("texts", "word_texts")
-KNOWN = (*AXES, *WHOLE, *TEXTS)
+KNOWN = (*AXES, *WHOLE, HEADS, *TEXTS, STAGE)
 NEEDS = {"words": "word_texts", "word_texts": "words", "untrained_words": "words"}
 """What makes sense only beside something else."""
 FLOATING = {"F16": 2, "F32": 4, "F64": 8}
@@ -49,6 +51,10 @@ class Submitted:
         The sentences, and the words along the word axis.
     dtype : str
         The target's number format in the file, by which its rows were rounded.
+    heads : mapping of str to int
+        How many heads Q, K and V have; empty where the file does not say.
+    stage : Stage or None
+        None where the file does not say.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -57,19 +63,23 @@ class Submitted:
     texts: tuple[str, ...] | None
     word_texts: tuple[str, ...] | None
     dtype: str
+    heads: Mapping[str, int]
+    stage: Stage | None
 
 
 def read_npz_submission(given: Given) -> Submitted:
     """Read an npz archive of the schema; raises `CaptureError` for any other."""
     arrays = read_npz(given, wanted=KNOWN)
+    stage = arrays.pop(STAGE, None)
+    told = None if stage is None else _texts_of_array(given, STAGE, stage.reshape(-1))
     texts = {name: _texts_of_array(given, name, arrays.pop(name)) for name in TEXTS if name in arrays}
-    return _submitted(given, arrays, texts)
+    return _submitted(given, arrays, texts, told)
 
 
 def read_safetensors_submission(given: Given, header: TensorHeader) -> Submitted:
     """Read a safetensors file of the schema; raises `CaptureError` for any other."""
     given.refuse_misspelt([*header.tensors, *header.metadata], KNOWN)
-    wanted = [name for name in header.tensors if name in (*AXES, *WHOLE)]
+    wanted = [name for name in header.tensors if name in (*AXES, *WHOLE, HEADS)]
     for name in wanted:
         if name in AXES and header.tensors[name].dtype not in FLOATING:
             raise given.refused(
@@ -77,7 +87,8 @@ def read_safetensors_submission(given: Given, header: TensorHeader) -> Submitted
                 do=_SEE,
             )
     texts = {name: text_list(given, name, header.metadata[name]) for name in TEXTS if name in header.metadata}
-    return _submitted(given, arrays_of(given, wanted), texts)
+    stage = (header.metadata[STAGE],) if STAGE in header.metadata else None
+    return _submitted(given, arrays_of(given, wanted), texts, stage)
 
 
 def text_list(given: Given, name: str, text: str) -> tuple[str, ...]:
@@ -101,7 +112,11 @@ def _texts_of_array(given: Given, name: str, array: np.ndarray) -> tuple[str, ..
     return tuple(texts)
 
 
-def _submitted(given: Given, arrays: dict[str, np.ndarray], texts: dict[str, tuple[str, ...]]) -> Submitted:
+def _submitted(
+    given: Given, arrays: dict[str, np.ndarray], texts: dict[str, tuple[str, ...]], stage: tuple[str, ...] | None
+) -> Submitted:
+    if stage is not None and (len(stage) != 1 or stage[0] not in list(Stage)):
+        raise given.refused(f"has stage {shown(list(stage))}; it is one of {', '.join(Stage)}", do=_SEE)
     layers, widths = (_whole_numbers(given, arrays, name) for name in WHOLE)
     present = {*arrays, *texts}
     for name, needed in NEEDS.items():
@@ -125,8 +140,26 @@ def _submitted(given: Given, arrays: dict[str, np.ndarray], texts: dict[str, tup
         if words in rows:
             _check_first_word(given, words, rows[words][..., 0, :], rows[target])
     ends = [0, *accumulate(widths)]
-    blocks = {name: slice(ends[number], ends[number + 1]) for number, name in enumerate(("Q", "K", "V"))}
-    return Submitted(rows, tuple(layers), blocks, told, word_texts, str(arrays["target"].dtype))
+    blocks = {name: slice(ends[number], ends[number + 1]) for number, name in enumerate(PROJECTIONS)}
+    dtype = str(arrays["target"].dtype)
+    heads = _heads(given, arrays, widths)
+    return Submitted(
+        rows, tuple(layers), blocks, told, word_texts, dtype, heads, None if stage is None else Stage(stage[0])
+    )
+
+
+def _heads(given: Given, arrays: dict[str, np.ndarray], widths: list[int]) -> dict[str, int]:
+    """Return how many heads Q, K and V have, as far as a file says it."""
+    if HEADS not in arrays:
+        return {}
+    counts = _whole_numbers(given, arrays, HEADS)
+    if len(counts) != len(PROJECTIONS):
+        raise given.refused(f"has heads {shown(counts)}; they are the three numbers of heads of Q, K and V", do=_SEE)
+    heads = dict(zip(PROJECTIONS, counts, strict=True))
+    obstacle = heads_obstacle(heads, dict(zip(PROJECTIONS, widths, strict=True)))
+    if obstacle is not None:
+        raise given.refused(f"has heads {shown(counts)} and widths {shown(widths)}: {obstacle}", do=_SEE)
+    return heads
 
 
 def _whole_numbers(given: Given, arrays: dict[str, np.ndarray], name: str) -> list[int]:

@@ -1,5 +1,5 @@
 from .arrays import judge
-from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, cells
+from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, at_heads, cells
 from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
 from .comparison import Compared
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
@@ -78,6 +78,7 @@ __all__ = [
     "VariantControl",
     "Verdict",
     "Words",
+    "at_heads",
     "captured_for",
     "cells",
     "check_known",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
-from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction, cells
+from qkvcheck.capture import head_columns
+from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction, at_heads, cells
 from qkvcheck.claims.judging import JudgeOptions, judge_sample
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import PROJECTIONS, Comparison
+from qkvcheck.groups import PROJECTIONS, Comparison, heads_obstacle, heads_of
 from qkvcheck.statistics import Sample
 
 
@@ -24,6 +26,8 @@ def judge(
     at_most: float | None = None,
     measure: str = "cosine",
     projections: Mapping[str, slice] | None = None,
+    heads: int | Mapping[str, int] | None = None,
+    head: int | None = None,
     clusters: Sequence[str] | None = None,
     controls: Mapping[str, np.ndarray] | None = None,
     margin: float = MARGIN,
@@ -48,7 +52,12 @@ def judge(
         ``"cosine"`` or ``"pearson"``.
     projections : mapping of str to slice, optional
         Where Q, K and V stand along the width. Without it a group of one projection takes the whole width, and others
-        take three equal parts.
+        take parts in proportion to their heads, or three equal ones.
+    heads : int or mapping of str to int, optional
+        How many heads Q, K and V have, which stand head after head; such as ``{"Q": 9, "K": 3, "V": 3}`` with grouped
+        queries. Of one projection that takes the whole width, its own.
+    head : int, optional
+        Judge this head alone, zero-based: of K and V the head that it reads. The interval is of this head by itself.
     clusters : sequence of str, optional
         Each context's cluster: those that share one leave the jackknife together.
     controls : mapping of str to ndarray, optional
@@ -83,7 +92,8 @@ def judge(
     if len(given) != 1:
         raise ClaimError(f"{len(given)} bounds were given; give one of above=, at_least= and at_most=.")
     ((direction, threshold),) = given.items()
-    sample = _sample(arrays, group, projections, clusters)
+    sample = _sample(arrays, group, projections, clusters, heads)
+    counts = _counts(heads, sample.projections)
     claim = Claim(
         id=id,
         statement=f"{statistic} of {group} ({measure}) {_words(direction)} {threshold:g}",
@@ -94,12 +104,35 @@ def judge(
         groups=(group,),
         measures=(measure,),
         primary=(Comparison(group, measure),),
+        heads=None if head is None else heads_of(head),
         controls=tuple(controls or ()),
         margin=margin,
     )
     compared = {name: _control(name, rows, sample, clusters) for name, rows in (controls or {}).items()}
     options = JudgeOptions(min_distinct=min_distinct)
-    return judge_sample(claim, cells(claim, layers=[layer])[0], sample, controls=compared, options=options)
+    (cell,) = cells(claim, layers=[layer])
+    if head is not None:
+        if not counts or claim.heads is None:
+            raise ClaimError(f"head is {head} and heads {heads}; give a number from 0, and how many heads there are.")
+        (cell,) = at_heads(claim, cell, counts)
+        sample, compared = (_cut(sample, counts, head), {n: _cut(one, counts, head) for n, one in compared.items()})
+    return judge_sample(claim, cell, sample, controls=compared, options=options)
+
+
+def _counts(heads: int | Mapping[str, int] | None, projections: Mapping[str, slice]) -> dict[str, int]:
+    """Return how many heads each projection has; empty where nobody said."""
+    if heads is None:
+        return {}
+    counts = {name: heads if isinstance(heads, int) else heads.get(name, 0) for name in projections}
+    wrong = heads_obstacle(counts, {name: place.stop - place.start for name, place in projections.items()})
+    if wrong is not None:
+        raise ClaimError(f"heads {heads} make no sense: {wrong}.")
+    return counts
+
+
+def _cut(sample: Sample, heads: Mapping[str, int], head: int) -> Sample:
+    columns, projections = head_columns(sample.projections, heads, head)
+    return Sample(tuple(array[..., columns] for array in sample.arrays), projections, sample.clusters)
 
 
 def _words(direction: Direction) -> str:
@@ -111,6 +144,7 @@ def _sample(
     group: str,
     projections: Mapping[str, slice] | None,
     clusters: Sequence[str] | None,
+    heads: int | Mapping[str, int] | None = None,
 ) -> Sample:
     if not arrays:
         raise ClaimError("no array was given; give one of shape (context, width).")
@@ -127,7 +161,7 @@ def _sample(
     if len(group) not in (1, 2) or not set(group) <= set(known):
         raise ClaimError(f"group {group!r} is none of the projections {', '.join(known)}, and no pair of them.")
     if projections is None:
-        projections = _assumed(group, width)
+        projections = _assumed(group, width, heads)
     own = None if clusters is None else tuple(tuple(clusters) for _ in arrays)
     return Sample(arrays, projections, own)
 
@@ -139,11 +173,18 @@ def _control(name: str, rows: np.ndarray, own: Sample, clusters: Sequence[str] |
     return _sample((rows,), next(iter(own.projections)), own.projections, clusters)
 
 
-def _assumed(group: str, width: int) -> dict[str, slice]:
-    """Return where projections stand if nobody says: one of them everywhere, or all three in equal parts."""
+def _assumed(group: str, width: int, heads: int | Mapping[str, int] | None) -> dict[str, slice]:
+    """Return where projections stand if nobody says: one everywhere, or all three, each as wide as its heads."""
     if len(set(group)) == 1:
         return {group[0]: slice(0, width)}
-    if width % len(PROJECTIONS):
+    if isinstance(heads, Mapping):
+        if set(heads) != set(PROJECTIONS) or min(heads.values()) < 1 or width % sum(heads.values()):
+            raise ClaimError(
+                f"a width of {width} is not that of heads {dict(heads)}, all as wide; say with projections= where Q, K "
+                "and V stand."
+            )
+    elif width % len(PROJECTIONS):
         raise ClaimError(f"a width of {width} is not three equal parts; say with projections= where Q, K and V stand.")
-    part = width // len(PROJECTIONS)
-    return {name: slice(number * part, (number + 1) * part) for number, name in enumerate(PROJECTIONS)}
+    parts = [heads[name] if isinstance(heads, Mapping) else 1 for name in PROJECTIONS]
+    ends = [width // sum(parts) * count for count in (0, *accumulate(parts))]
+    return {name: slice(ends[number], ends[number + 1]) for number, name in enumerate(PROJECTIONS)}

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import Capture, Comparison, StrEnum
+from qkvcheck.errors import ClaimError, NotCapturedError, nearest
+from qkvcheck.groups import (
+    ALL_HEADS,
+    HEADS_UNKNOWN,
+    Capture,
+    Comparison,
+    Heads,
+    StrEnum,
+    head_count,
+    head_read,
+    heads_that_differ,
+)
 
 MARGIN = 0.05
 MIN_DISTINCT = 20
@@ -58,7 +68,7 @@ class Role(StrEnum):
     DECIDES = "decides"
     """A primary cell at the claim's layer."""
     OTHER_LAYER = "beside"
-    """A primary cell at another layer: it is shown."""
+    """A primary cell at another layer, or another head: it is shown."""
     FAMILY = "family"
     """Any other cell: shown with intervals that hold for all of them at once; it can't flip the claim."""
 
@@ -114,6 +124,8 @@ class Claim:
         Its cells are all combinations.
     primary : tuple of Comparison
         The cells that decide; the others are shown.
+    heads : tuple of int, "all" or None
+        The attention heads it speaks of, each a cell of its own; None for a claim about all of the width.
     controls : tuple of str
         What is measured with it.
     margin : float
@@ -159,6 +171,7 @@ class Claim:
     groups: tuple[str, ...] = ()
     measures: tuple[str, ...] = ("cosine",)
     primary: tuple[Comparison, ...] = ()
+    heads: Heads | None = None
     controls: tuple[str, ...] = ()
     margin: float = MARGIN
     label: str = ""
@@ -223,7 +236,15 @@ class Cell:
     role : Role
         Whether it decides.
     key : str
-        Such as ``P3a-L06-QQ``.
+        Such as ``P3a-L06-QQ``, or ``P3a-L06.H03-QQ`` of a head.
+    head : int, "all" or None
+        The attention head, zero-based, of the queries; ``"all"`` until it is known how many there are.
+    asked : tuple of int, "all" or None
+        The heads that are judged in this run.
+    over : int
+        How many heads its interval holds for at once.
+    reads : mapping of str to int
+        Which head of Q, K and V it is.
 
     Examples
     --------
@@ -237,6 +258,15 @@ class Cell:
     measure: str
     role: Role
     key: str
+    head: int | Literal["all"] | None = None
+    asked: Heads | None = None
+    over: int = 1
+    reads: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def at_head(self) -> int | None:
+        """The number of its head; None for a cell of all of the width, or of heads that are not known yet."""
+        return self.head if isinstance(self.head, int) else None
 
     @property
     def comparison(self) -> Comparison:
@@ -244,14 +274,17 @@ class Cell:
         return Comparison(self.group, self.measure)
 
 
-def cell_key(claim: Claim, *, layer: int, group: str, measure: str) -> str:
+def cell_key(claim: Claim, *, layer: int, group: str, measure: str, head: int | Literal["all"] | None = None) -> str:
     """Return a cell's name, such as ``P3a-L06-QQ``; the claim's first measure is not spelled out."""
     suffix = "" if measure == claim.measures[0] else f"-{measure}"
-    return f"{claim.id}-L{layer:02d}-{group}{suffix}"
+    at_head = "" if head is None else f".H{head:02d}" if isinstance(head, int) else ".Hall"
+    return f"{claim.id}-L{layer:02d}{at_head}-{group}{suffix}"
 
 
-def cells(claim: Claim, *, layers: Sequence[int], deciding: int | None = None) -> list[Cell]:
-    """Return every cell of a claim, in the order layers, measures, groups.
+def cells(
+    claim: Claim, *, layers: Sequence[int], deciding: int | None = None, heads: Heads | None = None
+) -> list[Cell]:
+    """Return every cell of a claim, in the order layers, heads, measures, groups.
 
     Parameters
     ----------
@@ -261,6 +294,9 @@ def cells(claim: Claim, *, layers: Sequence[int], deciding: int | None = None) -
         Zero-based layers to measure.
     deciding : int, optional
         The layer that decides; if it is not among `layers`, each of them does.
+    heads : tuple of int, "all" or None
+        Heads that a run asks for, in place of the claim's own. Those that are the claim's own decide; if none of them
+        is, each of them does. With ``"all"`` there is one cell for them, until `at_heads` is told how many there are.
 
     Examples
     --------
@@ -270,13 +306,74 @@ def cells(claim: Claim, *, layers: Sequence[int], deciding: int | None = None) -
     [('mine-L05-Q', 'beside'), ('mine-L06-Q', 'decides')]
     """
     found = []
+    asked = claim.heads if heads is None or claim.kind == Kind.EXACT else heads
+    places: tuple[int | Literal["all"] | None, ...] = (
+        (None,) if asked is None else (ALL_HEADS,) if asked == ALL_HEADS else asked
+    )
     for layer in layers:
         at_deciding_layer = deciding not in layers or layer == deciding
-        for comparison in claim.comparisons:
-            primary = Role.DECIDES if at_deciding_layer else Role.OTHER_LAYER
-            role = primary if comparison in claim.primary else Role.FAMILY
-            key = cell_key(claim, layer=layer, group=comparison.group, measure=comparison.measure)
-            found.append(Cell(claim.id, layer, comparison.group, comparison.measure, role, key))
+        for head in places:
+            decides = at_deciding_layer and (not isinstance(head, int) or _decides(claim, asked, head))
+            primary = Role.DECIDES if decides else Role.OTHER_LAYER
+            for group, measure in claim.comparisons:
+                role = primary if Comparison(group, measure) in claim.primary else Role.FAMILY
+                key = cell_key(claim, layer=layer, group=group, measure=measure, head=head)
+                found.append(Cell(claim.id, layer, group, measure, role, key, head, asked))
+    return found
+
+
+def _decides(claim: Claim, asked: Heads | None, head: int) -> bool:
+    """Tell whether a head decides: one of the claim's own; or any, where it has none or a run asks for none of them."""
+    own = claim.heads
+    if own is None or own == ALL_HEADS or head in own:
+        return True
+    return asked != ALL_HEADS and not set(own) & set(asked or ())
+
+
+def at_heads(claim: Claim, cell: Cell, heads: Mapping[str, int]) -> list[Cell]:
+    """Return the cells that stand for one, once it is known how many heads Q, K and V have.
+
+    A cell of all of the width is itself. Of all heads those are taken that differ: with grouped queries several heads
+    read the same keys and values, which are judged once. Intervals hold at once for the claim's own heads, also where a
+    run asks for some of them; of other heads, for those that it asks for.
+
+    Parameters
+    ----------
+    claim, cell : Claim, Cell
+        As `cells` returned it.
+    heads : mapping of str to int
+        Of a model, or of captured activations.
+
+    Raises
+    ------
+    NotCapturedError
+        If it is a cell of heads, and how many there are is not known.
+
+    Examples
+    --------
+    >>> claim = Claim("mine", "alike", "row_mean", Direction.ABOVE, 0.9, groups=("K",), heads="all")
+    >>> (cell,) = cells(claim, layers=[6])
+    >>> [(one.key, one.over) for one in at_heads(claim, cell, {"Q": 4, "K": 2, "V": 2})]
+    [('mine-L06.H00-K', 2), ('mine-L06.H02-K', 2)]
+    """
+    if cell.head is None:
+        return [cell]
+    if not heads:
+        raise NotCapturedError(HEADS_UNKNOWN)
+    every, found = tuple(range(head_count(heads))), []
+    own = every if claim.heads == ALL_HEADS else claim.heads or ()
+    asked = every if cell.asked == ALL_HEADS else cell.asked or ()
+    ours = heads_that_differ(own, cell.group, heads)
+    others = [head for head in heads_that_differ(asked, cell.group, heads, before=own) if head not in own]
+    numbers = every if cell.head == ALL_HEADS else (cell.head,)
+    for head in heads_that_differ(numbers, cell.group, heads, before=own):
+        role = cell.role
+        if role == Role.DECIDES and not _decides(claim, cell.asked, head):
+            role = Role.OTHER_LAYER
+        key = cell_key(claim, layer=cell.layer, group=cell.group, measure=cell.measure, head=head)
+        over = max(len(ours if head in own else others), 1)
+        reads = {name: head_read(head, name, heads) for name in heads}
+        found.append(replace(cell, key=key, head=head, role=role, over=over, reads=reads))
     return found
 
 

@@ -21,7 +21,7 @@ from qkvcheck.claims.claim import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import layer_at
+from qkvcheck.groups import HEADS_FORM, heads_of, layer_at
 from qkvcheck.inputs import from_document, read_toml, reading
 
 Made = TypeVar("Made")
@@ -281,8 +281,14 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> C
     exact = entry["direction"] == Direction.EXACT
     if exact and "kind" in entry:
         raise ClaimError(f"{where}: an exact claim has no kind of its own; leave it out.")
-    given = {"threshold": None, **({"kind": Kind.EXACT} if exact else {})}
+    given: dict[str, Any] = {"threshold": None, **({"kind": Kind.EXACT} if exact else {})}
     given |= {name: entry[name] for name in CLAIM_KEYS if name in entry}
+    if "heads" in entry:
+        if exact:
+            raise ClaimError(f"{where}: an exact claim has no heads; leave them out.")
+        given["heads"] = heads_of(entry["heads"])
+        if given["heads"] is None:
+            raise ClaimError(f"{where}: heads is {shown(entry['heads'])}; it has to be {HEADS_FORM}.")
     try:
         claim = from_document(Claim, given)
         _check_values(claim, entry)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.claims.claim import Claim, Direction
+from qkvcheck.claims.claim import Cell, Claim, Direction
 from qkvcheck.claims.controls.registry import (
     DIFFERENT_WORDS,
     OTHER_TOKEN,
@@ -61,8 +61,28 @@ Compared = Sample | Seeds | str
 """What stands for a control: the same measurement under it, or why there is none."""
 
 
+def level_of(cell: Cell) -> float:
+    """Return the level of a cell's intervals: split over the heads for which they hold at once (Bonferroni).
+
+    Examples
+    --------
+    >>> from qkvcheck.claims.claim import Role
+    >>> cell = Cell("P5", 6, "K", "cosine", Role.DECIDES, "P5-L06.H03-K", head=3, over=5)
+    >>> round(level_of(cell), 6)
+    0.99
+    """
+    return LEVEL if cell.over == 1 else 1 - (1 - LEVEL) / cell.over
+
+
 def compare(
-    claim: Claim, own: Measurement, verdict: Verdict, name: str, control: Sample | Seeds | str, *, min_distinct: int
+    claim: Claim,
+    own: Measurement,
+    verdict: Verdict,
+    name: str,
+    control: Sample | Seeds | str,
+    *,
+    min_distinct: int,
+    level: float = LEVEL,
 ) -> ControlResult:
     """Compare a control's number with a claim's.
 
@@ -76,13 +96,15 @@ def compare(
         The same measurement where the claim should not hold, or why there is none.
     min_distinct : int
         With fewer distinct contexts the control is not measured.
+    level : float
+        Of the interval of the difference.
     """
     if isinstance(control, str):
         return ControlResult(name, None, None, None, reason=control)
     if name == OTHER_TOKEN and not own.statistic.one_target:
         return ControlResult(name, None, None, None, reason="all words are treated alike, whichever is the target")
     if not isinstance(control, Sample):
-        return _against_seeds(claim, own, verdict, name, control, min_distinct)
+        return _against_seeds(claim, own, verdict, name, control, min_distinct, level)
     other = measure(own.statistic, control, own.comparison, together=own.together)
     obstacle = other.obstacle(axis=claim.axis, min_distinct=min_distinct)
     if obstacle is not None:
@@ -91,13 +113,13 @@ def compare(
         found = other.plug_in
         difference = _minus(verdict.plug_in, found)
         return ControlResult(name, found, difference, claim.meets(found), **_counted(other))
-    return _paired(claim, own, other, name)
+    return _paired(claim, own, other, name, level)
 
 
-def _paired(claim: Claim, own: Measurement, other: Measurement, name: str) -> ControlResult:
+def _paired(claim: Claim, own: Measurement, other: Measurement, name: str, level: float) -> ControlResult:
     first, second = own.paired_with(other)
     widening = own.statistic.widening
-    difference = jackknife_estimate(first - second, widening=widening)
+    difference = jackknife_estimate(first - second, widening=widening, level=level)
     alone = jackknife_estimate(second, scale=own.statistic.scale, widening=widening)
     passes = claim.meets(alone.value) and has_both_poles(claim.criterion, other.rows, own.comparison)
     counted = _counted(other)
@@ -134,7 +156,7 @@ def _minus(one: float | None, other: float) -> float | None:
 
 
 def _against_seeds(
-    claim: Claim, own: Measurement, verdict: Verdict, name: str, seeds: Seeds, min_distinct: int
+    claim: Claim, own: Measurement, verdict: Verdict, name: str, seeds: Seeds, min_distinct: int, level: float
 ) -> ControlResult:
     """Compare with untrained networks, one a seed: plug-in with plug-in, on the same contexts."""
     every, clusters = own.together, own.rows.clusters
@@ -157,13 +179,13 @@ def _against_seeds(
         reason = None if own.statistic.counts else f"{len(found)} untrained seed(s); specificity needs {MIN_SEEDS}"
         return ControlResult(name, mean, plain - mean, most(passing), reason=reason, **common)
     one_seed = seeds.measure(SeedReplicates(own.statistic, every, clusters), first=1)[0][at]
-    low, high, p_value = _seed_interval(claim, own, plain, found, one_seed)
+    low, high, p_value = _seed_interval(claim, own, plain, found, one_seed, level)
     named = _specificity(claim, low, high)
     return ControlResult(name, mean, plain - mean, most(passing), low, high, named, p_value=p_value, **common)
 
 
 def _seed_interval(
-    claim: Claim, own: Measurement, plain: float, found: Sequence[float], one_seed: Sequence[float]
+    claim: Claim, own: Measurement, plain: float, found: Sequence[float], one_seed: Sequence[float], level: float
 ) -> tuple[float, float, float]:
     """Return the interval in which one more seed would leave the difference, and how rare the number would be."""
     paired = jackknife_estimate(
@@ -175,7 +197,7 @@ def _seed_interval(
         [sign * value for value in found],
         standard_error=paired.standard_error,
         clusters=paired.clusters,
-        level=LEVEL,
+        level=level,
     )
     low, high = sorted((sign * compared.low, sign * compared.high))
     return low, high, compared.p_value

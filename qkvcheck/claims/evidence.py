@@ -96,6 +96,29 @@ def merged_contexts(layer: int, rows: Rows) -> list[MergedContexts] | None:
 
 
 @dataclass(frozen=True)
+class HeadFamily:
+    """Which heads a verdict about one head was measured in, and with how many others its interval holds.
+
+    Attributes
+    ----------
+    over : int
+        Heads for which the intervals hold at once: the level is split over them.
+    interval : str
+        The same in words.
+    reads : mapping of str to int
+        The head of Q, K and V; with grouped queries several heads share one of K and V.
+    """
+
+    over: int
+    interval: str
+    reads: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        if self.over < 1 or min(self.reads.values(), default=0) < 0:
+            raise ValueError("over has to be from 1, and heads from 0")
+
+
+@dataclass(frozen=True)
 class SeedRange:
     """Mean and range of a number over untrained networks."""
 
@@ -199,6 +222,8 @@ class Evidence:
         Of the interval; Kish's effective number of contexts.
     replicates : KeptReplicates or None
         What was jackknifed.
+    heads : HeadFamily or None
+        Of a verdict about one head: which it is, and over how many the interval holds.
     merged : sequence of MergedContexts, or None
         Contexts that count with others, and why.
     row_quantiles : mapping of str to float, or None
@@ -243,6 +268,7 @@ class Evidence:
     standard_error: float | None = None
     effective_contexts: float | None = None
     replicates: KeptReplicates | None = None
+    heads: HeadFamily | None = None
     merged: Sequence[MergedContexts] | None = None
     row_quantiles: Mapping[str, float] | None = None
     offset: OffsetParts | None = None

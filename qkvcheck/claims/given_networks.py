@@ -22,10 +22,10 @@ class GivenNetworks:
     def __init__(self, captures: Sequence[Captured]) -> None:
         self._captures = tuple(captures)
 
-    def at(self, layer: int, captured: Captured) -> GivenSeeds:
-        """Return the measurement at a layer."""
+    def at(self, layer: int, captured: Captured, *, head: int | None = None) -> GivenSeeds:
+        """Return the measurement at a layer, or at one head of it."""
         del captured  # the same contexts, as the file says
-        return GivenSeeds([sample_of(one, layer=layer) for one in self._captures])
+        return GivenSeeds([sample_of(one, layer=layer, head=head) for one in self._captures])
 
 
 class GivenSeeds:

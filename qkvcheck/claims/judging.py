@@ -10,7 +10,7 @@ import numpy as np
 
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Kind, Role
-from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, qualifiers_of
+from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, level_of, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
 from qkvcheck.claims.evidence import Evidence, KeptReplicates, merged_contexts
@@ -97,11 +97,11 @@ def judge_sample(
     else:
         verdict = _decide(claim, cell, measured, _comparisons(cell, family))
     evidence = _with_evidence(verdict.evidence, claim, measured)
-    if options.pictures:
+    if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
     verdict = _with_poles(claim, replace(verdict, evidence=evidence))
     results = [
-        compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct)
+        compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct, level=level_of(cell))
         for name in claim.controls
         if controls is not None and name in controls
     ]
@@ -132,8 +132,8 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     own, statistic, rows = measured.replicates, measured.statistic, measured.rows
     if not (np.isfinite(own.whole) and np.isfinite(own.without).all()):
         raise ClaimError(f"{cell.key}: the statistic {claim.statistic} is {own.whole}; check the activations.")
-    simultaneous = cell.role == Role.FAMILY and len(family) > 1
-    estimate = measured.estimate(critical=measured.critical(family) if simultaneous else None)
+    level, of_family = level_of(cell), cell.role == Role.FAMILY and len(family) > 1
+    estimate = measured.estimate(critical=measured.critical(family, level=level) if of_family else None, level=level)
     assert claim.threshold is not None  # exact claims are judged by their conditions
     decision = BY_SIDE[claim.side(estimate.low, estimate.high)]
     needed = (
@@ -156,8 +156,8 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
         plug_in=estimate.plug_in,
         low=estimate.low,
         high=estimate.high,
-        level=LEVEL,
-        simultaneous=simultaneous,
+        level=level,
+        simultaneous=of_family or cell.over > 1,
         n_needed=needed,
         clusters=estimate.clusters,
         grade=grade(estimate.low) if graded else None,
@@ -169,10 +169,12 @@ def _count_violations(claim: Claim, cell: Cell, measured: Measurement) -> Verdic
     """Count the contexts that miss the threshold, and bound their rate exactly."""
     fresh, reference_rows = (part[0] for part in measured.parts)
     means = row_similarities(fresh, reference_rows, measure=measured.comparison.measure).mean(axis=1)
-    rate = violation_rate(int(sum(not claim.meets(float(mean)) for mean in means)), len(means))
+    rate = violation_rate(
+        int(sum(not claim.meets(float(mean)) for mean in means)), len(means), confidence=level_of(cell)
+    )
     supported, refuted = rate.high < claim.rate, rate.low >= claim.rate
     decision = Decision.SUPPORTED if supported else Decision.REFUTED if refuted else Decision.INCONCLUSIVE
-    text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {rate.confidence:.0%} confidence "
+    text = f"{rate.violations} of {rate.n} fresh contexts miss it: at {_percent(rate.confidence)} confidence "
     text += f"at least {rate.low:.1%}" if rate.violations else f"fewer than {rate.high:.1%}"
     return _measured_verdict(
         claim,
@@ -180,11 +182,16 @@ def _count_violations(claim: Claim, cell: Cell, measured: Measurement) -> Verdic
         measured,
         decision,
         kind=Kind.COUNT,
+        simultaneous=cell.over > 1,
         estimate=float(means.min()),
         plug_in=float(means.min()),
         reason=f"{text} of such contexts do",
         evidence=Evidence(violations=rate, allowed_rate=claim.rate, means=[float(mean) for mean in means]),
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share == LEVEL else f"{share:.2%}"
 
 
 def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:
@@ -266,7 +273,7 @@ def number_of(captured: Captured, claim: Claim, cell: Cell, *, min_distinct: int
         If it can't be measured there; the message says why.
     """
     statistic = statistic_named(claim.statistic, claim=claim.id)
-    measured = measure(statistic, sample_of(captured, layer=cell.layer), cell.comparison)
+    measured = measure(statistic, sample_of(captured, layer=cell.layer, head=cell.at_head), cell.comparison)
     obstacle = measured.obstacle(axis=claim.axis, min_distinct=min_distinct)
     if obstacle is not None:
         raise ClaimError(f"claim {claim.id} can't be judged on these contexts: {obstacle}.")

@@ -40,6 +40,8 @@ class KeptNumber:
         What is measured.
     layer : int
         Zero-based.
+    head : int or None
+        Zero-based; None for all of the width.
     number : str
         Digest of the computation: its class and fields.
     """
@@ -51,6 +53,7 @@ class KeptNumber:
     captured: str
     capture: Capture
     layer: int
+    head: int | None
     number: str
 
 

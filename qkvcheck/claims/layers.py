@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
-from qkvcheck.claims.comparison import Compared
+from qkvcheck.claims.comparison import Compared, level_of
 from qkvcheck.claims.controls.registry import seed_controls
 from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange, merged_contexts
 from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample
 from qkvcheck.claims.seed_numbers import Networks, SeedValues
 from qkvcheck.claims.verdict import BY_SIDE, NOT_ASKED, Decision, Verdict, make_verdict, not_judged
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics import LEVEL, Sample, profile_layers, statistic_named
+from qkvcheck.statistics import Sample, profile_layers, statistic_named
 
 
 def judge_layers(
@@ -42,9 +42,12 @@ def judge_layers(
         Layers with fewer distinct contexts than it says are left out.
     """
     layers = captured[0].layers if isinstance(captured, tuple) else captured.layers
-    samples = {layer: sample_of(captured, layer=layer) for layer in layers}
+    samples = {layer: sample_of(captured, layer=layer, head=cell.at_head) for layer in layers}
     statistic, comparison = statistic_named(claim.statistic, claim=claim.id), cell.comparison
-    points = profile_layers(list(samples.items()), comparison, statistic=statistic, min_distinct=options.min_distinct)
+    level = level_of(cell)
+    points = profile_layers(
+        list(samples.items()), comparison, statistic=statistic, min_distinct=options.min_distinct, level=level
+    )
     judged = [point for point in points if point.estimate is not None]
     if not judged:
         reason = points[0].reason or "no layer can be judged"
@@ -62,7 +65,7 @@ def judge_layers(
         if point.estimate is not None:
             shown = _with_square(shown, samples[point.layer], comparison)
             if untrained is not None:
-                shown = _with_seeds(shown, claim, comparison, untrained, captured)
+                shown = _with_seeds(shown, claim, cell, untrained, captured)
         profile.append(shown)
     return make_verdict(
         claim,
@@ -71,7 +74,7 @@ def judge_layers(
         estimate=lowest.estimate,
         low=lowest.low,
         high=lowest.high,
-        level=LEVEL,
+        level=level,
         simultaneous=True,
         n=len(samples[layers[0]].arrays[0]),
         n_distinct=lowest.n_distinct,
@@ -99,11 +102,10 @@ def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) ->
     return replace(point, mean_square=square)
 
 
-def _with_seeds(
-    point: ProfilePoint, claim: Claim, comparison: Comparison, untrained: Networks, captured: Captured
-) -> ProfilePoint:
+def _with_seeds(point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Captured) -> ProfilePoint:
     statistics = (statistic_named(claim.statistic), statistic_named("mean_square"))
-    numbers = untrained.at(point.layer, captured).measure(SeedValues(statistics, comparison))
+    networks = untrained.at(point.layer, captured, head=cell.at_head)
+    numbers = networks.measure(SeedValues(statistics, cell.comparison))
     if not numbers:  # no seed was asked for
         return point
     own, squares = zip(*numbers, strict=True)

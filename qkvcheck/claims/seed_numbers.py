@@ -39,8 +39,8 @@ class Seeds(Protocol):
 class Networks(Protocol):
     """A measurement in untrained networks at any layer; a claim's check gets it as its control ``untrained``."""
 
-    def at(self, layer: int, captured: Captured, /) -> Seeds:
-        """Return the measurement at a layer; `captured` is the trained network's."""
+    def at(self, layer: int, captured: Captured, /, *, head: int | None = None) -> Seeds:
+        """Return the measurement at a layer, or at one head of it; `captured` is the trained network's."""
 
 
 @dataclass(frozen=True)

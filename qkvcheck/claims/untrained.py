@@ -137,17 +137,18 @@ class Untrained:
         self.twins = twins
         self.capture = capture
 
-    def at(self, layer: int, captured: Captured) -> UntrainedSeeds:
-        """Return the measurement at a layer; `captured` is the trained network's."""
-        return UntrainedSeeds(self, layer, captured)
+    def at(self, layer: int, captured: Captured, *, head: int | None = None) -> UntrainedSeeds:
+        """Return the measurement at a layer, or at one head of it; `captured` is the trained network's."""
+        return UntrainedSeeds(self, layer, captured, head=head)
 
 
 class UntrainedSeeds:
     """A measurement in untrained twins at one layer (see `qkvcheck.claims.seed_numbers.Seeds`)."""
 
-    def __init__(self, untrained: Untrained, layer: int, captured: Captured) -> None:
+    def __init__(self, untrained: Untrained, layer: int, captured: Captured, *, head: int | None = None) -> None:
         self._untrained = untrained
         self._layer = layer
+        self._head = head
         self._parts = captured if isinstance(captured, tuple) else (captured,)
         self._sampled: dict[int, Sample] = {}
 
@@ -184,6 +185,7 @@ class UntrainedSeeds:
             captured=self._captured,
             capture=self._untrained.capture,
             layer=self._layer,
+            head=self._head,
             number=digest(number),
         )
 
@@ -198,7 +200,7 @@ class UntrainedSeeds:
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:
             captured = self._untrained.twins.samples(seed).captured(self._untrained.capture)
-            self._sampled[seed] = sample_of(captured, layer=self._layer)
+            self._sampled[seed] = sample_of(captured, layer=self._layer, head=self._head)
         return self._sampled[seed]
 
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from qkvcheck.claims.claim import EXPLORATORY, LAYERS, Cell, Claim, Direction, Kind, Role
-from qkvcheck.claims.evidence import Evidence, evidence_from_dict
-from qkvcheck.groups import StrEnum
+from qkvcheck.claims.evidence import Evidence, HeadFamily, evidence_from_dict
+from qkvcheck.groups import MOST_HEADS, StrEnum
 from qkvcheck.inputs import from_document, part_of
 from qkvcheck.statistics import Specificity
 
@@ -132,6 +132,7 @@ class Verdict:
     claims_sha256: str | None = None
     order: int | None = None
     not_independent_of: tuple[str, ...] = ()
+    head: int | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
     def __post_init__(self) -> None:
@@ -139,6 +140,8 @@ class Verdict:
             raise ValueError("key and claim have to name something")
         if not 0 <= self.layer < LAYERS:
             raise ValueError(f"layer is {self.layer}; it has to be from 0 to {LAYERS - 1}")
+        if self.head is not None and not 0 <= self.head < MOST_HEADS:
+            raise ValueError(f"head is {self.head}; it has to be from 0 to {MOST_HEADS - 1}")
         if self.direction == Direction.EXACT and self.threshold is not None:
             raise ValueError("an exact claim has no threshold")
 
@@ -276,6 +279,10 @@ def not_judged(claim: Claim, cell: Cell, reason: str, *, qualifier: Sequence[str
 def make_verdict(claim: Claim, cell: Cell, decision: Decision, **fields: Any) -> Verdict:
     """Return a verdict with what it takes over from claim and cell."""
     qualifier = (*fields.pop("qualifier", ()), *((EXPLORATORY,) if claim.label == EXPLORATORY else ()))
+    evidence: Evidence = fields.pop("evidence", Evidence())
+    if cell.at_head is not None and cell.reads:
+        said = f"simultaneous over {cell.over} heads" if cell.over > 1 else "of this head alone"
+        evidence = replace(evidence, heads=HeadFamily(cell.over, said, dict(cell.reads)))
     return Verdict(
         key=cell.key,
         claim=claim.id,
@@ -295,6 +302,8 @@ def make_verdict(claim: Claim, cell: Cell, decision: Decision, **fields: Any) ->
         claims_sha256=claim.file_sha256,
         order=claim.order,
         not_independent_of=claim.not_independent_of,
+        head=cell.at_head,
         qualifier=qualifier,
+        evidence=evidence,
         **fields,
     )

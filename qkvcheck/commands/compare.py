@@ -88,7 +88,11 @@ def _against_our_own(options: argparse.Namespace, file: FileSource) -> tuple[Any
             f"{options.file!r} holds other sentences than the corpus {contexts.name!r}; name its corpus."
         )
     head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {contexts.name}, layers zero-based"
-    return capture(hooked, contexts, layers=file.layers), file.target, head
+    return capture(hooked, contexts, layers=file.layers, stage=file.target.stage), file.target, head
+
+
+def _stage(source: FileSource) -> str:
+    return f"{source.target.stage}{'' if source.stage else ' (assumed: it does not say)'}"
 
 
 def _check_alike(options: argparse.Namespace, first: FileSource, second: FileSource) -> None:
@@ -96,5 +100,8 @@ def _check_alike(options: argparse.Namespace, first: FileSource, second: FileSou
     one, two = (s.target.provenance.get("target") for s in (first, second))
     if first.texts is not None and second.texts is not None and first.texts != second.texts:
         raise CaptureError(f"{options.file!r} and {options.other!r} hold other sentences; record the same corpus.")
+    if first.target.stage is not second.target.stage:
+        told = f"{options.file!r} holds stage {_stage(first)} and {options.other!r} stage {_stage(second)}"
+        raise CaptureError(f"{told}; compare files of one stage.")
     if one is not None and two is not None and one != two:
         raise CaptureError(f"{options.file!r} is of the target {one!r} and {options.other!r} of {two!r}; take one.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, load
 from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.files import check_output
+from qkvcheck.groups import MOST_HEADS, heads_of
 from qkvcheck.settings import parse_layers
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def add(commands: Any) -> None:
     search.add_argument("--claim", default="P5", help="of the claims file; default: P5")
     search.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
     search.add_argument("--layer", type=int, help="zero-based; default: the one that decides the claim")
+    search.add_argument("--head", type=int, help="zero-based; default: the claim's first, if it names any")
     search.add_argument("--group", help="pair group or block; default: the claim's first primary cell")
     search.add_argument("--measure", help="default: the claim's first primary cell")
     add_options(search, *MODEL_OPTIONS)
@@ -133,8 +135,8 @@ def _span(text: str) -> tuple[int, int]:
 
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
-    from qkvcheck.capture import Plan, Samples
-    from qkvcheck.claims import cells, load_claims
+    from qkvcheck.capture import Plan, Samples, check_head
+    from qkvcheck.claims import at_heads, cells, load_claims
 
     file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
     if options.claim not in file.claims:
@@ -142,15 +144,21 @@ def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     claim = file.claims[options.claim]
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
+    heads = claim.heads if options.head is None else heads_of(options.head)
+    if options.head is not None and heads is None:
+        raise SettingsError(f"--head {options.head} makes no sense; give a whole number from 0 to {MOST_HEADS - 1}.")
     hooked, own = load(options)
     layer = file.at_depth(hooked.depth).layer if options.layer is None else options.layer
-    chosen = [c for c in cells(claim, layers=[layer]) if (c.group, c.measure) == (group, measure)]
+    chosen = [c for c in cells(claim, layers=[layer], heads=heads) if (c.group, c.measure) == (group, measure)]
     if not chosen:
         raise ClaimError(
             f"claim {claim.id} has no cell {group} {measure}; its groups: {', '.join(claim.groups)}; its measures: "
             f"{', '.join(claim.measures)}."
         )
-    return Samples(hooked, own, Plan(layers=(layer,), words=file.words.lists())), claim, chosen[0]
+    (cell, *_) = at_heads(claim, chosen[0], hooked.heads)
+    if cell.at_head is not None:
+        check_head(hooked.heads, cell.at_head)
+    return Samples(hooked, own, Plan(layers=(layer,), words=file.words.lists())), claim, cell
 
 
 def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: Cell, head: str) -> int:

@@ -13,14 +13,13 @@ from .gguf.store import cache_folder
 from .hub import GPT2_SMALL, answers, cached
 from .loading import (
     HookedModel,
-    depth_of,
     from_model,
     load_model,
     torch_obstacle,
     untrained_twin,
 )
 from .locating import EMBEDDED, choose_automatically, embedded_directory, embedded_training
-from .outline import Outline, outline_of
+from .outline import Outline, depth_of, outline_of
 from .structure import UNTOLD
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.files import file_part
 from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
-from qkvcheck.models.directory import bounded, check_directory, read_config
+from qkvcheck.models.directory import bounded, check_directory
 from qkvcheck.models.gguf.converted import naming_gguf
 from qkvcheck.models.hub import Announce
 from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
 from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
 from qkvcheck.models.spec import ModelSpec, parse_spec
-from qkvcheck.models.special_tokens import SpecialTokens, special_tokens_of
 from qkvcheck.models.structure import found_architecture, loader_for, parse_layout
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
+from qkvcheck.models.tokens.special import SpecialTokens, special_tokens_of
 from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 _STAND_INS = {EMBEDDED: "the stand-in", "smollm2": "SmolLM2-135M"}
-_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-"""What a config.json calls the number of layers."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,18 +205,18 @@ class _How:
 def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:
     """Load what was located."""
     if resolved.untrained_seed is not None:
-        config = _config(resolved.source, directory, trust=how.trust)
-        model = _initialise(config, _planned(config), seed=resolved.untrained_seed, trust=how.trust)
+        config = config_of(resolved.source, directory, trust=how.trust)
+        model = _initialise(config, planned_architecture(config), seed=resolved.untrained_seed, trust=how.trust)
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
-        config = _config(str(directory), directory, trust=how.trust)
+        config = config_of(str(directory), directory, trust=how.trust)
         model = load_weights(
             directory,
             config,
-            architecture=_planned(config),
+            architecture=planned_architecture(config),
             dtype=_torch_dtype(how.dtype),
             trust_remote_code=how.trust,
         )
@@ -288,51 +286,6 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
 
 
-def depth_of(spec: str | ModelSpec) -> int:
-    """Return how many layers a model has, from its configuration alone.
-
-    Parameters
-    ----------
-    spec : str or ModelSpec
-        As for `load_model`; of a hub model that is not in the cache, the configuration is fetched.
-
-    Raises
-    ------
-    ModelError
-        If its configuration can't be had.
-
-    Examples
-    --------
-    >>> depth_of("embedded"), depth_of("gpt2-xl#untrained")
-    (12, 48)
-    """
-    asked = parse_spec(spec) if isinstance(spec, str) else spec
-    resolved, directory = _without_weights(asked)
-    if directory is not None:
-        told = read_config(directory)
-        for name in _DEPTHS:
-            if isinstance(told.get(name), int):
-                return int(told[name])
-    return int(_config(resolved.source, directory, trust=False).num_hidden_layers)
-
-
-def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any:
-    """Return the configuration of a model; of a hub model that is not in the cache it is fetched, alone.
-
-    Raises
-    ------
-    ModelError
-        If it can't be had.
-    """
-    resolved, directory = _without_weights(spec)
-    return _config(resolved.source, directory, trust=trust_remote_code)
-
-
-def _without_weights(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
-    resolved, directory, _ = locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
-    return resolved, directory
-
-
 def torch_obstacle() -> str | None:
     """Return why the installed transformers can't use the installed torch, or None if it can.
 
@@ -348,7 +301,8 @@ def torch_obstacle() -> str | None:
     return f"{versions[0]} can't use {versions[1]}: it needs {needed[0] if needed else 'another one'}"
 
 
-def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
+def config_of(source: str, directory: Path | None, *, trust: bool) -> Any:
+    """Return the configuration of a model that was located; None as its directory is a GPT-2 that needs none."""
     from transformers import AutoConfig, GPT2Config
 
     if directory is None:
@@ -366,7 +320,7 @@ def _config(source: str, directory: Path | None, *, trust: bool) -> Any:
     return config
 
 
-def _planned(config: Any) -> Architecture:
+def planned_architecture(config: Any) -> Architecture:
     """Return the architecture of a family, or, of one that is not known, as what it is loaded."""
     try:
         return architecture_of(config)
@@ -381,7 +335,7 @@ def _settled(model: Any, told: Architecture | None) -> tuple[Architecture, str]:
             return architecture_of(model.config), ""
         except CaptureError:
             pass
-    found = replace(found_architecture(model, told), loader=_planned(model.config).loader)
+    found = replace(found_architecture(model, told), loader=planned_architecture(model.config).loader)
     return found, f"; layout {'found by structure' if told is None else 'as told, proven'}: {found}"
 
 
@@ -393,7 +347,7 @@ def _initialise(config: Any, architecture: Architecture, *, seed: int, trust: bo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return loader.from_config(config, trust_remote_code=trust)
+            return loader.fromconfig_of(config, trust_remote_code=trust)
         except ImportError as error:
             raise libraries_unfit(error) from None
         except Exception as error:  # it raises what it likes

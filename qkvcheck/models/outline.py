@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
-from qkvcheck.models.architecture import Architecture, architecture_of
-from qkvcheck.models.loading import DTYPES, configuration_of
+from qkvcheck.models.architecture import Architecture
+from qkvcheck.models.loading import DTYPES, config_of, planned_architecture
+from qkvcheck.models.locating import locate
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.weights import loader_of
 
 _BYTES = dict(zip(DTYPES, (4, 8, 2, 2), strict=True))
+
+
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""What a config.json calls the number of layers."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def outline_of(spec: str | ModelSpec, *, dtype: str = "float32", trust_remote_co
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     config = configuration_of(asked, trust_remote_code=trust_remote_code)
-    architecture = architecture_of(config)
+    architecture = planned_architecture(config)
     model = _without_weights(config, architecture)
     parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
     layers = f"{architecture.layers}."
@@ -83,6 +89,51 @@ def outline_of(spec: str | ModelSpec, *, dtype: str = "float32", trust_remote_co
         width=sum(heads.widths),
         weight_bytes=total * _BYTES[dtype],
     )
+
+
+def depth_of(spec: str | ModelSpec) -> int:
+    """Return how many layers a model has, from its configuration alone.
+
+    Parameters
+    ----------
+    spec : str or ModelSpec
+        As for `load_model`; of a hub model that is not in the cache, the configuration is fetched.
+
+    Raises
+    ------
+    ModelError
+        If its configuration can't be had.
+
+    Examples
+    --------
+    >>> depth_of("embedded"), depth_of("gpt2-xl#untrained")
+    (12, 48)
+    """
+    asked = parse_spec(spec) if isinstance(spec, str) else spec
+    resolved, directory = _located(asked)
+    if directory is not None:
+        told = read_config(directory)
+        for name in _DEPTHS:
+            if isinstance(told.get(name), int):
+                return int(told[name])
+    return int(config_of(resolved.source, directory, trust=False).num_hidden_layers)
+
+
+def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of a model; of a hub model that is not in the cache it is fetched, alone.
+
+    Raises
+    ------
+    ModelError
+        If it can't be had.
+    """
+    resolved, directory = _located(spec)
+    return config_of(resolved.source, directory, trust=trust_remote_code)
+
+
+def _located(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
+    resolved, directory, _ = locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
+    return resolved, directory
 
 
 def _without_weights(config: Any, architecture: Architecture) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 
 from qkvcheck.errors import ModelError, first_line, shown
 from qkvcheck.models.directory import check_directory
-from qkvcheck.models.tokenizer_files import check_numbers, check_tokenizer_files
+from qkvcheck.models.tokens.files import check_numbers, check_tokenizer_files
 
 # GPT-2 splits a text into these pieces before any merging, so that the ids of a text are the ids of its
 # pieces one after the other (Radford et al. 2019, encoder.py; here for ASCII texts).

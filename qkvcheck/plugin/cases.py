@@ -49,7 +49,11 @@ def check_cases(items: Sequence[pytest.Item], *, claims: ClaimsFile | None) -> N
         if item.nodeid in twice:
             raise ClaimError(twice[item.nodeid])
         case, marker = case_of(item), item.get_closest_marker("claim")
-        named = marker is not None and not marker.args and set(marker.kwargs) <= {"id", "layer", "group", "measure"}
+        named = (
+            marker is not None
+            and not marker.args
+            and set(marker.kwargs) <= {"id", "layer", "head", "heads", "group", "measure"}
+        )
         if isinstance(case, QkvcheckError) and claims is None and named:  # no test will find its claim
             raise case
 

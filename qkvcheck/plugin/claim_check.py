@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from qkvcheck.capture import Activations, Captured, FileSource, Samples, Source, sample_of
+from qkvcheck.capture import Activations, Captured, FileSource, Samples, Source, heads_in, sample_of
 from qkvcheck.claims import (
     STAND_IN,
     Cell,
@@ -20,6 +20,7 @@ from qkvcheck.claims import (
     Networks,
     Role,
     Verdict,
+    at_heads,
     captured_for,
     cells,
     evidence_from_dict,
@@ -85,7 +86,7 @@ class ClaimCheck:
     claim: Claim
     cell: Cell
     _apparatus: Apparatus = field(repr=False)
-    _conclude: Callable[[Finding], None] = field(repr=False)
+    _conclude: Callable[[Sequence[Finding]], None] = field(repr=False)
     _notes: dict[str, object] = field(default_factory=dict, repr=False)
 
     def note(self, **further: object) -> None:
@@ -114,7 +115,7 @@ class ClaimCheck:
         return found
 
     def check(self, captured: Captured | None = None, *, controls: Mapping[str, ControlCapture] | None = None) -> None:
-        """Judge the claim, as its kind says.
+        """Judge the claim, as its kind says; of all heads each.
 
         Parameters
         ----------
@@ -131,30 +132,32 @@ class ClaimCheck:
             self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._apparatus.options.qualifier))
             return
         if self.claim.kind == Kind.SEARCH:
-            self._hand_on(self._search())
+            self._hand_on(*self._searches())
             return
         given, controls = self._given(captured, controls)
+        self._hand_on(
+            *(self._judged(cell, given, controls) for cell in at_heads(self.claim, self.cell, heads_in(given)))
+        )
+
+    def _judged(self, cell: Cell, given: Captured, controls: Mapping[str, ControlCapture]) -> Verdict:
+        """Judge the claim in one cell."""
         options = self._apparatus.options
         if self.claim.kind == Kind.EVERY_LAYER:
             seeds = [control for name in seed_controls() if (control := self._seeds(controls, name)) is not None]
             untrained = seeds[0] if seeds else None
-            self._hand_on(judge_layers(self.claim, self.cell, given, untrained=untrained, options=options))
-            return
-        sample = sample_of(given, layer=self.cell.layer)
+            return judge_layers(self.claim, cell, given, untrained=untrained, options=options)
+        sample = sample_of(given, layer=cell.layer, head=cell.at_head)
         if self.claim.kind == Kind.AGAINST_UNTRAINED:
-            compared = self._compared(seed_controls(), controls, given)
-            self._hand_on(judge_against_untrained(self.claim, self.cell, sample, compared, options=options))
-            return
+            compared = self._compared(seed_controls(), controls, given, cell)
+            return judge_against_untrained(self.claim, cell, sample, compared, options=options)
         names = self._apparatus.session.controls_of_claim(self.claim)
-        self._hand_on(
-            judge_sample(
-                replace(self.claim, controls=names),
-                self.cell,
-                sample,
-                family=self._family(),
-                controls=self._compared(names, controls, given),
-                options=options,
-            )
+        return judge_sample(
+            replace(self.claim, controls=names),
+            cell,
+            sample,
+            family=self._family(cell),
+            controls=self._compared(names, controls, given, cell),
+            options=options,
         )
 
     def _token_alone(self) -> str | None:
@@ -193,25 +196,25 @@ class ClaimCheck:
         return None if isinstance(found, (Activations, tuple)) else found
 
     def _compared(
-        self, names: tuple[str, ...], controls: Mapping[str, ControlCapture], given: Captured
+        self, names: tuple[str, ...], controls: Mapping[str, ControlCapture], given: Captured, cell: Cell
     ) -> dict[str, Compared]:
         """Return each control's sample, or why there is none."""
         found: dict[str, Compared] = {}
-        layer = self.cell.layer
+        layer, head = cell.layer, cell.at_head
         for name in (name for name in names if name in set(controls)):
             try:
                 control = controls[name]
                 found[name] = (
-                    sample_of(control, layer=layer)
+                    sample_of(control, layer=layer, head=head)
                     if isinstance(control, (Activations, tuple))
-                    else control.at(layer, given)
+                    else control.at(layer, given, head=head)
                 )
             except NotCapturedError as error:
                 found[name] = str(error)
         return found
 
-    def _search(self) -> Verdict:
-        """Let hypothesis look for a context that breaks the claim, and shrink it."""
+    def _searches(self) -> Iterator[Verdict]:
+        """Let hypothesis look for a context that breaks the claim, and shrink it; of all heads in each."""
         from qkvcheck.search import judge_every_context
 
         source = self._apparatus.source
@@ -219,22 +222,24 @@ class ClaimCheck:
             raise source.lacks("the model")
         assert isinstance(source, Samples)
         draws = self._apparatus.draws
-        return judge_every_context(
-            source,
-            self.claim,
-            self.cell,
-            budget=self.claim.budget,
-            rng_seed=self.claim.seed if draws is None else draws,
-            qualifier=self._apparatus.options.qualifier,
-        )
+        heads = {} if self.cell.head is None else heads_in(source.target)
+        for cell in at_heads(self.claim, self.cell, heads):
+            yield judge_every_context(
+                source,
+                self.claim,
+                cell,
+                budget=self.claim.budget,
+                rng_seed=self.claim.seed if draws is None else draws,
+                qualifier=self._apparatus.options.qualifier,
+            )
 
-    def _family(self) -> list[Cell]:
-        """Return the cells that share simultaneous intervals with this one."""
-        if self.cell.role != Role.FAMILY:
+    def _family(self, cell: Cell) -> list[Cell]:
+        """Return the cells that share simultaneous intervals with one, at its own head."""
+        if cell.role != Role.FAMILY:
             return []
         session = self._apparatus.session
         every = cells(self.claim, layers=session.layers, deciding=session.deciding_layer)
-        return [cell for cell in every if cell.role == Role.FAMILY and cell.layer == self.cell.layer]
+        return [other for other in every if other.role == Role.FAMILY and other.layer == cell.layer]
 
     def require(self, conditions: Mapping[str, bool], *, n: int, **further: object) -> None:
         """Judge an exact claim: it holds if every condition, named by a sentence, does."""
@@ -249,11 +254,15 @@ class ClaimCheck:
         self._hand_on(not_judged(self.claim, self.cell, reason, qualifier=self._apparatus.options.qualifier))
         raise AssertionError("a claim that is not judged ends its test")
 
-    def _hand_on(self, verdict: Verdict) -> None:
+    def _hand_on(self, *verdicts: Verdict) -> None:
         __tracebackhide__ = True
-        if self._notes:
-            noted = evidence_from_dict({**json.loads(json.dumps(verdict.evidence.to_dict())), **self._notes})
-            verdict = replace(verdict, evidence=noted)
         session, run = self._apparatus.session, self._apparatus.run
         baseline = None if session.settings.update == "all" else session.baseline_for(run)[0]
-        self._conclude(compare(baseline, verdict, versions=run.versions))
+        self._conclude([compare(baseline, self._noted(verdict), versions=run.versions) for verdict in verdicts])
+
+    def _noted(self, verdict: Verdict) -> Verdict:
+        """Return a verdict with the notes of its test in its evidence."""
+        if not self._notes:
+            return verdict
+        noted = evidence_from_dict({**json.loads(json.dumps(verdict.evidence.to_dict())), **self._notes})
+        return replace(verdict, evidence=noted)

@@ -8,6 +8,7 @@ from importlib import metadata
 
 from qkvcheck.capture import FileSource, tokens_sha256
 from qkvcheck.contexts import ContextSet, audit, is_lecture
+from qkvcheck.groups import heads_text
 from qkvcheck.models import EMBEDDED, HookedModel, embedded_training
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen
@@ -69,7 +70,7 @@ def describe_file_run(session: Session, file: FileSource) -> Run:
         texts=list(texts or ()),
         first_words=len({text.split(" ")[0] for text in texts}) if texts else None,
     )
-    origin = FileOrigin(file.name, file.sha256, len(target.layers))
+    origin = FileOrigin(file.name, file.sha256, len(target.layers), file.stage)
     return _run(session, origin, corpus, device=None, dtype=str(target.values.dtype))
 
 
@@ -79,6 +80,7 @@ def _run(
     asked, file = session.settings, session.claims
     settings = RunSettings(
         layers=list(session.layers),
+        heads=None if asked.heads is None else heads_text(asked.heads),
         dtype=dtype,
         device=device,
         seed=asked.seed,

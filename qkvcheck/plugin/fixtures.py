@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from qkvcheck.plugin.cases import case_of
 from qkvcheck.plugin.outcomes import conclude
 from qkvcheck.plugin.overrides import place_of
 from qkvcheck.plugin.stash import SESSION_KEY, TWICE_KEY
@@ -26,6 +27,12 @@ def layers_of(items: Iterable[pytest.Item]) -> set[int]:
     """Return the layers that experiments name."""
     layers = (marker.kwargs.get("layer") for item in items for marker in item.iter_markers("claim"))
     return {layer for layer in layers if isinstance(layer, int)}
+
+
+def heads_of_cases(items: Iterable[pytest.Item]) -> set[int]:
+    """Return the heads that experiments name."""
+    heads = (case[1].head for item in items if isinstance(case := case_of(item), tuple))
+    return {head for head in heads if isinstance(head, int)}
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +132,9 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | Qkvchec
     recording, strict = session.settings.update is not None, session.settings.strict
     run = request.getfixturevalue("qkv_run")
 
-    def end_test(finding: Finding) -> None:
+    def end_test(findings: Sequence[Finding]) -> None:
         __tracebackhide__ = True
-        conclude(request.node, finding, run, recording=recording, strict=strict)
+        conclude(request.node, findings, run, recording=recording, strict=strict)
 
     apparatus = Apparatus(
         session,

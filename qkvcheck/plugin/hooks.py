@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qkvcheck.plugin.cases import check_cases, claims_of
-from qkvcheck.plugin.fixtures import layers_of
+from qkvcheck.plugin.fixtures import heads_of_cases, layers_of
 from qkvcheck.plugin.origins import TRUST, check_trust
-from qkvcheck.plugin.outcomes import broken, finding_on, gather
+from qkvcheck.plugin.outcomes import broken, findings_on, gather
 from qkvcheck.plugin.overrides import DERIVED, MODEL, from_settings
 from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from qkvcheck.settings import Option
 
 MARKER = (
-    "claim(id, layer, group, measure, statistic, above, at_least, statement): what a test judges. With an id alone, "
-    "a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
+    "claim(id, layer, head, group, measure, statistic, above, at_least, statement): what a test judges. With an id "
+    "alone, a claim of the claims file in all its cells; with a statistic and a bound, a claim made here."
 )
 
 
@@ -133,7 +133,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         layers, why = session.layers, session.depth_text
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
-    return visible(asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, why=why))
+    asked = asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, heads=s.heads, why=why)
+    return visible(asked)
 
 
 # Collection and preflight -------------------------------------------------------------------------
@@ -155,13 +156,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except QkvcheckError as error:  # that test fails with this line, and the others run
         metafunc.parametrize("qkv_cell", [pytest.param(error, id="marker")])
         return
-    found = cells_of_marker(claim, marker.kwargs, layers=session.layers, deciding=session.deciding_layer)
+    layers, deciding, heads = session.layers, session.deciding_layer, session.settings.heads
+    found = cells_of_marker(claim, marker.kwargs, layers=layers, deciding=deciding, heads=heads)
     metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
 
 
 def _mark(cell: Cell) -> pytest.MarkDecorator:
-    """Mark a case with its coordinates, so that ``-m "claim(layer=6)"`` finds it."""
-    return pytest.mark.claim(id=cell.claim, layer=cell.layer, group=cell.group, measure=cell.measure)
+    """Mark a case with its coordinates, so that ``-m "claim(layer=6, head=3)"`` finds it."""
+    head = {} if cell.head is None else {"head": cell.head}
+    return pytest.mark.claim(id=cell.claim, layer=cell.layer, group=cell.group, measure=cell.measure, **head)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -184,7 +187,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             return
         ours.check_names(claims_of(session.items))
         with announcing(config) as announce:
-            ours.prepare(layers_of(filter(_needs_ours, session.items)), announce=announce)
+            needing = list(filter(_needs_ours, session.items))
+            ours.prepare(layers_of(needing), heads=heads_of_cases(needing), announce=announce)
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -264,12 +268,12 @@ def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> boo
     ours = config.stash[SESSION_KEY]
     paths = [argument.partition("::") for argument in config.args]
     left_out = any(config.getoption(name, False) for name in ("lf", "stepwise"))
-    if left_out or session.shouldstop or session.shouldfail or "layers" in ours.settings.explicit:
+    if left_out or session.shouldstop or session.shouldfail or {"layers", "heads"} & ours.settings.explicit:
         return False
     if any(node or not Path(config.invocation_params.dir, path).is_dir() for path, _, node in paths):
         return False
     reports = [report for found in reporter.stats.values() for report in found if hasattr(report, "when")]
-    broken = any(report.failed and finding_on(report) is None for report in reports)
+    broken = any(report.failed and not findings_on(report) for report in reports)
     return not broken and not any(getattr(report, "qkvcheck_part", False) for report in reports)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qkvcheck.claims import BOUNDS, MARGIN, Cell, Claim, ClaimsFile, Direction, cells
+from qkvcheck.claims import BOUNDS, MARGIN, Cell, Claim, ClaimsFile, Direction, Kind, cells
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import Capture, Comparison
+from qkvcheck.groups import HEADS_FORM, Capture, Comparison, Heads, heads_of
 
 KEYWORDS = (
     "id", "layer", "group", "measure", "statistic", "above", "at_least", "at_most", "margin", "capture", "controls",
-    "statement",
+    "statement", "head", "heads",
 )  # fmt: skip
 USUAL_CONTROLS = ("different-words", "untrained", "within-column")
 """Controls of a claim that its marker makes, unless it names others."""
@@ -45,8 +45,9 @@ def claim_of_marker(keywords: Keywords, file: ClaimsFile | None) -> Claim:
     layer = keywords.get("layer")
     if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool) or layer < 0):
         raise ClaimError(f"claim {identity}: layer {layer!r} must be a whole number from 0 (zero-based).")
+    heads = heads_of_marker(identity, keywords)
     if "statistic" in keywords:
-        return _claim_made_here(identity, keywords)
+        return _claim_made_here(identity, keywords, heads)
     if file is None or identity not in file.claims:
         known = ", ".join(file.claims) if file else "none, for no claims file is set with qkv_claims"
         raise ClaimError(
@@ -57,10 +58,31 @@ def claim_of_marker(keywords: Keywords, file: ClaimsFile | None) -> Claim:
     for name, allowed in (("group", claim.groups), ("measure", claim.measures)):
         if name in keywords and keywords[name] not in allowed:
             raise ClaimError(f"claim {identity}: {name} {keywords[name]!r} is not one of {', '.join(allowed)}.")
+    if heads is not None and claim.kind == Kind.EXACT:
+        raise ClaimError(f"claim {identity} is exact: it has no heads; leave them out of its marker.")
     return claim
 
 
-def _claim_made_here(identity: str, keywords: Keywords) -> Claim:
+def heads_of_marker(identity: object, keywords: Keywords) -> Heads | None:
+    """Return the heads that a marker names, as head= or heads=; None if it names none.
+
+    Raises
+    ------
+    ClaimError
+        If they can't be read, or both are given.
+    """
+    given = [name for name in ("head", "heads") if keywords.get(name) is not None]
+    if len(given) > 1:
+        raise ClaimError(f"claim {identity}: the marker has head= and heads=; give one of them.")
+    if not given:
+        return None
+    heads = heads_of(keywords[given[0]])
+    if heads is None:
+        raise ClaimError(f"claim {identity}: {given[0]} {keywords[given[0]]!r} must be {HEADS_FORM}.")
+    return heads
+
+
+def _claim_made_here(identity: str, keywords: Keywords, heads: Heads | None) -> Claim:
     bounds = [direction for direction in BOUNDS if direction in keywords]
     if len(bounds) != 1 or "group" not in keywords:
         raise ClaimError(
@@ -84,16 +106,21 @@ def _claim_made_here(identity: str, keywords: Keywords) -> Claim:
         groups=(group,),
         measures=(measure,),
         primary=(Comparison(group, measure),),
+        heads=heads,
         controls=tuple(keywords.get("controls", USUAL_CONTROLS)),
         margin=float(keywords.get("margin", MARGIN)),
     )
 
 
-def cells_of_marker(claim: Claim, keywords: Keywords, *, layers: Sequence[int], deciding: int | None) -> list[Cell]:
-    """Return the cells of a claim that a marker's coordinates leave."""
+def cells_of_marker(
+    claim: Claim, keywords: Keywords, *, layers: Sequence[int], deciding: int | None, heads: Heads | None = None
+) -> list[Cell]:
+    """Return the cells of a claim that a marker's coordinates leave, at the heads that it or else a run asks for."""
+    own = "statistic" in keywords and "heads" in keywords  # of a claim that is made here: a run may choose of them
+    named = None if own else heads_of_marker(claim.id, keywords)
     asked = (keywords["layer"],) if "layer" in keywords else tuple(layers)
     return [
         cell
-        for cell in cells(claim, layers=asked, deciding=deciding)
+        for cell in cells(claim, layers=asked, deciding=deciding, heads=heads if named is None else named)
         if keywords.get("group", cell.group) == cell.group and keywords.get("measure", cell.measure) == cell.measure
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,34 +22,58 @@ FAMILY = "refuted beside the claim"
 INCONCLUSIVE_NOTE = "inconclusive"
 
 
-def conclude(item: Any, finding: Finding, run: Run, *, recording: bool, strict: bool) -> None:
-    """Put the finding on the report, and end the test as its outcome says."""
+SHOWN = 3
+"""Failing heads of one test whose tables are printed; the others are named."""
+
+
+def conclude(item: Any, findings: Sequence[Finding], run: Run, *, recording: bool, strict: bool) -> None:
+    """Put the findings on the report, and end the test as the one says that weighs most."""
     __tracebackhide__ = True
-    from qkvcheck.claims import Decision, Role
     from qkvcheck.errors import visible
     from qkvcheck.report import failure_text, properties_of
 
-    # One string: xdist and junit carry nothing else safely.
-    item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
-    item.user_properties.extend(properties_of(finding))
+    for finding in findings:
+        # One string: xdist and junit carry nothing else safely.
+        item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
+        item.user_properties.extend(properties_of(finding, by_head=len(findings) > 1))
     item.stash[RUN_KEY] = json.dumps(run.to_dict())
-    verdict = finding.verdict
-    if finding.change is not None:
-        pytest.fail(failure_text(finding, run), pytrace=False)
-    if verdict.verdict == Decision.NOT_JUDGED:
-        pytest.skip(visible(f"NOT JUDGED: {verdict.reason}"))
-    if verdict.verdict == Decision.INCONCLUSIVE:
-        if strict and verdict.role == Role.DECIDES:
-            pytest.fail(failure_text(finding, run), pytrace=False)
+    ends = [_end(finding, recording=recording, strict=strict) for finding in findings]
+    failing = [finding for finding, end in zip(findings, ends, strict=True) if end == "fails"]
+    if failing:
+        further = [finding.verdict.key for finding in failing[SHOWN:]]
+        texts = [failure_text(finding, run) for finding in failing[:SHOWN]]
+        pytest.fail("\n".join([*texts, *([f"and so do {', '.join(further)}"] if further else [])]), pytrace=False)
+    end = min(ends, key=_ORDER.index, default="passes")
+    if end == INCONCLUSIVE_NOTE:
         pytest.skip(INCONCLUSIVE_NOTE)
+    if end == "not judged":
+        reasons = dict.fromkeys(f.verdict.reason for f, own in zip(findings, ends, strict=True) if own == end)
+        pytest.skip(visible(f"NOT JUDGED: {'; '.join(str(reason) for reason in reasons)}"))
+    if end != "passes":
+        pytest.xfail(end)
+
+
+_NOW = "refuted, and recorded now"
+_ORDER = ("fails", INCONCLUSIVE_NOTE, "not judged", _NOW, RECORDED, FAMILY, "passes")
+"""How findings end a test; of several the first counts."""
+
+
+def _end(finding: Finding, *, recording: bool, strict: bool) -> str:
+    """Return how a finding ends its test."""
+    from qkvcheck.claims import Decision, Role
+
+    verdict, decides = finding.verdict, finding.verdict.role == Role.DECIDES
+    if finding.change is not None:
+        return "fails"
+    if verdict.verdict == Decision.NOT_JUDGED:
+        return "not judged"
+    if verdict.verdict == Decision.INCONCLUSIVE:
+        return "fails" if strict and decides else INCONCLUSIVE_NOTE
     if verdict.verdict == Decision.REFUTED:
         if finding.recorded == Decision.REFUTED:
-            pytest.xfail(RECORDED)
-        if verdict.role != Role.DECIDES:
-            pytest.xfail(FAMILY)
-        if not recording:
-            pytest.fail(failure_text(finding, run), pytrace=False)
-        pytest.xfail("refuted, and recorded now")
+            return RECORDED
+        return FAMILY if not decides else _NOW if recording else "fails"
+    return "passes"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,15 +126,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     """Count what is supported but holds untrained, what is refuted on record, and broken apparatus, apart."""
     if getattr(report, "qkvcheck_broken", False):
         return "error", "E", ("ERROR", {"red": True})
-    finding = finding_on(report)
-    if finding is None:
+    findings = findings_on(report)
+    if not findings:
         return None
     from qkvcheck.claims import ALSO_UNTRAINED as NOTE
     from qkvcheck.claims import Decision
 
-    if report.skipped and finding.verdict.verdict == Decision.INCONCLUSIVE:
+    if report.skipped and any(f.verdict.verdict == Decision.INCONCLUSIVE for f in findings):
         return INCONCLUSIVE_NOTE, "?", ("INCONCLUSIVE", {"yellow": True})
-    if report.passed and NOTE in finding.verdict.qualifier:
+    if report.passed and any(NOTE in f.verdict.qualifier for f in findings):
         return ALSO_UNTRAINED, "u", ("SUPPORTED, ALSO UNTRAINED", {"yellow": True})
     reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
     if report.skipped and reason in (RECORDED, FAMILY):
@@ -118,14 +142,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
     return None
 
 
-def finding_on(report: Any) -> Finding | None:
-    """Return the finding that a report carries, if any."""
+def findings_on(report: Any) -> list[Finding]:
+    """Return the findings that a report carries: of a claim about all heads one a head, else one or none."""
     texts = [value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
     if getattr(report, "when", None) != "call" or not texts:
-        return None
+        return []
     from qkvcheck.record import finding_from_dict
 
-    return finding_from_dict(json.loads(str(texts[-1])))
+    found = [finding_from_dict(json.loads(str(text))) for text in texts]
+    return list({finding.verdict.key: finding for finding in found}.values())  # run again, the last time counts
 
 
 @dataclass
@@ -160,8 +185,8 @@ def gather(reporter: pytest.TerminalReporter) -> list[Gathered]:
     tests: dict[tuple[object, ...], dict[str, str]] = {}
     runs: dict[str, Run] = {}
     for report in (report for reports in reporter.stats.values() for report in reports):
-        finding = finding_on(report)
-        if finding is None or not hasattr(report, "qkvcheck_run"):
+        findings = findings_on(report)
+        if not findings or not hasattr(report, "qkvcheck_run"):
             continue
         text: str = report.qkvcheck_run
         if text not in runs:
@@ -170,11 +195,12 @@ def gather(reporter: pytest.TerminalReporter) -> list[Gathered]:
         # Workers may word the same run differently, such as where the model came from.
         place = (run.origin.spec, conditions_of(run))
         entry = found.setdefault(place, Gathered(run))
-        first = tests.setdefault(place, {}).setdefault(finding.verdict.key, report.nodeid)
-        if first == report.nodeid:
-            entry.found[finding.verdict.key] = finding  # run again, the last time counts
-        else:
-            entry.twice.append(f"{finding.verdict.key} was judged by {first} and by {report.nodeid}")
+        for finding in findings:
+            first = tests.setdefault(place, {}).setdefault(finding.verdict.key, report.nodeid)
+            if first == report.nodeid:
+                entry.found[finding.verdict.key] = finding  # run again, the last time counts
+            else:
+                entry.twice.append(f"{finding.verdict.key} was judged by {first} and by {report.nodeid}")
     return list(found.values())
 
 

@@ -5,7 +5,7 @@ A session is made in every pytest that has this plugin, so what is heavy is impo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
-from qkvcheck.groups import Layers
+from qkvcheck.groups import ALL_HEADS, Layers, head_count, heads_text
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -119,13 +119,21 @@ class Session:
                 "--qkv-layers."
             )
 
-    def prepare(self, layers: Iterable[int] = (), *, announce: Callable[[str], None] | None = None) -> None:
+    def prepare(
+        self,
+        layers: Iterable[int] = (),
+        *,
+        heads: Iterable[int] = (),
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
         """Load what was asked for, so that a mistake shows before the first experiment.
 
         Parameters
         ----------
         layers : iterable of int
             Further zero-based layers that experiments ask for.
+        heads : iterable of int
+            Zero-based heads that experiments ask for.
         announce : callable, optional
             Told of a download's progress.
 
@@ -144,6 +152,7 @@ class Session:
                     f"{self.file.name} holds no layer {missing[0]} (zero-based), which an experiment names; it "
                     f"holds {', '.join(map(str, self.file.layers))}."
                 )
+            self._check_heads(self.file.target.heads, heads, of=self.file.name)
             return
         if self.settings.strict and self.settings.model == "auto" and self.hooked.is_stand_in:
             raise SettingsError(
@@ -155,11 +164,27 @@ class Session:
             self._read(Path(self.settings.baseline))
         check_layers(self.hooked, sorted({*self.layers, *layers}))
         check_layout(self.hooked)
+        self._check_heads(self.hooked.heads, heads, of=str(self.hooked.spec))
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
         if self.settings.baseline is not None and self.settings.update is None:
             from qkvcheck.plugin.description import describe_model_run
 
             self.baseline_for(describe_model_run(self, self.hooked, contexts))
+
+    def _check_heads(self, heads: Mapping[str, int], asked: Iterable[int], *, of: str) -> None:
+        """Raise `SettingsError` for a head that is not there, or where it is not known which are there."""
+        named, count = self.settings.heads, head_count(heads)
+        if named is not None and not count:
+            raise SettingsError(
+                f"--qkv-heads {heads_text(named)}: how many heads Q, K and V of {of} have is not known; leave it "
+                "out, or let a file of activations say it in heads (docs/referee.md)."
+            )
+        absent = [head for head in sorted({*asked, *(named or () if named != ALL_HEADS else ())}) if head >= count]
+        if absent and count:
+            raise SettingsError(
+                f"head {absent[0]} does not exist in {of}; allowed are 0 to {count - 1} (heads count from 0). Check "
+                "--qkv-heads and the heads of claims."
+            )
 
     @cached_property
     def file(self) -> FileSource | None:

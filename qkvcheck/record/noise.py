@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qkvcheck.capture import Samples
-from qkvcheck.claims import Cell, Claim, captured_for, cells, is_one_number, number_of
+from qkvcheck.claims import Cell, Claim, at_heads, captured_for, cells, is_one_number, number_of
 from qkvcheck.errors import ClaimError, NotCapturedError, QkvcheckError
 from qkvcheck.models import HookedModel
 from qkvcheck.record.change import NoiseFloor
@@ -70,7 +70,13 @@ def measure_noise(samples: Samples, claims: Sequence[Claim], *, announce: Callab
     """
     say = announce or (lambda _: None)
     chosen = [claim for claim in claims if is_one_number(claim)]
-    places = [(claim, cell) for claim in chosen for cell in cells(claim, layers=samples.layers)]
+    heads = samples.hooked.heads
+    places = [
+        (claim, at_head)
+        for claim in chosen
+        for cell in cells(claim, layers=samples.layers)
+        for at_head in at_heads(claim, cell, heads)
+    ]
     say("as usual")
     usual = _numbers(samples, places)
     if all(value is None for value in usual):

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from qkvcheck.errors import DocumentError, shown
+from qkvcheck.groups import Stage
 from qkvcheck.inputs import from_document, part_of
 
 UNKNOWN = "unknown"
@@ -71,11 +72,14 @@ class FileOrigin:
         Sha256 of the file.
     layers : int
         How many it holds.
+    stage : Stage or None
+        Where on their way Q, K and V were taken; None where it does not say, and is read as ``projection``.
     """
 
     spec: str
     fingerprint: str
     layers: int
+    stage: Stage | None = None
 
     stand_in = False
     called = ""
@@ -184,6 +188,8 @@ class RunSettings:
         Of the claims file.
     plan_sha256 : str or None
         Hash of what is captured besides the contexts: word lists, fresh contexts, clusters.
+    heads : str or None
+        Attention heads that were asked for; None where each claim has its own, or none.
     """
 
     layers: Sequence[int]
@@ -194,6 +200,7 @@ class RunSettings:
     clusters: str
     claims_sha256: str | None
     plan_sha256: str | None = None
+    heads: str | None = None
 
 
 @dataclass(frozen=True)

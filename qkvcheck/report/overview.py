@@ -137,7 +137,7 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
         ):
             farther.append(identity)
         parts += [
-            f"{identity} in {group_text(verdict.group)}"
+            f"{identity} in {'' if verdict.head is None else f'head {verdict.head}, '}{group_text(verdict.group)}"
             for verdict, control in beside
             if verdict.verdict == Decision.SUPPORTED
             and control is not None

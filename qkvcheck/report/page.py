@@ -260,9 +260,10 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
             if verdict.role != Role.DECIDES:
                 continue
             # The same claim at another layer of a deeper model is the same row.
-            key = f"{verdict.claim} {verdict.group} {verdict.measure}"
-            order = (verdict.exploratory, math.inf if verdict.order is None else verdict.order, key)
             where = f"{verdict.group} {verdict.measure}"
+            where = where if verdict.head is None else f"head {verdict.head:02d} {where}"
+            key = f"{verdict.claim} {where}"
+            order = (verdict.exploratory, math.inf if verdict.order is None else verdict.order, key)
             blank: list[PageCell | None] = [None] * len(results)
             row = every.setdefault(key, ComparedRow(verdict.claim, verdict.statement, where, order, blank))
             row.cells[number] = row.cells[number] or page_cell(finding)

@@ -18,6 +18,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding, label
+from qkvcheck.report.heads import SEVERITY, estimated, family_label, head_families, middle, spread_text
 from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.terminal import column_controls, decision
@@ -85,26 +86,39 @@ def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> Pa
 def _found(deciding: Sequence[Verdict]) -> str:
     """Return a claim's numbers beside those of untrained networks, for the overview."""
     several = len({v.layer for v in deciding}) > 1
-    told = [
-        f"{group_text(v.group)}{f' at layer {v.layer}' if several else ''} {number_text(v.estimate)}"
-        for v in deciding
-        if v.estimate is not None
-    ]
+    families = head_families(Finding(verdict) for verdict in deciding)
+    told = []
+    for family in families:
+        every, first = estimated(family), family[0].verdict
+        if not every:
+            continue
+        where = f"{group_text(first.group)}{f' at layer {first.layer}' if several else ''}"
+        if len(family) > 1:
+            least, most = number_text(every[0].estimate), number_text(every[-1].estimate)
+            told.append(f"{where} {least} to {most} in {len(family)} heads")
+        else:
+            head = "" if first.head is None else f" head {first.head}"
+            told.append(f"{where}{head} {number_text(first.estimate)}")
     # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
     alike = [v.control(UNTRAINED) for v in deciding if v.kind not in (Kind.AGAINST_UNTRAINED, Kind.SEARCH)]
-    beside = [
-        number_text(control.estimate) for control in alike if control is not None and control.estimate is not None
-    ]
+    known = [control.estimate for control in alike if control is not None and control.estimate is not None]
+    if any(len(family) > 1 for family in families):
+        beside = [f"{number_text(min(known))} to {number_text(max(known))}"] if known else []
+    else:
+        beside = [number_text(value) for value in known]
     if not told:
         return next((v.reason for v in deciding if v.verdict == Decision.NOT_JUDGED and v.reason), "")
     return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
 
 
 def _deciding(findings: Sequence[Finding]) -> list[PageCell]:
-    """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row."""
+    """Return the rows of the cells that decide; exact ones that stand alike at a layer share a row, and so do heads."""
     rows: dict[object, PageCell] = {}
-    for finding in (finding for finding in findings if finding.verdict.role == Role.DECIDES):
-        verdict = finding.verdict
+    for family in head_families(finding for finding in findings if finding.verdict.role == Role.DECIDES):
+        finding, verdict = family[0], family[0].verdict
+        if len(family) > 1:
+            rows[verdict.key] = _family_cell(family)
+            continue
         key = (verdict.layer, label(finding)) if verdict.threshold is None else verdict.key
         shared = rows.get(key)
         rows[key] = page_cell(finding) if shared is None else replace(shared, key=f"{shared.key} {verdict.group}")
@@ -135,6 +149,32 @@ def page_cell(finding: Finding) -> PageCell:
         reason=verdict.reason,
         change=finding.change,
         bar=interval_bar(verdict),
+    )
+
+
+def _family_cell(family: Sequence[Finding]) -> PageCell:
+    """Return the row of several heads: what they have between them; each has a row of its own among all cells."""
+    verdicts = [finding.verdict for finding in family]
+    worst = next(decision for decision in SEVERITY if any(v.verdict == decision for v in verdicts))
+    changed = next((finding.change for finding in family if finding.change), None)
+    compared = []
+    for control in column_controls():
+        found = [v.control(control.name) for v in verdicts]
+        number = middle(one.estimate for one in found if one is not None)
+        compared.append({"number": number_text(number), "specificity": ""})
+    offset = middle(v.offset_share for v in verdicts)
+    return replace(
+        page_cell(family[0]),
+        key=f"{verdicts[0].key.replace(f'.H{verdicts[0].head:02d}', '')} in {len(family)} heads",
+        estimate=spread_text(family),
+        verdict=family_label(family),
+        kind="changed" if changed else kind_of(worst),
+        controls=[],
+        compared=compared,
+        offset="-" if offset is None else f"{offset:.0%}",
+        reason=None,
+        change=changed,
+        bar=None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
@@ -21,6 +22,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
+from qkvcheck.report.heads import Family, family_label, head_families, middle, spread_sentence
 from qkvcheck.report.statistic_words import statistic_words
 from qkvcheck.report.texts import settled_text
 from qkvcheck.statistics import CERTIFIED, SMILE, Specificity, statistics_by_name
@@ -42,15 +44,47 @@ def claim_sentences(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
     findings : sequence of Finding
         Of one claim, in any order.
     """
-    deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
+    deciding = [f for f in findings if f.verdict.role == Role.DECIDES] or list(findings)
+    families = [family for family in head_families(deciding) if len(family) > 1]
+    summed = {finding.verdict.key for family in families for finding in family}
     told = [
         (_verdict_sentence(verdict), [*_control_sentences(verdict), *_offset_sentence(verdict)])
-        for verdict in _first_of_each(deciding or [f.verdict for f in findings])
+        for verdict in _first_of_each([f.verdict for f in deciding if f.verdict.key not in summed])
     ]
+    told += [(_family_sentence(family), _untrained_heads(family)) for family in families]
     changed = [finding for finding in findings if finding.change is not None]
     if changed:
         told.append((f"Against the record: {changed[0].verdict.key}: {changed[0].change}.", []))
     return told
+
+
+def _family_sentence(family: Family) -> str:
+    """Return what was found in several heads, in one sentence."""
+    first = family[0].verdict
+    every = first.kind == Kind.EVERY_LAYER
+    where = f"{'over all layers' if every else f'at layer {first.layer}'}, {group_text(first.group)}"
+    asked = f"{ASKS[first.direction]} {0.0 if first.threshold is None else first.threshold:.4g}"
+    words = statistic_words(replace(first, evidence=replace(first.evidence, least_at_layer=None)))
+    words += " at the layer where it is least" if every else ""
+    held = next((v.evidence.heads for v in (f.verdict for f in family) if v.evidence.heads is not None), None)
+    intervals = f" (intervals hold for {held.over} heads at once)" if held is not None and held.over > 1 else ""
+    return (
+        f"In {len(family)} heads {where}: {family_label(family)}. {words[:1].upper()}{words[1:]} is "
+        f"{spread_sentence(family)}{intervals}; the claim asks for {asked} in each."
+    )
+
+
+def _untrained_heads(family: Family) -> list[str]:
+    """Return what untrained networks have in the same heads."""
+    found = [control for f in family if (control := f.verdict.control(UNTRAINED)) is not None]
+    known = [control for control in found if control.estimate is not None]
+    if not known:
+        return []
+    meeting = sum(bool(control.passes) for control in known)
+    return [
+        f"Networks with random weights have {number_text(middle(c.estimate for c in known))} in the median of the same "
+        f"heads, and meet the claim in {meeting} of {len(known)}."
+    ]
 
 
 def _offset_sentence(verdict: Verdict) -> list[str]:
@@ -134,9 +168,10 @@ def _place(verdict: Verdict) -> str:
     if verdict.threshold is None:
         return f"at layer {verdict.layer}"
     group = group_text(verdict.group)
+    head = "" if verdict.head is None else f"head {verdict.head}, "
     if verdict.kind == Kind.EVERY_LAYER:
-        return f"over all layers, {group}"
-    return f"at layer {verdict.layer}, {group}"
+        return f"over all layers, {head}{group}"
+    return f"at layer {verdict.layer}, {head}{group}"
 
 
 def _verdict_sentence(verdict: Verdict) -> str:

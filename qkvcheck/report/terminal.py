@@ -20,8 +20,9 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import group_order
+from qkvcheck.groups import Heads, Stage, group_order, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
+from qkvcheck.report.heads import Family, family_label, head_families, middle, reason_lines, spread_text
 from qkvcheck.report.texts import control_text, settled_text
 
 WIDTH = 116
@@ -52,10 +53,13 @@ def colour_of(finding: Finding) -> str:
     return "red" if fails else "yellow"
 
 
-def asked_line(*, model: str, corpus: str, target: str | int, layers: Sequence[int], why: str = "") -> str:
+def asked_line(
+    *, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None, why: str = ""
+) -> str:
     """Return the header line: what a run was asked for, before anything is loaded."""
     listed = ", ".join(map(str, layers))
-    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed} (zero-based{why})"
+    beside = "" if heads is None else f", heads {heads_text(heads)}"
+    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based{why})"
 
 
 def summary_lines(
@@ -99,6 +103,7 @@ def _measured(run: Run) -> list[Line]:
         return [
             Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
             Line(f"          {captured}"),
+            *([Line(f"          {stage_text(origin)}")] if isinstance(origin, FileOrigin) else []),
         ]
     causal = corpus.seen.causal
     unseen = f"it can't see the {counted(corpus.seen.unseen_tokens, 'token')} after it"
@@ -155,13 +160,17 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     ]
     roles = (Role.DECIDES, Role.OTHER_LAYER)
     shown = once_for_all_layers(f for role in roles for f in findings if f.verdict.role == role)
-    lines += _rows(shown)
-    reasons = {f.verdict.reason: None for f in shown if f.verdict.reason}
-    reasons |= {f"{f.verdict.key} is open: {settle}": None for f in shown if (settle := settled_text(f.verdict))}
+    lines += _rows(shown, every_head=every_cell)
+    families = [] if every_cell else [family for family in head_families(shown) if len(family) > 1]
+    summed = {finding.verdict.key for family in families for finding in family}
+    alone = [finding for finding in shown if finding.verdict.key not in summed]
+    reasons = {f.verdict.reason: None for f in alone if f.verdict.reason}
+    reasons |= {f"{f.verdict.key} is open: {settle}": None for f in alone if (settle := settled_text(f.verdict))}
+    reasons |= {text: None for family in families for text in reason_lines(family)}
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
     family = [f for f in findings if f.verdict.role == Role.FAMILY]
     if every_cell:
-        lines += _rows(family)
+        lines += _rows(family, every_head=True)
         lines += [
             Line(f"{_INDENT}  {f.verdict.key} against {c.name}: {control_text(c)}")
             for f in shown
@@ -174,19 +183,40 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     return lines
 
 
-def _rows(findings: Sequence[Finding]) -> list[Line]:
-    """Return a line a cell; cells without an estimate that share layer and verdict share a line."""
+def _rows(findings: Sequence[Finding], *, every_head: bool) -> list[Line]:
+    """Return a line a cell; cells without an estimate that share layer and verdict share a line, and so do heads."""
     lines: list[Line] = []
     exact: dict[tuple[int, str], list[Finding]] = {}
-    for finding in findings:
-        if finding.verdict.threshold is None:
-            exact.setdefault((finding.verdict.layer, label(finding)), []).append(finding)
+    for family in head_families(findings):
+        if family[0].verdict.threshold is None:
+            exact.setdefault((family[0].verdict.layer, label(family[0])), []).extend(family)
+        elif len(family) > 1 and not every_head:
+            lines.append(_family_line(family))
         else:
-            lines.append(_finding_line(finding))
+            lines += [_finding_line(finding) for finding in family]
     for (layer, _), alike in exact.items():
         cell = f"L{layer:02d} {' '.join(f.verdict.group for f in alike)}"
         lines.append(_finding_line(alike[0], cell=cell))
     return lines
+
+
+def _family_line(family: Family) -> Line:
+    """Return the line of one cell over several heads: the least, the median and the largest estimate."""
+    verdicts = [finding.verdict for finding in family]
+    first = verdicts[0]
+    beside = [
+        middle(None if (found := verdict.control(control.name)) is None else found.estimate for verdict in verdicts)
+        for control in column_controls()
+    ]
+    offset = middle(verdict.offset_share for verdict in verdicts)
+    shown = [*map(number_text, beside), "-" if offset is None else f"{offset:.0%}"]
+    every = first.kind == Kind.EVERY_LAYER
+    cell = f"{'all' if every else f'L{first.layer:02d}'} {len(family)} heads {first.group}"
+    cell += "" if every else f" {first.measure}"
+    text = family_label(family) + (f" [{first.role}]" if first.role != Role.DECIDES else "")
+    colours = {colour_of(finding) for finding in family}
+    colour = next(colour for colour in ("red", "yellow", "green") if colour in colours)
+    return Line(_row("", cell, spread_text(family), threshold_text(first), shown, text), colour)
 
 
 def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
@@ -196,7 +226,8 @@ def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
     shown.append("-" if verdict.offset_share is None else f"{verdict.offset_share:.0%}")
     if cell is None:
         lowest = verdict.evidence.least_at_layer
-        where = f"L{verdict.layer:02d}" if lowest is None else f"all, least L{lowest:02d}"
+        head = "" if verdict.head is None else f".H{verdict.head:02d}"
+        where = f"L{verdict.layer:02d}{head}" if lowest is None else f"all, least L{lowest:02d}{head}"
         cell = f"{where} {verdict.group}" + ("" if lowest is not None else f" {verdict.measure}")
     text = label(finding) + (f" [{verdict.role}]" if verdict.role != Role.DECIDES else "")
     return Line(_row("", cell, estimate_text(verdict), threshold_text(verdict), shown, text), colour_of(finding))
@@ -212,6 +243,13 @@ def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
         Line(f"{', '.join(group[:-1])} and {group[-1]} measure nearly one quantity: they are not independent evidence.")
         for group in dependent_groups(findings)
     ]
+    if any(len(family) > 1 for family in head_families(findings)):
+        lines.append(
+            Line(
+                "A line of several heads has the least estimate with its head, the median, and the largest with its "
+                "head; of controls and offset the median. Head by head: -v, or qkvcheck explain."
+            )
+        )
     columns = [control for control in column_controls() if any(f.verdict.control(control.name) for f in findings)]
     if columns:
         means = [f"{control.column}: {control.says.partition(':')[0]}" for control in columns]
@@ -271,19 +309,21 @@ def by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     return grouped
 
 
-def _position(finding: Finding) -> tuple[bool, float, str, int, str, int]:
+def _position(finding: Finding) -> tuple[bool, float, str, int, str, int, int]:
     verdict = finding.verdict
     order = math.inf if verdict.order is None else verdict.order
-    return verdict.exploratory, order, verdict.claim, verdict.layer, verdict.measure, group_order(verdict.group)
+    place = (verdict.layer, verdict.measure, group_order(verdict.group), -1 if verdict.head is None else verdict.head)
+    return verdict.exploratory, order, verdict.claim, *place
 
 
 def once_for_all_layers(findings: Iterable[Finding]) -> list[Finding]:
     """Keep a claim about all layers once: each of its cells holds the same measurement."""
-    kept: dict[tuple[str, ...], Finding] = {}
+    kept: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
         verdict = finding.verdict
         every = verdict.kind == Kind.EVERY_LAYER
-        kept.setdefault((verdict.claim, verdict.group, verdict.measure) if every else (verdict.key,), finding)
+        place = (verdict.claim, verdict.group, verdict.measure, verdict.head)
+        kept.setdefault(place if every else (verdict.key,), finding)
     return list(kept.values())
 
 
@@ -301,6 +341,20 @@ def dependent_groups(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
 def column_controls() -> list[Control]:
     """Return the controls that have a column in the table."""
     return [control for control in controls_by_name().values() if control.column is not None]
+
+
+def stage_text(origin: FileOrigin) -> str:
+    """Return what Q and K of a file are, and whether it says so.
+
+    Examples
+    --------
+    >>> stage_text(FileOrigin("rows.npz", "0" * 64, 1))
+    'Q and K taken as the projections put them out: the file does not say its stage'
+    """
+    if origin.stage is Stage.ATTENTION:
+        return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
+    told = " (stage projection)" if origin.stage else ": the file does not say its stage"
+    return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -35,6 +35,7 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
         ("threshold", threshold_text(verdict)),
         ("contexts", _contexts(verdict)),
         ("layer", _layer(verdict)),
+        *([("head", head_text(verdict))] if verdict.head is not None else []),
         ("model", f"{run.origin.spec}, seed {run.settings.seed}"),
     ]
     if verdict.plug_in is not None and verdict.plug_in != verdict.estimate:
@@ -72,6 +73,18 @@ def _layer(verdict: Verdict) -> str:
     return f"{verdict.layer} (zero-based)" if lowest is None else f"all; the estimate is that of layer {lowest}"
 
 
+def head_text(verdict: Verdict) -> str:
+    """Return which head a verdict is of, what keys and values it reads, and for how many heads its interval holds."""
+    family = verdict.evidence.heads
+    text = f"{verdict.head} (zero-based)"
+    if family is None:
+        return text
+    shared = {name: head for name, head in family.reads.items() if head != verdict.head}
+    if shared:
+        text += f", which reads {' and '.join(f'{name} head {head}' for name, head in shared.items())}"
+    return f"{text}; interval {family.interval}"
+
+
 def _advice(finding: Finding) -> str:
     verdict = finding.verdict
     if verdict.verdict == Decision.INCONCLUSIVE and finding.change is None:
@@ -85,9 +98,10 @@ def table_lines(rows: Sequence[tuple[str, str]], *, indent: str = "") -> list[st
     return [f"{indent}{name:<{wide}}  {text}" for name, text in rows]
 
 
-def properties_of(finding: Finding) -> list[tuple[str, str]]:
-    """Return what junit's XML says of a verdict, each a property of its own."""
+def properties_of(finding: Finding, *, by_head: bool = False) -> list[tuple[str, str]]:
+    """Return what junit's XML says of a verdict, each a property of its own; of several each is named by its head."""
     verdict = finding.verdict
+    prefix = f"qkvcheck.H{verdict.head:02d}" if by_head and verdict.head is not None else "qkvcheck"
     named = {
         "verdict": label(finding),
         "estimate": verdict.estimate,
@@ -97,8 +111,8 @@ def properties_of(finding: Finding) -> list[tuple[str, str]]:
         "n_distinct": verdict.n_distinct,
         "offset_share": verdict.offset_share,
     }
-    found = [(f"qkvcheck.{name}", str(value)) for name, value in named.items() if value is not None]
-    return found + [(f"qkvcheck.control.{c.name}", control_text(c)) for c in verdict.controls]
+    found = [(f"{prefix}.{name}", str(value)) for name, value in named.items() if value is not None]
+    return found + [(f"{prefix}.control.{c.name}", control_text(c)) for c in verdict.controls]
 
 
 def _contexts(verdict: Verdict) -> str:

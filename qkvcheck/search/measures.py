@@ -24,7 +24,7 @@ class ContextMeasure:
     samples : Samples
         Of the model, with the corpus.
     cell : Cell
-        Layer, block and measure.
+        Layer, head, block and measure.
     """
 
     def __init__(self, samples: Samples, cell: Cell) -> None:
@@ -38,8 +38,8 @@ class ContextMeasure:
 
     @cached_property
     def _reference(self) -> np.ndarray:
-        rows = sample_of(self._samples.target, layer=self._cell.layer).rows.arrays[0]
-        return split_group(rows, self._cell.group, self._samples.hooked.projections)[0]
+        rows = sample_of(self._samples.target, layer=self._cell.layer, head=self._cell.at_head).rows
+        return split_group(rows.arrays[0], self._cell.group, rows.projections)[0]
 
     def key(self, example: Context) -> Hashable | None:
         """Return what the model sees of a context, or None for one of the corpus' own."""
@@ -48,7 +48,8 @@ class ContextMeasure:
 
     def value(self, example: Context) -> float:
         """Return its mean similarity to the corpus."""
-        row = self._samples.alone(example).projection(self._cell.layer, self._cell.group)
+        alone = sample_of(self._samples.alone(example), layer=self._cell.layer, head=self._cell.at_head)
+        row, _ = alone.part(self._cell.group)
         return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
 
     def of_model(self, hooked: HookedModel) -> ContextMeasure:

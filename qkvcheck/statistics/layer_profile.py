@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.jackknife import jackknife_estimate, simultaneous_critical
+from qkvcheck.statistics.jackknife import LEVEL, jackknife_estimate, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Sample, too_few, unjudgeable
 
@@ -36,7 +36,12 @@ class LayerPoint:
 
 
 def profile_layers(
-    samples: Sequence[tuple[int, Sample]], comparison: Comparison, *, statistic: Statistic, min_distinct: int = 20
+    samples: Sequence[tuple[int, Sample]],
+    comparison: Comparison,
+    *,
+    statistic: Statistic,
+    min_distinct: int = 20,
+    level: float = LEVEL,
 ) -> list[LayerPoint]:
     """Return a statistic at every layer, with simultaneous (max-T) intervals over the layers that are judged.
 
@@ -51,6 +56,8 @@ def profile_layers(
     min_distinct : int
         At layer 0 a vector depends on token and position alone, so that few contexts are distinct; a layer with fewer
         than this is not judged.
+    level : float
+        At which the intervals hold for all layers.
     """
     points, found = [], {}
     every = {layer: sample.rows for layer, sample in samples}
@@ -64,12 +71,12 @@ def profile_layers(
             found[layer] = statistic.replicate(rows, [comparison], names)[comparison]
     if not found:
         return points
-    critical = simultaneous_critical(list(found.values()), scale=statistic.scale)
+    critical = simultaneous_critical(list(found.values()), scale=statistic.scale, level=level)
     judged = []
     for point in points:
         if point.layer in found:
             estimate = jackknife_estimate(
-                found[point.layer], scale=statistic.scale, critical=critical, widening=statistic.widening
+                found[point.layer], scale=statistic.scale, critical=critical, widening=statistic.widening, level=level
             )
             point = replace(point, estimate=estimate.value, low=estimate.low, high=estimate.high)
         judged.append(point)

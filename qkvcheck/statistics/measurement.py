@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.jackknife import Estimate, Replicates, jackknife_estimate, simultaneous_critical
+from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, jackknife_estimate, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, too_few, unjudgeable
 from qkvcheck.statistics.similarity import summarise_group
@@ -96,19 +96,21 @@ class Measurement:
         key = ("replicates", self.statistic, self.together, clusters)
         return self.rows.keep(key, lambda: self.statistic.replicate(self.rows, self.together, clusters))
 
-    def critical(self, family: tuple[Comparison, ...]) -> float:
+    def critical(self, family: tuple[Comparison, ...], *, level: float = LEVEL) -> float:
         """Return the factor under which the intervals of a family hold all at once."""
         every = self._every(self.rows.clusters)
         return self.rows.keep(
-            ("critical", self.statistic, self.together, family),
-            lambda: simultaneous_critical([every[comparison] for comparison in family], scale=self.statistic.scale),
+            ("critical", self.statistic, self.together, family, level),
+            lambda: simultaneous_critical(
+                [every[comparison] for comparison in family], scale=self.statistic.scale, level=level
+            ),
         )
 
-    def estimate(self, *, critical: float | None = None) -> Estimate:
+    def estimate(self, *, critical: float | None = None, level: float = LEVEL) -> Estimate:
         """Return the bias-corrected estimate with its interval."""
         statistic = self.statistic
         return jackknife_estimate(
-            self.replicates, scale=statistic.scale, critical=critical, widening=statistic.widening
+            self.replicates, scale=statistic.scale, critical=critical, widening=statistic.widening, level=level
         )
 
     @property

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from qkvcheck.capture import Activations, load_activations
+from qkvcheck.capture import Activations, load_activations, sample_of
 from qkvcheck.capture.submission import read_submission
-from qkvcheck.errors import CaptureError
+from qkvcheck.errors import CaptureError, NotCapturedError
+from qkvcheck.groups import Stage
 
 ROWS = np.random.default_rng(0).normal(size=(4, 2, 9)).astype(np.float32)
 WORDS = ROWS[:, :, None].repeat(3, axis=2)
@@ -313,3 +314,64 @@ def test_nothing_blocks(tmp_path):
         refused(tmp_path / name, "it is a pipe")
     (tmp_path / "a.npz").mkdir()
     refused(tmp_path / "a.npz", "it is a folder")
+
+
+# Heads and stage ------------------------------------------------------------------------------------
+
+
+def both_formats(tmp_path, *, stage=None, **changes):
+    """Write a file of each format, and yield their paths."""
+    given = arrays(target=ROWS[..., [0, 1, 2, 3, 4, 5, 6, 7]], widths=np.array([4, 2, 2]), **changes)
+    np.savez(tmp_path / "a.npz", **given, **({} if stage is None else {"stage": np.array(stage)}))
+    contiguous = {name: np.ascontiguousarray(array) for name, array in given.items()}
+    save_file(contiguous, tmp_path / "a.safetensors", metadata=None if stage is None else {"stage": str(stage)})
+    yield from (tmp_path / "a.npz", tmp_path / "a.safetensors")
+
+
+def test_heads_and_stage_in_both_formats(tmp_path):
+    for path in both_formats(tmp_path, stage="attention", heads=np.array([4, 2, 2])):
+        found = read_submission(path)
+        assert dict(found.target.heads) == {"Q": 4, "K": 2, "V": 2}
+        assert found.stage == found.target.stage == Stage.ATTENTION
+        rows = sample_of(found.target, layer=6, head=3).arrays[0]
+        np.testing.assert_array_equal(rows, ROWS[:, 1][:, [3, 5, 7]])
+
+
+def test_without_them_projections_are_assumed_and_no_heads_known(tmp_path):
+    for path in both_formats(tmp_path):
+        found = read_submission(path)
+        assert (dict(found.target.heads), found.stage, found.target.stage) == ({}, None, Stage.PROJECTION)
+        with pytest.raises(NotCapturedError, match="how many heads"):
+            sample_of(found.target, layer=6, head=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"heads": np.array([3, 1, 1])},
+            r"has heads \[3, 1, 1\] and widths \[4, 2, 2\]: 3 heads do not divide the width 4",
+        ),
+        ({"heads": np.array([4, 2])}, "they are the three numbers of heads of Q, K and V"),
+        ({"heads": np.array([0, 1, 1])}, "Q has 0 heads; they are from 1"),
+        ({"heads": np.array([1.0, 1.0, 1.0])}, "heads is float64"),
+        ({"stage": "rotated"}, "has stage .*rotated.*; it is one of projection, attention"),
+    ],
+)
+def test_heads_and_stages_that_make_no_sense(tmp_path, changes, message):
+    for path in both_formats(tmp_path, **changes):
+        refused(path, message)
+
+
+def test_a_stage_that_is_no_text(tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays(stage=np.array([1, 2])))
+    refused(tmp_path / "a.npz", "has stage of type int64")
+
+
+def test_what_our_own_capture_says_is_read(tmp_path):
+    places = {"Q": slice(0, 3), "K": slice(3, 6), "V": slice(6, 9)}
+    heads = {"Q": 3, "K": 1, "V": 1}
+    made = Activations(ROWS, ("context", "layer", "width"), (5, 6), places, heads=heads, stage=Stage.ATTENTION)
+    made.save(tmp_path / "own.safetensors")
+    found = read_submission(tmp_path / "own.safetensors")
+    assert (dict(found.target.heads), found.stage) == (heads, Stage.ATTENTION)

@@ -135,7 +135,10 @@ def test_marker_narrows_a_claim_on_file(file):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"id": "P3a", "head": 1}, "can't have 'head'; allowed: id, layer"),
+        ({"id": "P3a", "row": 1}, "can't have 'row'; allowed: id, layer"),
+        ({"id": "P3a", "head": "last"}, "head 'last' must be a whole number from 0 to 1023, a list"),
+        ({"id": "P3a", "head": 1, "heads": "all"}, "has head= and heads=; give one"),
+        ({"id": "P1", "head": 1}, "claim P1 is exact: it has no heads"),
         ({}, "has id None"),
         ({"id": "P3z"}, r"'P3z' is not on file \(there: P1, P2"),
         ({"id": "P3a", "group": "Q"}, "group 'Q' is not one of QQ, KK"),

@@ -77,7 +77,7 @@ def judge(claims, name, source, controls, *, role=Role.DECIDES, **changes):
     for cell in cells(claim, layers=LAYERS, deciding=6):
         if cell.layer == 6 and cell.role == role:
             apparatus = Apparatus(session, make_run(model={"stand_in": False}), source, lambda: controls)
-            ClaimCheck(claim, cell, apparatus, found.append).check()
+            ClaimCheck(claim, cell, apparatus, found.extend).check()
     assert found
     return [finding.verdict for finding in found]
 

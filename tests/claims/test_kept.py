@@ -66,10 +66,10 @@ def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
     return SimpleNamespace(**{**told, **changes})
 
 
-def key(*, model=None, contexts=CONTEXTS, plan=PLAN, captured=CAPTURED, number=PLUG_INS, layer=6, seed=3,
+def key(*, model=None, contexts=CONTEXTS, plan=PLAN, captured=CAPTURED, number=PLUG_INS, layer=6, head=None, seed=3,
         capture=Capture.TARGET) -> KeptNumber:  # fmt: skip
     networks = Twins(Samples(model or hooked(), contexts, plan), seed=0, count=5)
-    return Untrained(networks, capture).at(layer, captured).key(number, seed)
+    return Untrained(networks, capture).at(layer, captured, head=head).key(number, seed)
 
 
 def varied(value: object) -> object:
@@ -101,6 +101,7 @@ def test_the_same_is_found_again():
     """Made anew from equal parts, as a later process does."""
     assert digest(key()) == digest(key(contexts=replace(CONTEXTS), plan=replace(PLAN), captured=replace(CAPTURED)))
     assert len({digest(key(seed=seed)) for seed in range(4)}) == 4
+    assert len({digest(key(head=head)) for head in (None, 0, 1)}) == 3
 
 
 NUMBERS = {
@@ -176,6 +177,7 @@ def test_what_is_told_of_the_activations_is_in_the_name(field):
         "provenance": {**CAPTURED.provenance, "recipe": "other"},
         "subsets": {"pronouns": (0, 2)},
         "mask": np.ones((2, 3), dtype=bool),
+        "heads": {"Q": 2},
     }
     other = replace(CAPTURED, **{field: others[field] if field in others else varied(getattr(CAPTURED, field))})
     assert digest(key(captured=other)) != digest(key())

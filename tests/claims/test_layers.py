@@ -112,7 +112,7 @@ class Twins:
         self._by_layer = by_layer
         self.count = len(next(iter(by_layer.values())))
 
-    def at(self, layer, given):
+    def at(self, layer, given, **_):
         self._layer, self.given = layer, given
         return self
 

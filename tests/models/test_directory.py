@@ -15,7 +15,7 @@ from qkvcheck.errors import ModelError
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import flaws_of
 from qkvcheck.models.loading import embedded_directory, from_model, load_model
-from qkvcheck.models.tokenizer_files import check_tokenizer_files
+from qkvcheck.models.tokens.files import check_tokenizer_files
 from qkvcheck.models.weights import flaw_of
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"

@@ -65,6 +65,11 @@ MISTAKES = {
         ["--qkv-layers", "12"],
         "layer 12 does not exist in embedded; allowed are 0 to 11 (layers count",
     ),
+    "head-out-of-range": (
+        ["--qkv-heads", "2-4"],
+        "head 4 does not exist in embedded; allowed are 0 to 3 (heads count from 0)",
+    ),
+    "heads-unreadable": (["--qkv-heads", "last"], "heads 'last' can't be read; give a whole number from 0 to 1023"),
     "layers-unreadable": (["--qkv-layers", "six"], "layers 'six' can't be read"),
     "unknown-device": (["--qkv-device", "tpu9"], "device 'tpu9' is not known; allowed are cpu"),
     "unknown-dtype": (["--qkv-dtype", "int3"], "dtype 'int3' is not known; allowed: float32"),

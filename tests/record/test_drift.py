@@ -13,6 +13,7 @@ from qkvcheck.capture.hooks import capture
 from qkvcheck.capture.submission import read_submission
 from qkvcheck.cli import main
 from qkvcheck.errors import CaptureError
+from qkvcheck.groups import Stage
 from qkvcheck.models.loading import load_model
 from qkvcheck.record.drift import drifts, first_moved, provenance_lines, ulp_distances, verdict_line
 
@@ -178,3 +179,40 @@ def test_drift_is_what_its_definition_says(rng):
     assert first_moved(drifts(activations(one), activations(broken))).layer == 0
     with pytest.raises(CaptureError, match="no layer in both"):
         drifts(activations(one), activations(one, (7, 8)))
+
+
+def test_blocks_of_unequal_widths_are_compared_each(rng):
+    """Grouped queries: keys and values are narrower."""
+    places = {"Q": slice(0, 12), "K": slice(12, 16), "V": slice(16, 20)}
+    one = rng.normal(size=(5, 1, 20))
+    other = one.copy()
+    other[2, 0, 16] += 0.5  # the first number of V
+    first, second = (Activations(x, ("context", "layer", "width"), (6,), places) for x in (one, other))
+    found = {drift.block: drift.largest for drift in drifts(first, second)}
+    assert found == {"Q": 0.0, "K": 0.0, "V": pytest.approx(0.5)}
+    narrow = Activations(one[..., :18], first.axes, (6,), {"Q": slice(0, 12), "K": slice(12, 15), "V": slice(15, 18)})
+    with pytest.raises(CaptureError, match=r"layer 6, K: shapes \(5, 4\) and \(5, 3\) differ"):
+        drifts(first, narrow)
+
+
+def test_files_of_two_stages_are_not_compared(tmp_path, capsys):
+    parts = {"target": np.ones((5, 1, 9)), "layers": np.array([6]), "widths": np.array([3, 3, 3])}
+    for name, stage in (("a", "attention"), ("b", "projection")):
+        np.savez(tmp_path / f"{name}.npz", **parts, stage=np.array(stage))
+    np.savez(tmp_path / "c.npz", **parts)
+    paths = {name: str(tmp_path / f"{name}.npz") for name in "abc"}
+    assert main(["compare", paths["b"], paths["c"]]) == 0
+    capsys.readouterr()
+    assert main(["compare", paths["a"], paths["c"]]) == 2
+    told = capsys.readouterr().err
+    assert "a.npz' holds stage attention and" in told
+    assert "c.npz' stage projection (assumed: it does not say); compare files of one stage" in told
+
+
+def test_a_file_of_the_attention_stage_is_compared_with_our_own_of_it(embedded, replication, tmp_path, capsys):
+    """GPT-2 does nothing between the two, so that its numbers are the same; that it is asked for is what is seen."""
+    captured = capture(embedded, replication, layers=[6], stage=Stage.ATTENTION)
+    captured.save(tmp_path / "a.safetensors")
+    assert read_submission(tmp_path / "a.safetensors").target.stage is Stage.ATTENTION
+    assert main(["compare", str(tmp_path / "a.safetensors"), "--model", "embedded"]) == 0
+    assert "The same" in capsys.readouterr().out

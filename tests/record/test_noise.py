@@ -7,8 +7,12 @@ from dataclasses import asdict
 
 import pytest
 
+from qkvcheck.capture.samples import Plan, Samples
+from qkvcheck.claims.claim import Claim, Direction
 from qkvcheck.cli import main
+from qkvcheck.groups import Comparison
 from qkvcheck.record.baseline import read_baseline
+from qkvcheck.record.noise import measure_noise
 from tests.record.conftest import edit
 
 pytestmark = pytest.mark.usefixtures("loaded")
@@ -50,3 +54,12 @@ def test_noise_of_another_model_is_not_written(project, recorded, capsys, change
     assert main(["doctor", "--noise", "--model", "embedded", "--claims", claims, "--baseline", str(recorded)]) == 2
     assert message in capsys.readouterr().err
     assert recorded.read_text() == text
+
+
+def test_heads_are_measured_each(embedded, replication):
+    """A claim about all heads is as many cells as there are heads that differ."""
+    samples = Samples(embedded, replication, Plan(layers=(6,), words={"pronouns": (), "others": ()}))
+    kept = {"groups": ("K",), "primary": (Comparison("K", "cosine"),), "axis": "contexts"}
+    for heads, count in ((None, 1), ((1, 2), 2), ("all", 4)):
+        claim = Claim("C", "says", "row_mean", Direction.ABOVE, 0.5, heads=heads, **kept)
+        assert measure_noise(samples, [claim]).cells == count

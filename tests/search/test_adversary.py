@@ -174,3 +174,30 @@ def test_file_of_a_set_is_one_example(samples):
     whole = encode_corpus(read_corpus("balanced"), samples.hooked.encoder, target=" her")
     (measured,) = adversary.replay(samples, claim, cell, whole)
     assert measured.example == whole
+
+
+def test_a_search_in_one_head_looks_at_its_columns_alone(samples):
+    """Head 2 of four heads of 32, in the model and in its twin."""
+    claim = replace(B9, heads=(2,))
+    (cell,) = [c for c in cells(claim, layers=[6]) if c.group == "K"]
+    verdict = adversary.judge_every_context(samples, claim, cell, budget=12, rng_seed=1)
+    assert (verdict.key, verdict.head) == ("B9-L06.H02-K", 2)
+    found = context_of(verdict.evidence.search.worst.text, samples.hooked.encoder, " her")
+    drawn = context_set([found], target=" her", target_id=samples.contexts.target_id)
+    rows, own = (
+        capture(samples.hooked, c, layers=[6], exact_layout=True).projection(6, "K").astype(np.float64)[:, 64:96]
+        for c in (drawn, samples.contexts)
+    )
+    expected = np.mean([np.corrcoef(rows[0], other)[0, 1] for other in own])
+    assert verdict.evidence.search.worst.value == pytest.approx(expected, abs=1e-5)
+    assert adversary.attack(samples, claim, cell, budget=12, rng_seed=1).corpus == verdict.evidence.search.corpus
+
+
+def test_the_command_searches_in_a_head(capsys):
+    claims = [str(path) for path in CLAIM_FILES]
+    arguments = ["search", "--claim", "B9", "--claims", *claims, "--model", "embedded", "--budget", "6", "--json"]
+    assert main([*arguments, "--head", "1"]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["search"]["cell"] == "B9-L06.H01-Q"
+    for head, message in (("4", "there is no head 4 (zero-based); a layer has 4"), ("-1", "--head -1 makes no sense")):
+        assert main([*arguments, "--head", head]) == 2
+        assert message in capsys.readouterr().err

@@ -196,7 +196,7 @@ class Asked:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def at(self, _layer, _captured):
+    def at(self, _layer, _captured, **_):
         return self
 
     def measure(self, number, *, first=None):

@@ -44,9 +44,12 @@ class Figure:
 
 
 def carrying(verdicts: Sequence[Verdict], evidence: str, measure: str) -> dict[str, Verdict]:
-    """Return the verdict of each group that carries a part of `Evidence`; claims fixed beforehand come first."""
+    """Return the verdict of each group that carries a part of `Evidence`; claims fixed beforehand come first.
+
+    Those of single heads are left out: a picture of a layer is of all of the width.
+    """
     found: dict[str, Verdict] = {}
     for verdict in sorted(verdicts, key=lambda v: (v.exploratory, v.key)):
-        if getattr(verdict.evidence, evidence) is not None and verdict.measure == measure:
+        if getattr(verdict.evidence, evidence) is not None and verdict.measure == measure and verdict.head is None:
             found.setdefault(verdict.group, verdict)
     return found

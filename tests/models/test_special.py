@@ -15,8 +15,8 @@ from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ModelError
 from qkvcheck.models.architecture import Architecture
 from qkvcheck.models.loading import embedded_directory, load_model
-from qkvcheck.models.special_tokens import special_tokens_of
 from qkvcheck.models.tokenizers import RecordedEncoder, load_encoder
+from qkvcheck.models.tokens.special import special_tokens_of
 
 CAUSAL = Architecture("made-up")
 END = "<|endoftext|>"

@@ -1,0 +1,1 @@
+"""Tokens: what a tokenizer's files may say, and what stands around every context."""
