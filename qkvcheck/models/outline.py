@@ -8,6 +8,7 @@ from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
 from qkvcheck.models.architecture import Architecture
+from qkvcheck.models.directory import read_config
 from qkvcheck.models.loading import DTYPES, config_of, planned_architecture
 from qkvcheck.models.locating import locate
 from qkvcheck.models.spec import ModelSpec, parse_spec
