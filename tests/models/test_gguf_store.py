@@ -99,6 +99,8 @@ def test_another_process_is_waited_for(tmp_path):
 
     with making(place, waits=told) as folder:
         assert folder.is_dir()
+        with pytest.raises(OSError, match="another process has been writing"), locked(place, seconds=0.0):
+            pass
     assert waited == [place]
 
 

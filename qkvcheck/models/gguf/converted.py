@@ -199,7 +199,7 @@ def checked_header(path: Path) -> GgufHeader:
 
 
 def _place(sha256: str) -> Path:
-    # Each line of transformers writes a configuration of its own, which the other reads wrongly without a word.
+    # Each line of transformers writes its own configuration: 4.57.6 reads one of 5.24.0 with another rotary base.
     line = metadata.version("transformers").partition(".")[0]
     return cache_folder() / "gguf" / f"{sha256[:32]}-{FORMAT}-tf{line}"
 
