@@ -42,7 +42,7 @@ class QkvcheckError(Exception):
     ...     load_model("gpt2#trained")
     ... except QkvcheckError as error:
     ...     print(error)
-    model 'gpt2#trained' has an unknown variant '#trained'; allowed is #untrained or #untrained=SEED.
+    model 'gpt2#trained' has an unknown variant '#trained'; allowed are #untrained and #tiny, with =SEED or not.
     """
 
     def __init__(self, *given: object) -> None:

@@ -253,7 +253,7 @@ class Settings:
     model: str = _row(
         "auto",
         "auto, smollm2 (see qkvcheck fetch), embedded, a directory, a .gguf file, or a hub id such as gpt2; with "
-        "#untrained or #untrained=SEED",
+        "#untrained or #untrained=SEED; or a family, shrunk, as in llama#tiny",
         path="if there",
     )
     tokenizer: str | None = _row(None, "directory of a tokenizer to use instead of the model's own", path="if there")

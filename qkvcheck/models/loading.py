@@ -20,6 +20,7 @@ from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
 from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.structure import found_architecture, loader_for, parse_layout
+from qkvcheck.models.tiny import is_family, shrunk, usual_config
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
 from qkvcheck.models.tokens.special import SpecialTokens, special_tokens_of
 from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
@@ -120,7 +121,7 @@ class HookedModel:
         """Name for files: letters, digits, dots and hyphens."""
         path = Path(self.spec.source)
         name = path.name if path.exists() else self.spec.source
-        text = str(ModelSpec(name, self.spec.untrained_seed))
+        text = str(replace(self.spec, source=name))
         return file_part(text)
 
     @cached_property
@@ -186,6 +187,8 @@ def load_model(
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not known; allowed: {', '.join(DTYPES)}. Check --qkv-dtype.")
     resolved, directory, origin = locate(asked, tokenizer is None, announce)
+    if asked.tiny:
+        origin = f"{origin}, shrunk"
     with naming_gguf(directory):
         return _load(resolved, directory, origin, _How(tokenizer, place, dtype, trust_remote_code, bos, told))
 
@@ -205,14 +208,14 @@ class _How:
 def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:
     """Load what was located."""
     if resolved.untrained_seed is not None:
-        config = config_of(resolved.source, directory, trust=how.trust)
+        config = config_of(resolved, directory, trust=how.trust)
         model = _initialise(config, planned_architecture(config), seed=resolved.untrained_seed, trust=how.trust)
         origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
-        config = config_of(str(directory), directory, trust=how.trust)
+        config = config_of(resolved, directory, trust=how.trust)
         model = load_weights(
             directory,
             config,
@@ -221,7 +224,7 @@ def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -
             trust_remote_code=how.trust,
         )
     model = model.to(device=how.place, dtype=_torch_dtype(how.dtype)).eval()
-    known = is_known(resolved.source) and directory is None
+    known = (is_known(resolved.source) or resolved.tiny) and directory is None
     encoder = load_encoder(
         directory,
         named=how.tokenizer,
@@ -282,7 +285,7 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
         seed += 1
     model = _initialise(hooked.model.config, hooked.architecture, seed=seed)
     model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
-    spec = ModelSpec(hooked.spec.source, seed)
+    spec = replace(hooked.spec, untrained_seed=seed)
     return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
 
 
@@ -301,12 +304,15 @@ def torch_obstacle() -> str | None:
     return f"{versions[0]} can't use {versions[1]}: it needs {needed[0] if needed else 'another one'}"
 
 
-def config_of(source: str, directory: Path | None, *, trust: bool) -> Any:
-    """Return the configuration of a model that was located; None as its directory is a GPT-2 that needs none."""
+def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> Any:
+    """Return the configuration of a model that was located; with no directory that of a family, or of a GPT-2."""
     from transformers import AutoConfig, GPT2Config
 
+    if directory is None and resolved.tiny and is_family(resolved.source):
+        return shrunk(usual_config(resolved.source))
     if directory is None:
-        return GPT2Config(**KNOWN_CONFIGS[source.removeprefix("openai-community/")])
+        known = GPT2Config(**KNOWN_CONFIGS[resolved.source.removeprefix("openai-community/")])
+        return shrunk(known) if resolved.tiny else known
     check_directory(directory)
     read_config(directory)
     try:
@@ -316,6 +322,8 @@ def config_of(source: str, directory: Path | None, *, trust: bool) -> Any:
             f"model directory {shown(str(directory))} has no usable config.json ({first_line(error)}); "
             "give a directory written by save_pretrained."
         ) from None
+    if resolved.tiny:
+        return shrunk(config)
     bounded(directory, config)
     return config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from qkvcheck.models.gguf.fetched import PACKAGED, SMOLLM2, PackagedModel, flaw_
 from qkvcheck.models.gguf.header import SUFFIX, gguf_in
 from qkvcheck.models.hub import GPT2_SMALL, Announce, cached, fetch
 from qkvcheck.models.spec import ModelSpec
+from qkvcheck.models.tiny import is_family
 
 EMBEDDED = "embedded"
 AUTO = "auto"
@@ -60,7 +62,14 @@ def locate(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -> 
     ModelError
         If there is no such model, or it can't be had.
     """
+    found, directory, why = _located(spec, with_tokenizer, announce)
+    return replace(found, tiny=spec.tiny), directory, why
+
+
+def _located(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -> tuple[ModelSpec, Path | None, str]:
     source, seed = spec.source, spec.untrained_seed
+    if spec.tiny and is_family(source):
+        return spec, None, f"transformers' usual configuration of {source}"
     if source == AUTO:
         chosen, directory, why = _automatic(seed)
         if directory is not None:

@@ -112,12 +112,12 @@ def depth_of(spec: str | ModelSpec) -> int:
     """
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     resolved, directory = _located(asked)
-    if directory is not None:
+    if directory is not None and not resolved.tiny:
         told = read_config(directory)
         for name in _DEPTHS:
             if isinstance(told.get(name), int):
                 return int(told[name])
-    return int(config_of(resolved.source, directory, trust=False).num_hidden_layers)
+    return int(config_of(resolved, directory, trust=False).num_hidden_layers)
 
 
 def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any:
@@ -129,7 +129,7 @@ def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any
         If it can't be had.
     """
     resolved, directory = _located(spec)
-    return config_of(resolved.source, directory, trust=trust_remote_code)
+    return config_of(resolved, directory, trust=trust_remote_code)
 
 
 def _located(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:

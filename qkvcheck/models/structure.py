@@ -106,7 +106,13 @@ def _wrong(text: str, why: str) -> ModelError:
 
 
 def loader_for(config: Any) -> Loader:
-    """Return as what a model of an unknown family is loaded."""
+    """Return as what a model of an unknown family is loaded.
+
+    Raises
+    ------
+    ModelError
+        If transformers has no model for it.
+    """
     import transformers
 
     told = getattr(config, "auto_map", None) or {}
@@ -116,7 +122,10 @@ def loader_for(config: Any) -> Loader:
         with suppress(Exception):  # a mapping raises what it likes
             if type(config) in getattr(transformers, loader.value)._model_mapping:
                 return loader
-    return Loader.BASE
+    raise ModelError(
+        f"model family {shown(getattr(config, 'model_type', None))} is not known to qkvcheck, and transformers has no "
+        "model for its configuration; judge activations captured elsewhere with --qkv-activations."
+    )
 
 
 def found_architecture(model: Any, told: Architecture | None = None) -> FoundArchitecture:

@@ -32,6 +32,8 @@ def copy(tmp_path) -> Path:
         ("smollm2#untrained=3", ModelSpec("smollm2", 3)),
         ("gpt2#untrained", ModelSpec("gpt2", 0)),
         ("gpt2#untrained=3", ModelSpec("gpt2", 3)),
+        ("llama#tiny", ModelSpec("llama", 0, tiny=True)),
+        ("some/directory#tiny=3", ModelSpec("some/directory", 3, tiny=True)),
         ("org/name@v2", ModelSpec("org/name@v2")),
     ],
 )
@@ -46,7 +48,7 @@ def test_spec(text, spec):
         ("gpt2#untrained=x", "has seed 'x'; the seed must be a whole number from 0, of at most 18 digits, as in"),
         ("gpt2#untrained=", "has seed ''"),
         ("gpt2#untrained=-1", "has seed '-1'"),
-        ("gpt2#fresh", "unknown variant '#fresh'; allowed is #untrained or #untrained=SEED"),
+        ("gpt2#fresh", "unknown variant '#fresh'; allowed are #untrained and #tiny, with =SEED or not"),
         ("", "names no model"),
         ("./nowhere", "model directory './nowhere' does not exist"),
         ("/nowhere/at/all", "does not exist; give an existing directory, auto, embedded or a hub id"),
@@ -171,7 +173,7 @@ def spoil_tokenizer(directory: Path) -> None:
         (spoil_shard, "model-00002-of-00002.safetensors is missing"),
         (spoil_depth, "is not whole: 12 tensors (transformer.h.12."),
         (spoil_no_config, "/config.json' can't be read: it does not exist"),
-        (spoil_family, "model family 'bert' is not supported; supported: gpt2"),
+        (spoil_family, "is not whole: 197 tensors (bert."),
         (spoil_tokenizer, "holds no usable tokenizer"),
     ],
 )
@@ -267,7 +269,7 @@ def test_code_of_a_model_runs_only_if_allowed(copy):
         load_model(str(copy))
     assert "\n" not in str(caught.value)
     assert not ran.exists()
-    with pytest.raises(ModelError, match="model family 'own' is not supported"):
+    with pytest.raises(ModelError, match="model family 'own' is not known to qkvcheck, and transformers has no"):
         load_model(str(copy), trust_remote_code=True)
     assert ran.exists()
 
