@@ -64,6 +64,7 @@ def test_layers_that_make_no_sense(text):
         ({"batch-size": "0"}, "--qkv-batch-size '0' is not a whole number from 1"),
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
+        ({"heads": "six"}, "heads 'six' can't be read; .*Check --qkv-heads"),
         ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
         ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
         ({"target": "9" * 23}, "--qkv-target '9{23}' is not a whole number from 0 to 2147483647, or a text in double"),
@@ -312,3 +313,10 @@ def test_pytest_ini_takes_a_target_with_its_space(pytester):
     pytester.makeini('[pytest]\nqkv_target = " him"\n')
     result = pytester.runpytest_subprocess()
     result.stdout.fnmatch_lines(["qkvcheck: model auto, corpus replication, target ' him', layers 6*"])
+
+
+@pytest.mark.parametrize(("text", "heads"), [("3", (3,)), ("0-2,5", (0, 1, 2, 5)), ("0,\n5", (0, 5)), ("all", "all")])
+def test_heads(text, heads):
+    option = next(option for option in OPTIONS if option.name == "heads")
+    assert option.read(option.flag, text) == heads
+    assert option.usual is None

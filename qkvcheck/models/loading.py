@@ -355,7 +355,7 @@ def _initialise(config: Any, architecture: Architecture, *, seed: int, trust: bo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return loader.fromconfig_of(config, trust_remote_code=trust)
+            return loader.from_config(config, trust_remote_code=trust)
         except ImportError as error:
             raise libraries_unfit(error) from None
         except Exception as error:  # it raises what it likes

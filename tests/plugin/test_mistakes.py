@@ -132,7 +132,7 @@ GOOD_AND_BAD = """
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('id="alike", head=1', "can't have 'head'; allowed: id, layer"),
+        ('id="alike", row=1', "can't have 'row'; allowed: id, layer"),
         ('id="alike", grop="K"', "can't have 'grop'; allowed: id, layer, group, *. Did you mean 'group'?"),
         ('"P3a"', "takes keywords only"),
         ('id="a", statistic="variance", group="QQ"', "one of above=, at_least= and at_most="),
