@@ -252,7 +252,8 @@ class Settings:
 
     model: str = _row(
         "auto",
-        "auto, smollm2 (see qkvcheck fetch), embedded, a directory, a .gguf file, or a hub id such as gpt2; with "
+        "auto, smollm2 (see qkvcheck fetch), embedded, stand-in (the first of these two that is here), a directory, a "
+        ".gguf file, or a hub id such as gpt2; with "
         "#untrained or #untrained=SEED; or a family, shrunk, as in llama#tiny",
         path="if there",
     )

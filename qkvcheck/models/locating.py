@@ -18,6 +18,8 @@ from qkvcheck.models.tiny import is_family
 
 EMBEDDED = "embedded"
 AUTO = "auto"
+STAND_IN = "stand-in"
+"""The best there is without GPT-2 small: what was fetched, else what ships."""
 
 KNOWN_CONFIGS: dict[str, dict[str, int]] = {
     "gpt2": {},
@@ -76,6 +78,11 @@ def _located(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -
             return chosen, directory, why
         directory, origin = _packaged(PACKAGED[chosen.source], with_tokenizer, announce)
         return chosen, directory, f"{origin}; {why}"
+    if source == STAND_IN:
+        source, reason = _stand_in()
+        spec = ModelSpec(source, seed)
+        if source == EMBEDDED:
+            return spec, embedded_directory(), f"ships with qkvcheck; {reason}"
     if source == EMBEDDED:
         return spec, embedded_directory(), "ships with qkvcheck"
     if source in PACKAGED:
@@ -153,11 +160,16 @@ def _automatic(seed: int | None) -> tuple[ModelSpec, Path | None, str]:
             return ModelSpec(repository, seed), found.directory, "GPT-2 small, whole in the local cache"
         if found.flaw is not None:
             reason = f"{repository} in the cache is not whole: {found.flaw}"
+    source, flaw = _stand_in()
+    if source == SMOLLM2.name:
+        return ModelSpec(source, seed), None, reason
+    return ModelSpec(source, seed), embedded_directory(), f"ships with qkvcheck; {reason}, {flaw}"
+
+
+def _stand_in() -> tuple[str, str]:
+    """Return the stand-in that is here, and why not the other one."""
     flaw = flaw_of_fetched(SMOLLM2)
-    if flaw is None:
-        return ModelSpec(SMOLLM2.name, seed), None, reason
-    reason = f"{reason}, {SMOLLM2.name} {flaw}"
-    return ModelSpec(EMBEDDED, seed), embedded_directory(), f"ships with qkvcheck; {reason}"
+    return (SMOLLM2.name, "") if flaw is None else (EMBEDDED, f"{SMOLLM2.name} {flaw}")
 
 
 def choose_automatically() -> tuple[str, str]:
