@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from math import prod
 from pathlib import Path
@@ -16,11 +16,15 @@ from typing import Any
 from qkvcheck.errors import DocumentError, ModelError, shown
 from qkvcheck.inputs import Given, from_document
 from qkvcheck.models.architecture import Architecture, ConfigSchema, architectures_by_family
-from qkvcheck.models.weights import check_tensors, flaw_of, headers_of
+from qkvcheck.models.weights import check_tensors, flaw_of, headers_of, numbers_asked
 
 SMALL = 1_000_000
 """Bytes of a config.json."""
 FLOAT_BYTES = 4
+LAYER_FIELDS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""What a config.json calls the number of layers."""
+MOST_LAYERS, MOST_NUMBER = 1000, 2**26
+"""Of a family without a schema: layers, and any whole number of its configuration but the id of a token."""
 
 
 def check_directory(directory: Path, *, tokenizer: bool = False) -> None:
@@ -106,6 +110,55 @@ def bounded(directory: Path, config: Any) -> None:
         raise given.refused(
             f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"
         )
+
+
+def bounded_by_count(directory: Path, config: Any, architecture: Architecture) -> None:
+    """Refuse a configuration that asks for more numbers than the directory's weights hold.
+
+    For a family without a schema: names of tensors may be others in files than in the library, but not their number.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the model.
+    config : transformers.PretrainedConfig
+        What was made of its config.json.
+    architecture : Architecture
+        Of its family.
+
+    Raises
+    ------
+    ModelError
+        If it does; or, where there are no whole weights, if what would be drawn does not fit into the memory.
+    """
+    given = _given(directory)
+    for name, value in _numbers(config.to_dict()):
+        most = MOST_LAYERS if name in LAYER_FIELDS else MOST_NUMBER
+        if value > most and not name.endswith("_token_id"):
+            raise given.refused(f"says {name} is {value}; it has to be at most {most:,}")
+    asked = numbers_asked(config, architecture)
+    if flaw_of(directory) is None:
+        held = sum(prod(entry.shape) for entry in headers_of(directory).values())
+        if asked > held:
+            raise given.refused(
+                f"asks for {asked:,} numbers, and the weights hold {held:,}",
+                do="copy config.json and weights from the same place",
+            )
+        return
+    needed, there = FLOAT_BYTES * asked, memory_bytes()
+    if needed > there:
+        raise given.refused(
+            f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"
+        )
+
+
+def _numbers(told: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Return every whole number of a configuration with its name, those of its parts too."""
+    for name, value in told.items():
+        if isinstance(value, int):
+            yield str(name), value
+        elif isinstance(value, Mapping):
+            yield from _numbers(value)
 
 
 def _given(directory: Path) -> Given:

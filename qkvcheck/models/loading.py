@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
 from qkvcheck.files import file_part
 from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
-from qkvcheck.models.directory import bounded, check_directory, read_config
+from qkvcheck.models.directory import bounded, bounded_by_count, check_directory, read_config
 from qkvcheck.models.gguf.converted import naming_gguf
 from qkvcheck.models.hub import Announce
 from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
@@ -325,6 +325,9 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
     if resolved.tiny:
         return shrunk(config)
     bounded(directory, config)
+    architecture = planned_architecture(config)
+    if architecture.schema is None and not trust:  # code that comes with a model may name anything
+        bounded_by_count(directory, config, architecture)
     return config
 
 

@@ -6,19 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qkvcheck.errors import ModelError, first_line
-from qkvcheck.models.architecture import Architecture
-from qkvcheck.models.directory import read_config
+from qkvcheck.models.directory import LAYER_FIELDS, read_config
 from qkvcheck.models.loading import DTYPES, config_of, planned_architecture
 from qkvcheck.models.locating import locate
 from qkvcheck.models.spec import ModelSpec, parse_spec
-from qkvcheck.models.weights import loader_of
+from qkvcheck.models.weights import without_weights
 
 _BYTES = dict(zip(DTYPES, (4, 8, 2, 2), strict=True))
-
-
-_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-"""What a config.json calls the number of layers."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def outline_of(spec: str | ModelSpec, *, dtype: str = "float32", trust_remote_co
     asked = parse_spec(spec) if isinstance(spec, str) else spec
     config = configuration_of(asked, trust_remote_code=trust_remote_code)
     architecture = planned_architecture(config)
-    model = _without_weights(config, architecture)
+    model = without_weights(config, architecture)
     parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
     layers = f"{architecture.layers}."
     heads = architecture.heads(config)
@@ -114,7 +108,7 @@ def depth_of(spec: str | ModelSpec) -> int:
     resolved, directory = _located(asked)
     if directory is not None and not resolved.tiny:
         told = read_config(directory)
-        for name in _DEPTHS:
+        for name in LAYER_FIELDS:
             if isinstance(told.get(name), int):
                 return int(told[name])
     return int(config_of(resolved, directory, trust=False).num_hidden_layers)
@@ -135,16 +129,3 @@ def configuration_of(spec: ModelSpec, *, trust_remote_code: bool = False) -> Any
 def _located(spec: ModelSpec) -> tuple[ModelSpec, Path | None]:
     resolved, directory, _ = locate(replace(spec, untrained_seed=spec.untrained_seed or 0), False, None)
     return resolved, directory
-
-
-def _without_weights(config: Any, architecture: Architecture) -> Any:
-    """Make a model whose tensors have shapes and no memory."""
-    import torch
-
-    try:
-        with torch.device("meta"):
-            return loader_of(architecture).from_config(config)
-    except Exception as error:  # it raises what it likes
-        raise ModelError(
-            f"no model can be made of the configuration ({first_line(error)}); correct config.json."
-        ) from None

@@ -192,6 +192,31 @@ def loader_of(architecture: Architecture) -> Any:
     return getattr(transformers, architecture.loader)
 
 
+def without_weights(config: Any, architecture: Architecture) -> Any:
+    """Make the model of a configuration, with tensors that have shapes and no memory.
+
+    Raises
+    ------
+    ModelError
+        If none can be made of it.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return loader_of(architecture).from_config(config)
+    except Exception as error:  # it raises what it likes
+        raise ModelError(
+            f"no model can be made of the configuration ({first_line(error)}); correct config.json."
+        ) from None
+
+
+def numbers_asked(config: Any, architecture: Architecture) -> int:
+    """Return how many numbers a configuration asks for, of the model without its head."""
+    base = architecture.base_of(without_weights(config, architecture))
+    return sum(parameter.numel() for parameter in base.parameters())
+
+
 def load_weights(
     directory: Path, config: Any, *, architecture: Architecture, dtype: Any, trust_remote_code: bool
 ) -> Any:

@@ -98,7 +98,12 @@ def test_the_small_model_is_read(small):
         ({"add_cross_attention": True}, "add_cross_attention is true"),
         ({"model_type": 3}, "family|no usable config.json"),
         ({"model_type": ...}, "family|no usable config.json"),
-        ({"model_type": "llama"}, "model family 'llama' is not supported"),
+        ({"model_type": "llama"}, r"asks for 6,\d+,\d+,\d+ numbers, and the weights hold"),
+        (
+            {"model_type": "llama", "num_hidden_layers": 10**9},
+            "says num_hidden_layers is 1000000000; it has to be at most",
+        ),
+        ({"model_type": "llama", "vocab_size": 10**12}, "says vocab_size is 1000000000000"),
         ({"quantization_config": {"load_in_8bit": True}}, "quantised"),
         ({"attn_pdrop": 2}, "attn_pdrop is 2"),
     ],
