@@ -94,6 +94,11 @@ class Option:
         return f"{self.about}; without it {self.without}." if self.without else f"{self.about}."
 
     @property
+    def argparse_help(self) -> str:
+        """The same for argparse, to which a percent sign is the start of a name."""
+        return self.help.replace("%", "%%")
+
+    @property
     def usual(self) -> Any:
         """Its value where nobody says anything."""
         return (False if self.switch else None) if self.default is None else self.parse(self.flag, self.default)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import fnmatch
 import os
 
 import pytest
 
+from qkvcheck import cli
 from qkvcheck.errors import SettingsError
 from qkvcheck.plugin.hooks import ini_text
 from qkvcheck.plugin.session import Session
@@ -320,3 +322,14 @@ def test_heads(text, heads):
     option = next(option for option in OPTIONS if option.name == "heads")
     assert option.read(option.flag, text) == heads
     assert option.usual is None
+
+
+def test_help_can_be_shown(pytestconfig):
+    """To argparse a percent sign is the start of a name: one in an option's text would end ``pytest --help``."""
+    told = " ".join(getattr(pytestconfig, "_parser").optparser.format_help().split())  # noqa: B009
+    assert "such as 25%,50%" in told
+    for command in cli.COMMANDS:
+        commands = argparse.ArgumentParser().add_subparsers()
+        command.add(commands)
+        (parser,) = commands.choices.values()
+        assert "example: " in parser.format_help()

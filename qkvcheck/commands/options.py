@@ -36,12 +36,11 @@ def add_options(parser: Any, *names: str, **without: str) -> None:
         row = replace(rows[name], without=without.get(name, rows[name].without))
         flag = f"--{name}"
         if row.switch:
-            parser.add_argument(flag, action="store_true", help=row.help)
+            parser.add_argument(flag, action="store_true", help=row.argparse_help)
             continue
         default = f" Default: {row.default!r}." if row.default is not None else ""
-        parser.add_argument(
-            flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=f"{row.help}{default}"
-        )
+        about = f"{row.argparse_help}{default}"
+        parser.add_argument(flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=about)
 
 
 def add_load(parser: Any) -> None:

@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: dict[str, Any] = (
             {"action": "store_const", "const": "yes"} if option.switch else {"metavar": option.name.upper()}
         )
-        text = f"{option.help}{default} Also {option.variable}, ini {option.ini}."
+        text = f"{option.argparse_help}{default} Also {option.variable}, ini {option.ini}."
         group.addoption(option.flag, default=None, help=text, **kind)
         parser.addini(option.ini, f"default of {option.flag}", default=None)
     group.addoption(TRUST, action="store_true", help="let code that comes with a model run. Default: no.")
