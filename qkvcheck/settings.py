@@ -334,7 +334,7 @@ class Settings:
     )
     strict: bool = _row(
         None,
-        "an inconclusive claim fails, and auto may not fall back to the embedded model",
+        "an inconclusive claim fails, and auto may not fall back to a stand-in",
         parse=_switch,
     )
     load: tuple[str, ...] | None = _row(

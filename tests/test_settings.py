@@ -10,6 +10,7 @@ import pytest
 
 from qkvcheck import cli
 from qkvcheck.errors import SettingsError
+from qkvcheck.groups import Layers
 from qkvcheck.plugin.hooks import ini_text
 from qkvcheck.plugin.session import Session
 from qkvcheck.settings import OPTIONS, Settings, from_root, load_extensions, parse_layers, resolve_settings
@@ -49,12 +50,22 @@ def test_names_of_an_option():
     ("text", "layers"), [("6", (6,)), ("5,6", (5, 6)), ("6, 5,5", (5, 6)), ("0-3", (0, 1, 2, 3)), ("1,3-4", (1, 3, 4))]
 )
 def test_layers(text, layers):
-    assert parse_layers(text) == layers
+    assert parse_layers(text) == Layers(layers)
 
 
-@pytest.mark.parametrize("text", ["", "six", "3-1", "1;2", "-1", "1.5", "6,"])
+@pytest.mark.parametrize(
+    ("text", "depth", "layers"),
+    [("50%", 12, (6,)), ("50%", 30, (15,)), ("0%,100%", 12, (0, 11)), ("6, 25%", 30, (6, 8)), ("12.5%", 48, (6,))],
+)
+def test_shares_of_the_depth(text, depth, layers):
+    assert parse_layers(text).at(depth) == layers
+
+
+@pytest.mark.parametrize("text", ["", "six", "3-1", "1;2", "-1", "1.5", "6,", "101%", "-1%", "%"])
 def test_layers_that_make_no_sense(text):
-    with pytest.raises(SettingsError, match="give zero-based numbers such as 6, 5,6 or 0-11. Check --qkv-layers"):
+    with pytest.raises(
+        SettingsError, match=r"give zero-based numbers such as 6, 5,6 or 0-11, or shares .* Check --qkv-layers"
+    ):
         parse_layers(text)
 
 
@@ -99,7 +110,7 @@ def test_controls_are_checked_once_those_of_the_project_are_registered():
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("layers", "0-2", (0, 1, 2)),
+        ("layers", "0-2", Layers((0, 1, 2))),
         ("seed", "7", 7),
         ("untrained_seeds", "3", 3),
         ("controls", "claim", "claim"),

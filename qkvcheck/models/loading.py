@@ -322,6 +322,7 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
             f"model directory {shown(str(directory))} has no usable config.json ({first_line(error)}); "
             "give a directory written by save_pretrained."
         ) from None
+    _turn_as_told(directory, config)
     if resolved.tiny:
         return shrunk(config)
     bounded(directory, config)
@@ -329,6 +330,32 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
     if architecture.schema is None and not trust:  # code that comes with a model may name anything
         bounded_by_count(directory, config, architecture)
     return config
+
+
+def _turn_as_told(directory: Path, config: Any) -> None:
+    """Let a release that does not know ``rope_parameters`` turn queries and keys as config.json says.
+
+    transformers 5 writes these; transformers 4 does not look at them, and turns by its own default without a word.
+
+    Raises
+    ------
+    ModelError
+        If config.json says what the older release can't be told.
+    """
+    told = read_config(directory).get("rope_parameters")
+    if not isinstance(told, dict) or int(metadata.version("transformers").partition(".")[0]) >= 5:
+        return
+    if any(isinstance(value, dict) for value in told.values()) or "rope_theta" not in told:
+        raise ModelError(
+            f"model directory {shown(str(directory))} has rope_parameters that transformers "
+            f"{metadata.version('transformers')} does not know, and would turn otherwise; install transformers 5."
+        )
+    rest = {name: value for name, value in told.items() if name not in ("rope_theta", "partial_rotary_factor")}
+    config.rope_theta = told["rope_theta"]
+    if "partial_rotary_factor" in told:
+        config.partial_rotary_factor = told["partial_rotary_factor"]
+    config.rope_scaling = None if rest.get("rope_type", "default") == "default" else rest
+    del config.rope_parameters
 
 
 def planned_architecture(config: Any) -> Architecture:

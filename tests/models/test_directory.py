@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 
 from qkvcheck.errors import ModelError
+from qkvcheck.models.architecture import rope_of
 from qkvcheck.models.directory import bounded, check_directory, read_config
 from qkvcheck.models.hub import flaws_of
-from qkvcheck.models.loading import embedded_directory, from_model, load_model
+from qkvcheck.models.loading import config_of, embedded_directory, from_model, load_model
+from qkvcheck.models.spec import ModelSpec
 from qkvcheck.models.tokens.files import check_tokenizer_files
 from qkvcheck.models.weights import flaw_of
 
@@ -367,3 +370,30 @@ def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(ModelError, match="model directory .* can't be read"):
         check_directory(tmp_path / "none")
     bounded(tmp_path, object())  # a family that has no schema is bound by nothing here
+
+
+# A configuration of another release -----------------------------------------------------------------
+
+
+ROPE = {"rope_type": "default", "rope_theta": 77777.0}
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_older_release_turns_as_a_newer_one_wrote(tmp_path, scaled):
+    """transformers 4 does not look at rope_parameters; without a word it would turn by its own 10,000."""
+    rope = {**ROPE, "rope_type": "linear", "factor": 2.0} if scaled else ROPE
+    told = {"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1,
+            "intermediate_size": 8, "vocab_size": 9, "rope_parameters": rope}  # fmt: skip
+    (tmp_path / CONFIG).write_text(json.dumps(told))
+    config = config_of(ModelSpec(str(tmp_path)), tmp_path, trust=False)
+    assert rope_of(config)["rope_theta"] == 77777.0
+    turned = transformers.AutoModel.from_config(config).rotary_emb.inv_freq
+    assert turned[1].item() == pytest.approx(77777.0 ** (-1 / 4) / (2 if scaled else 1), rel=1e-6)
+
+
+@pytest.mark.skipif(int(transformers.__version__.partition(".")[0]) >= 5, reason="transformers 5 knows all of it")
+def test_what_an_older_release_cannot_be_told_is_refused(tmp_path):
+    told = {"model_type": "llama", "rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}}
+    (tmp_path / CONFIG).write_text(json.dumps(told))
+    with pytest.raises(ModelError, match="does not know, and would turn otherwise; install transformers 5"):
+        config_of(ModelSpec(str(tmp_path)), tmp_path, trust=False)

@@ -85,7 +85,7 @@ def test_strict_does_not_let_auto_fall_back(open_project, workers, monkeypatch, 
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     result = open_project.runpytest_subprocess("--qkv-strict", "--qkv-model", "auto", *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--qkv-strict: auto would fall back to the embedded model" in result.stderr.str()
+    assert "--qkv-strict: auto would fall back to embedded, a stand-in" in result.stderr.str()
 
 
 def test_inconclusive_on_record_is_no_change(open_project):
