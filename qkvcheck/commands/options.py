@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qkvcheck.models import HookedModel
 
 
-MODEL_OPTIONS = ("model", "corpus", "target", "tokenizer", "bos")
+MODEL_OPTIONS = ("model", "corpus", "target", "tokenizer", "bos", "layout")
 """What names a model and its contexts."""
 
 
@@ -68,5 +68,5 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
     from qkvcheck.models import load_model
 
     corpus = read_corpus(options.corpus)  # the cheap mistakes first
-    hooked = load_model(options.model, tokenizer=options.tokenizer, bos=options.bos, **how)
+    hooked = load_model(options.model, tokenizer=options.tokenizer, bos=options.bos, layout=options.layout, **how)
     return hooked, encode_corpus(corpus, hooked.encoder, target=options.target)

@@ -203,7 +203,7 @@ def without_weights(config: Any, architecture: Architecture) -> Any:
     import torch
 
     try:
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return loader_of(architecture).from_config(config)
     except Exception as error:  # it raises what it likes
         raise ModelError(
