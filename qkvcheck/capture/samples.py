@@ -291,7 +291,7 @@ class Samples:
         alone = [one.detach().to("cpu").float().numpy() for one in found if one is not None]
         if len(alone) < len(found):
             raise NotCapturedError(
-                f"in {model.spec} no bias enters the projections, which would show what the weights put out alone"
+                f"before the projections of {model.spec} no norm adds a bias: the weights put out nothing alone"
             )
         last = np.broadcast_to(np.stack(alone)[None, :, None], (len(self.contexts), len(alone), 1, len(alone[0])))
         recipe = f"{grid.provenance.get('recipe')} and the weights alone"
