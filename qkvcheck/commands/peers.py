@@ -127,15 +127,19 @@ def product_of_numpy(unit: np.ndarray) -> Callable[[], Any]:
 # Capture ------------------------------------------------------------------------------------------
 
 
-def token_rectangle(contexts: ContextSet, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return token ids, padded on the right to the longest context, and which of them are tokens."""
-    length = max(len(context.token_ids) for context in contexts.contexts)
-    token_ids = np.full((len(contexts), length), pad_id, dtype=np.int64)
-    present = np.zeros((len(contexts), length), dtype=np.int64)
-    for row, context in enumerate(contexts.contexts):
-        token_ids[row, : len(context.token_ids)] = context.token_ids
-        present[row, : len(context.token_ids)] = 1
-    return token_ids, present
+def token_rectangle(hooked: HookedModel, contexts: ContextSet) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Return token ids, padded on the right to the longest context, which of them are tokens, and the targets' places.
+
+    What stands before and after every context stands there.
+    """
+    before, after = hooked.special.before, hooked.special.after
+    rows = [(*before, *context.token_ids, *after) for context in contexts.contexts]
+    token_ids = np.full((len(rows), max(map(len, rows))), hooked.encoder.pad_id, dtype=np.int64)
+    present = np.zeros(token_ids.shape, dtype=np.int64)
+    for number, row in enumerate(rows):
+        token_ids[number, : len(row)] = row
+        present[number, : len(row)] = 1
+    return token_ids, present, [index + len(before) for index in contexts.target_indices]
 
 
 class PaddedForward:
@@ -145,27 +149,32 @@ class PaddedForward:
         import torch
 
         self._model = hooked.model
-        self._module = hooked.architecture.site(hooked.model, layer).projections[0]
-        token_ids, present = token_rectangle(contexts, hooked.encoder.pad_id)
+        self._site = hooked.architecture.site(hooked.model, layer)
+        self._order = hooked.architecture.order(hooked.model.config)
+        token_ids, present, targets = token_rectangle(hooked, contexts)
         self._input = {"input_ids": torch.from_numpy(token_ids), "attention_mask": torch.from_numpy(present)}
-        self._targets = torch.tensor(contexts.target_indices)
+        self._targets = torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
         """Return the target's queries, keys and values: (context, width)."""
         import torch
 
-        caught: list[Any] = []
+        caught: dict[Any, list[Any]] = {module: [] for module in self._site.projections}
         rows = torch.arange(len(self._targets))
-        handle = self._module.register_forward_hook(
-            lambda _module, _inputs, output: caught.append(output[rows, self._targets].clone())
-        )
+
+        def keep(module: Any, _inputs: Any, output: Any) -> None:
+            caught[module].append(output[rows, self._targets].clone())
+
+        handles = [module.register_forward_hook(keep) for module in caught]
         try:
             with torch.no_grad():
                 self._model(**self._input)
         finally:
-            handle.remove()
-        found: np.ndarray = caught[0].numpy()
-        return found
+            for handle in handles:
+                handle.remove()
+        parts = [caught[module][self._site.call] for module in self._site.projections]
+        found: np.ndarray = torch.cat(parts, dim=-1).numpy()
+        return found if self._order is None else found[:, self._order]
 
 
 class Nnsight:
@@ -177,8 +186,8 @@ class Nnsight:
 
         self._traced = NNsight(hooked.model)
         self._layer = layer
-        self._ids = torch.from_numpy(token_rectangle(contexts, hooked.encoder.pad_id)[0])
-        self._targets = torch.tensor(contexts.target_indices)
+        token_ids, _, targets = token_rectangle(hooked, contexts)
+        self._ids, self._targets = torch.from_numpy(token_ids), torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
         """Return the target's queries, keys and values: (context, width)."""
@@ -202,8 +211,8 @@ class TransformerLens:
         self._bridge = TransformerBridge.boot_transformers("gpt2", hf_model=hooked.model, tokenizer=tokenizer)
         self._names = [f"blocks.{layer}.attn.hook_{name}" for name in "qkv"]
         self._stop = layer + 1
-        self._ids = torch.from_numpy(token_rectangle(contexts, hooked.encoder.pad_id)[0])
-        self._targets = torch.tensor(contexts.target_indices)
+        token_ids, _, targets = token_rectangle(hooked, contexts)
+        self._ids, self._targets = torch.from_numpy(token_ids), torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
         """Return the target's queries, keys and values: (context, width)."""
