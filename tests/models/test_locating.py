@@ -13,6 +13,7 @@ from qkvcheck.models.gguf.converted import Converted
 from qkvcheck.models.hub import Cached
 from qkvcheck.models.loading import load_model
 from qkvcheck.models.locating import embedded_directory
+from qkvcheck.models.spec import ModelSpec
 
 
 @pytest.fixture
@@ -71,3 +72,17 @@ def test_auto_takes_a_cached_gpt2(monkeypatch, copy):
     chosen = load_model("auto")
     assert str(chosen.spec) == "gpt2"
     assert not chosen.is_stand_in
+
+
+def test_stand_in_is_what_was_fetched_else_what_ships(monkeypatch):
+    monkeypatch.setattr(locating, "flaw_of_fetched", lambda _model: "is not fetched")
+    spec, directory, why = locating.locate(ModelSpec("stand-in"), True, None)
+    assert (str(spec), directory) == ("embedded", embedded_directory())
+    assert "smollm2 is not fetched" in why
+    monkeypatch.setattr(locating, "flaw_of_fetched", lambda _model: None)
+    monkeypatch.setattr(locating, "_packaged", lambda model, *_: (Path(model.name), "fetched"))
+    assert locating.locate(ModelSpec("stand-in", 3), True, None) == (
+        ModelSpec("smollm2", 3),
+        Path("smollm2"),
+        "fetched",
+    )

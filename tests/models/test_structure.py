@@ -186,7 +186,10 @@ def test_exchanged_queries_and_keys_are_seen_before_anything_is_judged():
     """Values alone don't tell; the first capture does, and a run looks before its first experiment."""
     hooked = build(next(case for case in CASES if case.name == "bert"), "eager")
     told = from_model(
-        hooked.model, Numbers(), layout="layers=encoder.layer attention=attention.self names=key,query,value"
+        hooked.model,
+        Numbers(),
+        bos="no",
+        layout="layers=encoder.layer attention=attention.self names=key,query,value",
     )
     with pytest.raises(CaptureError, match="as queries is not what attention multiplies"):
         check_layout(told)

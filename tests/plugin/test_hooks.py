@@ -69,7 +69,7 @@ def test_help_markers_and_fixtures(pytester):
     text = " ".join(pytester.runpytest("--help").stdout.str().split())
     for part in ("--qkv-model=MODEL", "Default: auto. Also QKV_MODEL, ini qkv_model.", "--qkv-trust-remote-code"):
         assert part in text
-    assert "@pytest.mark.claim(id, layer, group, measure" in pytester.runpytest("--markers").stdout.str()
+    assert "@pytest.mark.claim(id, layer, head, group, measure" in pytester.runpytest("--markers").stdout.str()
     fixtures = pytester.runpytest("--fixtures").stdout.str()
     for name in ("qkv_model", "contexts", "samples", "activations", "controls", "claim"):
         assert f"\n{name} " in fixtures
