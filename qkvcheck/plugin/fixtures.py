@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,12 @@ def qkv_run(request: pytest.FixtureRequest) -> Run:
     session = request.config.stash[SESSION_KEY]
     if session.file is not None:
         return describe_file_run(session, session.file)
-    return describe_model_run(session, request.getfixturevalue("qkv_model"), request.getfixturevalue("contexts"))
+    run = describe_model_run(session, request.getfixturevalue("qkv_model"), request.getfixturevalue("contexts"))
+    here = place_of(getattr(request, "_pyfuncitem"))  # noqa: B009
+    named = layers_of(item for item in request.session.items if place_of(item) == here)
+    # Without a claims file nobody but the tests says which layers are measured.
+    usual = () if session.claims is None and session.settings.layers is None and named else session.layers
+    return replace(run, settings=replace(run.settings, layers=sorted({*usual, *named})))
 
 
 @pytest.fixture

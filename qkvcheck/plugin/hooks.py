@@ -130,7 +130,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if s.activations is not None:
         return visible(f"qkvcheck: activations {s.activations}")
     try:
-        layers, why = session.layers, session.depth_text
+        told = session.claims is not None or s.layers is not None
+        layers, why = session.layers if told else None, session.depth_text
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
     asked = asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, heads=s.heads, why=why)

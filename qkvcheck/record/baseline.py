@@ -220,7 +220,7 @@ def _add(path: Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str
         conditions = kept.conditions  # what stays was recorded before tokens were kept
     noise = None if kept is None else kept.noise
     _write(path, run.origin.spec, Baseline(path, conditions, {**entries, **made}, run.versions, noise))
-    return f"{len(made)} verdicts recorded in {path}{told_of_file}{told}"
+    return f"{len(made)} {'verdict' if len(made) == 1 else 'verdicts'} recorded in {path}{told_of_file}{told}"
 
 
 def _replaced_text(entries: Mapping[str, Entry], made: Mapping[str, Entry]) -> str:

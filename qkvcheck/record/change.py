@@ -164,8 +164,9 @@ def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None,
 def change_text(change: Change) -> str:
     """Return a change beyond noise in words."""
     moved = ", ".join(f"{name} {was} -> {now}" for name, was, now in change.versions)
-    who = f"the libraries moved ({moved})" if moved else "and the same libraries: our own code or this machine moved"
-    text = f"same weights, same contexts: {who}; {change.recorded:.6f} on record, now {change.now:.6f}"
+    ours = "same weights, contexts and libraries: our own code or this machine moved, or the record was edited"
+    who = f"same weights, same contexts: the libraries moved ({moved})" if moved else ours
+    text = f"{who}; {change.recorded:.6f} on record, now {change.now:.6f}"
     return text if change.floor is not None else f"{text} (no noise floor was measured: fixed tolerance)"
 
 

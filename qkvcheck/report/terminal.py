@@ -54,10 +54,16 @@ def colour_of(finding: Finding) -> str:
 
 
 def asked_line(
-    *, model: str, corpus: str, target: str | int, layers: Sequence[int], heads: Heads | None = None, why: str = ""
+    *,
+    model: str,
+    corpus: str,
+    target: str | int,
+    layers: Sequence[int] | None,
+    heads: Heads | None = None,
+    why: str = "",
 ) -> str:
-    """Return the header line: what a run was asked for, before anything is loaded."""
-    listed = ", ".join(map(str, layers))
+    """Return the header line: what a run was asked for, before anything is loaded; no layers: as the tests say."""
+    listed = "as tests name them, else 6" if layers is None else ", ".join(map(str, layers))
     beside = "" if heads is None else f", heads {heads_text(heads)}"
     return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based{why})"
 

@@ -34,7 +34,7 @@ def with_fingerprint(value: str) -> Run:
 def test_recorded_verdicts_come_back(tmp_path):
     path = tmp_path / "b" / "m.json"
     assert write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "NOT JUDGED", None)], mode="all") == (
-        f"1 verdicts recorded in {path}"
+        f"1 verdict recorded in {path}"
     )
     baseline = read_baseline(path)
     assert {key: entry.to_dict() for key, entry in baseline.verdicts.items()} == {
@@ -66,9 +66,9 @@ def test_update_never_deletes(tmp_path):
     write_baseline(path, RUN, [make_verdict(), make_verdict("B-L06-QQ", "REFUTED", 0.1)], mode="all")
     changed = make_verdict("B-L06-QQ", "SUPPORTED", 0.9)
     added = make_verdict("C-L06-QQ")
-    assert write_baseline(path, RUN, [changed, added], mode="new").startswith("1 verdicts")
+    assert write_baseline(path, RUN, [changed, added], mode="new").startswith("1 verdict ")
     assert read_baseline(path).verdicts["B-L06-QQ"].verdict == "REFUTED"
-    assert write_baseline(path, RUN, [changed], mode="all").startswith("1 verdicts")
+    assert write_baseline(path, RUN, [changed], mode="all").startswith("1 verdict ")
     assert {key: e.verdict for key, e in read_baseline(path).verdicts.items()} == {
         "A-L06-QQ": "SUPPORTED", "B-L06-QQ": "SUPPORTED", "C-L06-QQ": "SUPPORTED",
     }  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_merge_conflict_is_told_and_both_ways_out_work(conflict):
 
     conflict.write_bytes(damaged)  # the second
     told = write_baseline(conflict, RUN, [make_verdict(estimate=0.7)], mode="all")
-    assert told == f"1 verdicts recorded in {conflict}; what was there could not be read, and is replaced"
+    assert told == f"1 verdict recorded in {conflict}; what was there could not be read, and is replaced"
     assert set(read_baseline(conflict).verdicts) == {"A-L06-QQ"}
 
 

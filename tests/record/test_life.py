@@ -72,7 +72,7 @@ def test_layer_index_off_by_one_fails_with_the_table(project, monkeypatch):
     result.stdout.fnmatch_lines(
         [
             "LOW-L06-Q",
-            "*change *same weights, same contexts: and the same libraries: our own code or this machine moved*",
+            "*change *same weights, contexts and libraries: our own code or this machine moved*",
             "*recorded *0.*",
             "*now *0.*",
             "*difference *[[]*, *], paired over *clusters",
