@@ -69,7 +69,7 @@ def test_head_3_is_recorded_and_gated(project, workers):
     assert moved.ret == 1
     assert moved.parseoutcomes()["failed"] == 2
     text = moved.stdout.str()
-    assert "same weights, same contexts" in text
+    assert "same weights, contexts and libraries" in text
     assert "every-L06.H01-K\n" in text
     assert "every-L06.H02-K\n" not in text  # the tables of heads that stand as they did are not printed
     assert "3 (zero-based); interval of this head alone" in text
@@ -103,7 +103,7 @@ def test_a_run_chooses_heads(project):
     result.stdout.fnmatch_lines([f"*[[]{name}-L06.H{head:02d}-K]" for name in ("every", "whole") for head in (1, 2)])
     assert "keys-L06.H03-K" in result.stdout.str()  # its marker names its head, as it may name its layer
     result = project.runpytest("--qkv-heads", "1-2", "--qkv-json=r.json")
-    assert "layers 6, heads 1-2 (zero-based)" in result.stdout.str()
+    assert "layers as tests name them, else 6, heads 1-2 (zero-based)" in result.stdout.str()
     found = verdicts(project.path / "r.json")
     chosen = {f"{name}-L06.H0{head}-K" for name in ("every", "whole") for head in (1, 2)}
     assert set(found) == chosen | {"keys-L06.H03-K"}
