@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if HERE in item.path.parents:
             for needed in {HEAVY[name] for name in item.fixturenames if name in HEAVY}:
                 item.add_marker(needed)
-            if not any(mark.name.startswith("needs_") or mark.name == "slow" for mark in item.iter_markers()):
+            damaged = "fuzz" in item.path.parts  # a few inputs to each reader, in every plain run
+            if not damaged and not any(m.name.startswith("needs_") or m.name == "slow" for m in item.iter_markers()):
                 item.add_marker("quick")
 
 
