@@ -105,11 +105,7 @@ def bounded(directory: Path, config: Any) -> None:
     if flaw_of(directory) is None:
         check_tensors(directory, headers_of(directory), expected, architecture)
         return
-    needed, there = FLOAT_BYTES * sum(map(prod, expected.values())), memory_bytes()
-    if needed > there:
-        raise given.refused(
-            f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"
-        )
+    _bound_memory(given, sum(map(prod, expected.values())))
 
 
 def bounded_by_count(directory: Path, config: Any, architecture: Architecture) -> None:
@@ -145,7 +141,12 @@ def bounded_by_count(directory: Path, config: Any, architecture: Architecture) -
                 do="copy config.json and weights from the same place",
             )
         return
-    needed, there = FLOAT_BYTES * asked, memory_bytes()
+    _bound_memory(given, asked)
+
+
+def _bound_memory(given: Given, numbers: int) -> None:
+    """Refuse a configuration that asks for more numbers than fit into the memory."""
+    needed, there = FLOAT_BYTES * numbers, memory_bytes()
     if needed > there:
         raise given.refused(
             f"asks for {needed / 1e9:,.0f} GB of weights; this machine has {there / 1e9:,.0f} GB of memory"

@@ -15,6 +15,7 @@ from qkvcheck.files import file_part
 from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
 from qkvcheck.models.directory import bounded, bounded_by_count, check_directory, read_config
 from qkvcheck.models.gguf.converted import naming_gguf
+from qkvcheck.models.gguf.fetched import SMOLLM2
 from qkvcheck.models.hub import Announce
 from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
 from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
-_STAND_INS = {EMBEDDED: "the stand-in", "smollm2": "SmolLM2-135M"}
+_STAND_INS = {EMBEDDED: "the stand-in", SMOLLM2.name: "SmolLM2-135M"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -314,7 +315,7 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
         known = GPT2Config(**KNOWN_CONFIGS[resolved.source.removeprefix("openai-community/")])
         return shrunk(known) if resolved.tiny else known
     check_directory(directory)
-    read_config(directory)
+    told = read_config(directory)
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=trust)
     except Exception as error:  # it raises what it likes
@@ -322,7 +323,7 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
             f"model directory {shown(str(directory))} has no usable config.json ({first_line(error)}); "
             "give a directory written by save_pretrained."
         ) from None
-    _turn_as_told(directory, config)
+    _turn_as_told(directory, told.get("rope_parameters"), config)
     if resolved.tiny:
         return shrunk(config)
     bounded(directory, config)
@@ -332,7 +333,7 @@ def config_of(resolved: ModelSpec, directory: Path | None, *, trust: bool) -> An
     return config
 
 
-def _turn_as_told(directory: Path, config: Any) -> None:
+def _turn_as_told(directory: Path, told: object, config: Any) -> None:
     """Let a release that does not know ``rope_parameters`` turn queries and keys as config.json says.
 
     transformers 5 writes these; transformers 4 does not look at them, and turns by its own default without a word.
@@ -342,7 +343,6 @@ def _turn_as_told(directory: Path, config: Any) -> None:
     ModelError
         If config.json says what the older release can't be told.
     """
-    told = read_config(directory).get("rope_parameters")
     if not isinstance(told, dict) or int(metadata.version("transformers").partition(".")[0]) >= 5:
         return
     if any(isinstance(value, dict) for value in told.values()) or "rope_theta" not in told:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
+from qkvcheck.models.directory import LAYER_FIELDS
 
 LAYERS = 8
 """So that layer 6 (zero-based), at which claims are decided, is there."""
@@ -19,7 +20,7 @@ MOST_QUERIES = 8
 """For each key head; where there are more, the ratio does not stay."""
 GPT2_WORDS = 50257
 
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers")
+_LAYERS = (*LAYER_FIELDS, "num_decoder_layers")
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _KEYS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "dim", "embedding_size", "word_embed_proj_dim", "pooler_hidden_size")

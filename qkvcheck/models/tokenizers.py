@@ -74,8 +74,7 @@ class PretrainedEncoder:
         ModelError
             If the tokenizer can't split it.
         """
-        with refusing(f"the tokenizer of {shown(self._name)} can't split {shown(text)}"):
-            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._split(text, special=False)
 
     def encode_with_special(self, text: str) -> list[int]:
         """Return the token ids of `text`, with what the tokenizer puts around it.
@@ -85,8 +84,11 @@ class PretrainedEncoder:
         ModelError
             If the tokenizer can't split it.
         """
+        return self._split(text, special=True)
+
+    def _split(self, text: str, *, special: bool) -> list[int]:
         with refusing(f"the tokenizer of {shown(self._name)} can't split {shown(text)}"):
-            return list(self._tokenizer(text, add_special_tokens=True)["input_ids"])
+            return list(self._tokenizer(text, add_special_tokens=special)["input_ids"])
 
     @property
     def bos_id(self) -> int | None:
