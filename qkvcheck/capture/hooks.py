@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
 from qkvcheck.groups import Stage
-from qkvcheck.models import HookedModel
+from qkvcheck.models import HookedModel, evaluating
 
 if TYPE_CHECKING:
     import torch
@@ -287,7 +287,7 @@ def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: 
 
     device = hooked.device
     reader = reader_of(hooked, layers, forward.places, stage=stage)
-    with reader.reading(), _evaluating(hooked.model), suppress(Done):
+    with reader.reading(), evaluating(hooked.model), suppress(Done):
         hooked.architecture.base_of(hooked.model)(
             input_ids=torch.as_tensor(forward.token_ids, device=device),
             attention_mask=_attention_mask(hooked, forward),
@@ -307,19 +307,3 @@ def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
     dtype = next(hooked.model.parameters()).dtype
     hidden = torch.as_tensor(~forward.visible, device=hooked.device)[None, None]
     return torch.zeros(hidden.shape, dtype=dtype, device=hooked.device).masked_fill_(hidden, torch.finfo(dtype).min)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Set evaluation mode without gradients, for the time of a forward."""
-    import torch
-
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module in training:
-            module.training = True

@@ -20,7 +20,7 @@ from .loading import (
 )
 from .locating import EMBEDDED, choose_automatically, embedded_directory, embedded_training
 from .outline import Outline, depth_of, outline_of
-from .structure import UNTOLD
+from .structure import UNTOLD, evaluating
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
 from .weights import flaw_of
@@ -48,6 +48,7 @@ __all__ = [
     "depth_of",
     "embedded_directory",
     "embedded_training",
+    "evaluating",
     "fetch_model",
     "flaw_of",
     "flaw_of_fetched",

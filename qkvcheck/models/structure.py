@@ -283,7 +283,7 @@ class _Seen:
         device = next(model.parameters()).device
         token_ids = torch.as_tensor([[(7 + 13 * n) % rows for n in range(_TOKENS)]], device=device)
         try:
-            with _eager(model), torch.inference_mode():
+            with evaluating(model), _eager(model):
                 told = self._base(input_ids=token_ids, output_attentions=True)
             self._probabilities = [one.double().cpu().numpy() for one in told.attentions or () if one is not None]
         except Exception as error:  # a model of an unknown family raises what it likes
@@ -338,12 +338,25 @@ class _Seen:
 
 
 @contextmanager
-def _eager(model: Any) -> Iterator[None]:
-    """Let a model attend eagerly and without dropout, so that it tells its probabilities; put back as it was."""
+def evaluating(model: Any) -> Iterator[None]:
+    """Set evaluation mode without gradients, for the time of a forward."""
+    import torch
+
     training = [module for module in model.modules() if module.training]
-    before = getattr(model.config, "_attn_implementation", None)
     for module in training:
         module.training = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _eager(model: Any) -> Iterator[None]:
+    """Let a model attend eagerly, so that it tells its probabilities; put back as it was."""
+    before = getattr(model.config, "_attn_implementation", None)
     try:
         if before is not None:
             model.config._attn_implementation = "eager"
@@ -351,5 +364,3 @@ def _eager(model: Any) -> Iterator[None]:
     finally:
         if before is not None:
             model.config._attn_implementation = before
-        for module in training:
-            module.training = True
