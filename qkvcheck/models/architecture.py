@@ -58,16 +58,30 @@ def rope_of(config: Any) -> dict[str, Any]:
     ... )
     >>> rope_of(old) == rope_of(new), rope_of(new)["rope_theta"]
     (True, 10000.0)
+    >>> rope_of(SimpleNamespace(rotary_pct=0.25, rotary_emb_base=10000)) == rope_of(old)
+    True
+    >>> rope_of(SimpleNamespace(rotary_pct=0.25, partial_rotary_factor=0.5))["partial_rotary_factor"]
+    0.5
     """
     told: dict[str, Any] = dict(getattr(config, "rope_parameters", None) or {})
     if not told:
-        names = ("rope_theta", "partial_rotary_factor", "rotary_pct", "rotary_emb_base", "rotary_dim")
+        # Where a family has a name of its own besides, the general one is what is computed with.
+        names = ("rotary_emb_base", "rotary_pct", "rotary_dim", "rope_theta", "partial_rotary_factor")
         named = {name: getattr(config, name, None) for name in names}
         told = {name: value for name, value in named.items() if value is not None}
         told.update(getattr(config, "rope_scaling", None) or {})
+        local = getattr(config, "rope_local_base_freq", None)
+        if local is not None:  # Gemma 3: another base where a layer looks at a window
+            whole = {"rope_type": "default", **told}
+            told = {"full_attention": whole, "sliding_attention": {"rope_type": "default", "rope_theta": local}}
     renamed = {"rotary_pct": "partial_rotary_factor", "rotary_emb_base": "rope_theta", "type": "rope_type"}
-    found = {renamed.get(name, name): told[name] for name in told}
+    found = {renamed.get(name, name): _plain(told[name]) for name in told}
     return {"rope_type": "default", "partial_rotary_factor": 1.0, **found}
+
+
+def _plain(value: Any) -> Any:
+    """Return a whole number as files of another release have it, with a point."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def told_of(config: Any, name: str) -> Any:

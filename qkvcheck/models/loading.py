@@ -370,11 +370,24 @@ def _settled(model: Any, told: Architecture | None) -> tuple[Architecture, str]:
     """Return the architecture of a loaded model, and in words how it was found if its family is not known."""
     if told is None:
         try:
-            return architecture_of(model.config), ""
+            known = architecture_of(model.config)
         except CaptureError:
             pass
+        else:
+            _check_heads(known, model.config)
+            return known, ""
     found = replace(found_architecture(model, told), loader=planned_architecture(model.config).loader)
     return found, f"; layout {'found by structure' if told is None else 'as told, proven'}: {found}"
+
+
+def _check_heads(architecture: Architecture, config: Any) -> None:
+    """Refuse a configuration whose query heads can't share its key heads evenly: its forward would break."""
+    heads = architecture.heads(config)
+    if heads.key < 1 or heads.query % heads.key:
+        raise ModelError(
+            f"the configuration names {heads.query} query heads and {heads.key} key heads, which don't go into them "
+            "evenly; correct config.json."
+        )
 
 
 def _initialise(config: Any, architecture: Architecture, *, seed: int, trust: bool = False) -> Any:
@@ -419,15 +432,27 @@ def _torch_dtype(name: str) -> Any:
     return getattr(torch, name)
 
 
+def _named_parameters(model: Any) -> dict[str, torch.Tensor]:
+    """Return every parameter by its name; that of a head of its own changes between releases, and is always one."""
+    tied = getattr(model.get_input_embeddings(), "weight", None)
+    head = getattr(model.get_output_embeddings(), "weight", None)
+    own = head is not None and head is not tied
+    return {("lm_head.weight" if own and one is head else name): one for name, one in model.named_parameters()}
+
+
 def _fingerprint(hooked: HookedModel) -> str:
     import torch
 
     digest = hashlib.sha256()
-    for name, tensor in sorted(hooked.model.named_parameters()):
+    for name, tensor in sorted(_named_parameters(hooked.model).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     config = hooked.model.config
     fields = {name: told_of(config, name) for name in hooked.architecture.fingerprint_fields}
+    heads = hooked.architecture.heads(config)
+    for name, number in (("num_key_value_heads", heads.key), ("head_dim", heads.width)):
+        if name in fields and fields[name] is None:  # one release writes down what the other leaves to be worked out
+            fields[name] = number
     if hooked.architecture.position_of(config) is Position.ROTARY:
         fields["rope"] = rope_of(config)
     digest.update(json.dumps(fields, sort_keys=True).encode())
