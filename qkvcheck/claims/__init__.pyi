@@ -1,6 +1,7 @@
 from .arrays import judge
 from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, at_heads, cells
 from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
+from .companions.registry import Companion, companions_by_name, register_companion
 from .comparison import Compared
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
 from .controls.registry import (
@@ -15,7 +16,7 @@ from .controls.registry import (
     register_control,
     seed_controls,
 )
-from .evidence import ContextMatrix, Evidence, FoundExample, ProfilePoint, SearchRecord, evidence_from_dict
+from .evidence import Beside, ContextMatrix, Evidence, FoundExample, ProfilePoint, SearchRecord, evidence_from_dict
 from .judging import JudgeOptions, captured_for, check_known, is_one_number, judge_sample, number_of
 from .layers import judge_against_untrained, judge_layers
 from .seed_numbers import Networks
@@ -49,10 +50,12 @@ __all__ = [
     "NOT_TRAINING",
     "STAND_IN",
     "UNTRAINED",
+    "Beside",
     "Cell",
     "Citation",
     "Claim",
     "ClaimsFile",
+    "Companion",
     "Compared",
     "ContextMatrix",
     "Control",
@@ -82,6 +85,7 @@ __all__ = [
     "captured_for",
     "cells",
     "check_known",
+    "companions_by_name",
     "control_named",
     "controls_by_name",
     "default_seeds",
@@ -99,6 +103,7 @@ __all__ = [
     "not_judged",
     "number_of",
     "number_text",
+    "register_companion",
     "register_control",
     "seed_controls",
     "threshold_text",

@@ -211,6 +211,30 @@ class SearchRecord:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a companion found; it decides nothing.
+
+    Attributes
+    ----------
+    name : str
+        The companion's name.
+    text : str
+        What it found, in words.
+    value, low, high : float or None
+        The number behind it, and an interval or range of it.
+    warns : bool
+        Whether a reader of the verdict has to know: then the terminal shows it.
+    """
+
+    name: str
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    warns: bool = False
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a verdict rests on; a part that its kind of claim does not have is None.
 
@@ -252,6 +276,8 @@ class Evidence:
         Those of an exact claim.
     attribution : Attribution or None
         Where the target's energy comes from.
+    beside : sequence of Beside, or None
+        Further numbers, which decide nothing.
     further : mapping of str to plain data
         What the test added.
 
@@ -285,6 +311,7 @@ class Evidence:
     search: SearchRecord | None = None
     conditions: Mapping[str, bool] | None = None
     attribution: Attribution | None = None
+    beside: Sequence[Beside] | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

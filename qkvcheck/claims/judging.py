@@ -10,6 +10,7 @@ import numpy as np
 
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Kind, Role
+from qkvcheck.claims.companions.registry import look_beside
 from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, level_of, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
@@ -107,12 +108,13 @@ def judge_sample(
     ]
     lines = [line for name in claim.controls if (line := reference_named(name)) is not None]
     results += [compare_reference(claim, measured, verdict, line) for line in lines]
-    return replace(
+    verdict = replace(
         verdict,
         controls=tuple(results),
         qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results, asked=claim.controls)),
         offset_share=None if evidence.offset is None else evidence.offset.share,
     )
+    return replace(verdict, evidence=replace(verdict.evidence, beside=look_beside(claim, measured, verdict)))
 
 
 def _comparisons(cell: Cell, family: Sequence[Cell]) -> tuple[Comparison, ...]:

@@ -45,6 +45,9 @@ def explain_lines(finding: Finding, run: Run) -> list[str]:
 
 def _evidence_lines(evidence: Evidence) -> list[str]:
     lines: list[str] = []
+    if evidence.beside is not None:
+        rows = [(one.name, one.text) for one in evidence.beside]
+        lines += ["", "Beside it (decides nothing)", *table_lines(rows, indent="  ")]
     if evidence.offset is not None:
         parts = evidence.offset
         lines += [

@@ -62,6 +62,7 @@ class PageClaim:
     sentences: Sequence[tuple[str, list[str]]]
     cells: Sequence[PageCell]
     deciding: Sequence[PageCell]
+    beside: Sequence[tuple[str, Sequence[tuple[str, str]]]]
 
 
 def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> PageClaim:
@@ -80,6 +81,11 @@ def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> Pa
         sentences=claim_sentences(findings),
         cells=[page_cell(finding) for finding in findings],
         deciding=_deciding(findings),
+        beside=[
+            (v.key, [(one.name, one.text) for one in v.evidence.beside])
+            for v in verdicts
+            if v.role == Role.DECIDES and v.head is None and v.evidence.beside
+        ],
     )
 
 

@@ -48,7 +48,7 @@ def claim_sentences(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
     families = [family for family in head_families(deciding) if len(family) > 1]
     summed = {finding.verdict.key for family in families for finding in family}
     told = [
-        (_verdict_sentence(verdict), [*_control_sentences(verdict), *_offset_sentence(verdict)])
+        (_verdict_sentence(verdict), [*_control_sentences(verdict), *_offset_sentence(verdict), *_warnings(verdict)])
         for verdict in _first_of_each([f.verdict for f in deciding if f.verdict.key not in summed])
     ]
     told += [(_family_sentence(family), _untrained_heads(family)) for family in families]
@@ -92,6 +92,11 @@ def _offset_sentence(verdict: Verdict) -> list[str]:
     if verdict.offset_share is None or verdict.statistic == "offset_share":
         return []
     return [f"Of the mean squared cosine {verdict.offset_share:.0%} is mean offset."]
+
+
+def _warnings(verdict: Verdict) -> list[str]:
+    """Return what companions found and a reader of the verdict has to know."""
+    return [f"{one.text[:1].upper()}{one.text[1:]}." for one in verdict.evidence.beside or () if one.warns]
 
 
 _POLES_AND_TRAINING = {

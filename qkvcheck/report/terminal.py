@@ -174,6 +174,7 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     reasons |= {f"{f.verdict.key} is open: {settle}": None for f in alone if (settle := settled_text(f.verdict))}
     reasons |= {text: None for family in families for text in reason_lines(family)}
     lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
+    lines += _warnings(alone)
     family = [f for f in findings if f.verdict.role == Role.FAMILY]
     if every_cell:
         lines += _rows(family, every_head=True)
@@ -187,6 +188,18 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
         held = sum(f.verdict.verdict == Decision.SUPPORTED for f in family)
         lines.append(Line(f"{_INDENT}{held} of {len(family)} other cells supported"))
     return lines
+
+
+def _warnings(findings: Sequence[Finding]) -> list[Line]:
+    """Return what companions of cells that decide found and a reader has to know."""
+    told: dict[str, list[str]] = {}
+    for finding in findings:
+        verdict = finding.verdict
+        for one in verdict.evidence.beside or () if verdict.role == Role.DECIDES else ():
+            if one.warns:
+                told.setdefault(one.text, []).append(verdict.key)
+    every = [f"{', '.join(keys)}: {text}" for text, keys in told.items()]
+    return [Line(f"{_INDENT}  {part}", "yellow") for text in every for part in textwrap.wrap(text, WIDTH - 9)]
 
 
 def _rows(findings: Sequence[Finding], *, every_head: bool) -> list[Line]:

@@ -1,0 +1,117 @@
+"""Registry: what a companion is, and the companions by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar, TypeVar
+
+from qkvcheck.claims.claim import Claim, Role
+from qkvcheck.claims.evidence import Beside
+from qkvcheck.claims.verdict import Verdict
+from qkvcheck.errors import ClaimError
+from qkvcheck.statistics import Measurement
+
+
+class Companion(ABC):
+    """A further look at what a verdict was found on; it decides nothing.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``"participation-ratio"``.
+    says : str
+        What it tells, in words.
+    order : int
+        Its place among the companions; those of a project come after the package's own.
+    statistics : frozenset of str
+        Names of the statistics beside which it stands; empty: of every one.
+    axis : {"dimensions", "contexts"} or None
+        What the claim has to compare; None for either.
+    every_cell : bool
+        Whether it stands beside cells that decide nothing too.
+    """
+
+    name: ClassVar[str]
+    says: ClassVar[str]
+    order: ClassVar[int] = 100
+    statistics: ClassVar[frozenset[str]] = frozenset()
+    axis: ClassVar[str | None] = None
+    every_cell: ClassVar[bool] = False
+
+    def stands_beside(self, verdict: Verdict) -> bool:
+        """Tell whether it stands beside a verdict."""
+        return (
+            (self.every_cell or verdict.role in (Role.DECIDES, Role.OTHER_LAYER))
+            and (not self.statistics or verdict.statistic in self.statistics)
+            and self.axis in (None, verdict.axis)
+        )
+
+    @abstractmethod
+    def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
+        """Return what it finds, or None where it has nothing to say.
+
+        Parameters
+        ----------
+        claim, own, verdict : Claim, Measurement, Verdict
+            The claim, what was measured for it, and what was found, with its controls.
+        """
+
+
+_COMPANIONS: dict[str, Companion] = {}
+CompanionClass = TypeVar("CompanionClass", bound=type[Companion])
+
+
+def register_companion(companion: CompanionClass) -> CompanionClass:
+    """Register a companion under its name; a decorator of its class.
+
+    Raises
+    ------
+    ClaimError
+        If another companion has that name.
+
+    Examples
+    --------
+    >>> @register_companion
+    ... class Largest(Companion):
+    ...     name = "largest-number"
+    ...     says = "the largest number of the rows"
+    ...
+    ...     def look(self, claim, own, verdict):
+    ...         return Beside(self.name, f"the largest number is {own.parts[0][0].max():.4g}")
+    >>> companions_by_name()["largest-number"].says
+    'the largest number of the rows'
+    """
+    other = _COMPANIONS.get(companion.name)
+    if other is not None and _place(type(other)) != _place(companion):
+        raise ClaimError(f"companion {companion.name!r} is registered already, by {_place(type(other))}; rename it.")
+    _COMPANIONS[companion.name] = companion()
+    return companion
+
+
+def _place(companion: type[Companion]) -> str:
+    return f"{companion.__module__}.{companion.__qualname__}"
+
+
+def companions_by_name() -> Mapping[str, Companion]:
+    """Return every registered companion by its name, in their order."""
+    _register_our_own()
+    return dict(sorted(_COMPANIONS.items(), key=lambda item: item[1].order))
+
+
+def look_beside(claim: Claim, own: Measurement, verdict: Verdict) -> list[Beside] | None:
+    """Return what every companion of a verdict finds, in their order; None where there is none."""
+    asked = [one for one in companions_by_name().values() if one.stands_beside(verdict)]
+    found = [seen for one in asked if (seen := one.look(claim, own, verdict)) is not None]
+    return found or None
+
+
+@cache
+def _register_our_own() -> None:
+    from qkvcheck.claims.companions import registered
+
+    for module in iter_modules(registered.__path__):
+        import_module(f"{registered.__name__}.{module.name}")
