@@ -161,9 +161,11 @@ class PairStatistic(Statistic):
         """Return the numbers without each cluster, taking its rows off the columns' squared lengths."""
         whole = self.values(rows.arrays, rows, comparisons)
         held, labels = set(rows.clusters), np.array(rows.labels[0])
-        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections)
+        order = [cluster for cluster in clusters if cluster in held]
+        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections, [labels == c for c in order])
+        numbers = {cluster: number for number, cluster in enumerate(order)}
         left_out = [
-            self._together(deletions.without(labels == c), comparisons) if c in held else whole for c in clusters
+            self._together(deletions.without(numbers[c]), comparisons) if c in held else whole for c in clusters
         ]
         return _by_comparison(comparisons, whole, left_out)
 

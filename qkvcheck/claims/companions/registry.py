@@ -79,6 +79,7 @@ def register_companion(companion: CompanionClass) -> CompanionClass:
     ... class Largest(Companion):
     ...     name = "largest-number"
     ...     says = "the largest number of the rows"
+    ...     statistics = frozenset({"largest_number"})
     ...
     ...     def look(self, claim, own, verdict):
     ...         return Beside(self.name, f"the largest number is {own.parts[0][0].max():.4g}")
