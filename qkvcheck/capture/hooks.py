@@ -77,6 +77,7 @@ def capture(
     wanted = _wanted_positions(contexts, positions)
     layers = tuple(layers)
     _check_request(hooked, contexts, layers, wanted, batch_size)
+    hooked = hooked.reaching(max(layers))
     check_layout(hooked)
     length = max(len(context.token_ids) for context in contexts.contexts)
     every = wanted is None
@@ -259,7 +260,7 @@ def _check_request(
             f"position {int(wanted[row])} does not exist in {contexts.contexts[row].text!r} "
             f"({int(lengths[row])} tokens, from 0); choose another."
         )
-    limit = hooked.architecture.longest(hooked.model.config)
+    limit = hooked.architecture.longest(hooked.config)
     longest = int(lengths.max()) + len(hooked.special)
     if limit is not None and longest > limit:
         text = contexts.contexts[int(lengths.argmax())].text
@@ -304,6 +305,6 @@ def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
     if forward.visible is None:
         return torch.as_tensor(forward.present.astype(np.int64), device=hooked.device)
     # Numbers to add, never true and false: under eager attention a mask of truth values is added as 0 and 1.
-    dtype = next(hooked.model.parameters()).dtype
+    dtype = hooked.held.dtype
     hidden = torch.as_tensor(~forward.visible, device=hooked.device)[None, None]
     return torch.zeros(hidden.shape, dtype=dtype, device=hooked.device).masked_fill_(hidden, torch.finfo(dtype).min)

@@ -293,7 +293,7 @@ class Samples:
     @cached_property
     def words_and_weights(self) -> Activations:
         """The words grid with one more word, what the weights put out alone: (context, layer, word, width)."""
-        grid, model = self.words(), self.hooked
+        grid, model = self.words(), self.hooked.reaching(max(self.layers))
         found = [model.architecture.weights_alone(model.model, layer) for layer in self.layers]
         alone = [one.detach().to("cpu").float().numpy() for one in found if one is not None]
         if len(alone) < len(found):

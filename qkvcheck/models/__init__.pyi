@@ -23,7 +23,7 @@ from .outline import Outline, depth_of, outline_of
 from .structure import UNTOLD, evaluating
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
-from .weights import flaw_of
+from .weights.files import flaw_of
 
 __all__ = [
     "EMBEDDED",

@@ -166,7 +166,7 @@ class ClaimCheck:
         if self.cell.layer > 0 or self.claim.kind == Kind.EVERY_LAYER or not isinstance(source, Samples):
             return None
         architecture = source.hooked.architecture
-        position = architecture.position_of(source.hooked.model.config)
+        position = architecture.position_of(source.hooked.config)
         if position is Position.LEARNED:
             return None
         return (
