@@ -17,6 +17,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
+from qkvcheck.capture.freedom import factors_of, turns_of
 from qkvcheck.capture.proof import PROVEN_AT, prove
 from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
@@ -113,6 +114,8 @@ def capture(
         seen=None if wanted is None else _seen(contexts, wanted, causal=hooked.architecture.causal),
         heads=hooked.heads,
         stage=stage,
+        factors={} if wanted is None else factors_of(contexts, wanted.tolist()),
+        turns=turns_of(hooked, layers, stage=stage),
     )
 
 
@@ -223,6 +226,8 @@ def capture_words(
         provenance={**flat.provenance, "words": " ".join(word.strip() for word in words)},
         seen=None if flat.seen is None else flat.seen[:: len(words)],  # a context is what stands before its first word
         heads=flat.heads,
+        factors={name: told[:: len(words)] for name, told in flat.factors.items()},
+        turns=flat.turns,
     )
 
 

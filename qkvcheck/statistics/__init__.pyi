@@ -1,3 +1,6 @@
+from .basis.rotations import ROTATIONS, rotated_values, rotation_obstacle
+from .basis.scores import score_rows, score_values
+from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
 from .formulas import observations, row_quantiles
 from .group_moments import CERTIFIED, SMILE, grade
@@ -27,6 +30,7 @@ __all__ = [
     "KERNEL_VARIABLE",
     "LEVEL",
     "MIN_SEEDS",
+    "ROTATIONS",
     "SMILE",
     "Attribution",
     "Distribution",
@@ -42,6 +46,7 @@ __all__ = [
     "Sample",
     "Specificity",
     "Statistic",
+    "TokenMetric",
     "ViolationRate",
     "accumulate",
     "attribute",
@@ -60,8 +65,12 @@ __all__ = [
     "offset_loadings",
     "profile_layers",
     "register_statistic",
+    "rotated_values",
+    "rotation_obstacle",
     "row_quantiles",
     "row_similarities",
+    "score_rows",
+    "score_values",
     "specificity",
     "split_group",
     "statistic_named",
@@ -69,6 +78,7 @@ __all__ = [
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
+    "token_metric",
     "unit_columns",
     "violation_rate",
 ]
