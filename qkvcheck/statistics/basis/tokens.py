@@ -59,7 +59,7 @@ def token_metric(contexts: np.ndarray, tokens: np.ndarray, *, heads: int) -> Tok
     for own, other in zip(np.split(contexts, heads, axis=1), np.split(tokens, heads, axis=1), strict=True):
         other = other.astype(np.float64)
         # C = R'R / (m - 1): working with R squares no condition number.
-        triangle: np.ndarray = np.linalg.qr(other - other.mean(axis=0), mode="r")
+        triangle = np.asarray(np.linalg.qr(other - other.mean(axis=0), mode="r"))
         sizes = np.abs(np.diag(triangle))
         if not sizes.min() > 0 or np.linalg.cond(triangle) > _CONDITION:
             raise NotCapturedError("the other tokens of a head do not spread in all of its dimensions")
