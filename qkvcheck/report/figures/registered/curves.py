@@ -71,6 +71,8 @@ def _curves(verdicts: Sequence[Verdict]) -> Mapping[str, tuple[Verdict, list[_Po
         elif verdict.kind == Kind.INTERVAL and verdict.role in (Role.DECIDES, Role.OTHER_LAYER):
             points = _of_verdict(verdict)
         name = f"{verdict.claim}, {group_text(verdict.group)} {verdict.measure}"
+        known = {one.layer for one in found.get(name, (verdict, []))[1]}
+        points = [one for one in points if one.layer not in known]  # a profile stands in the cells of every layer
         if points:
             found.setdefault(name, (verdict, []))[1].extend(points)
     return found
