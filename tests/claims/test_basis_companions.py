@@ -93,6 +93,17 @@ def test_the_same_number_of_scores(sample):
     assert "score-metric" not in beside(claim_of(), replace(sample, heads={}))
 
 
+def test_it_warns_where_scores_are_on_the_other_side(sample):
+    own, comparison = statistic_named("variance"), claim_of().primary
+    here = own.values(sample.rows.arrays, sample.rows, comparison)[0]
+    there = score_values(own, sample.rows, comparison)[comparison[0]]
+    found = beside(claim_of(threshold=(here + there) / 2), sample)["score-metric"]
+    assert found.warns
+    assert found.text.endswith("on the other side of the threshold")
+    for threshold in (min(here, there) - 0.01, max(here, there) + 0.01):
+        assert not beside(claim_of(threshold=threshold), sample)["score-metric"].warns
+
+
 def test_likeness_in_the_metric_of_other_tokens(rng, x, sample):
     grid = np.concatenate([x[:, None], rng.normal(size=(24, 5, 46))], axis=1)
     words = Sample((grid,), PLACES, heads=HEADS)

@@ -93,7 +93,7 @@ def test_untrained_networks_at_the_commonest_place(rng, statistic, group):
     assert found.value == pytest.approx(np.mean(wanted), abs=1e-10)
     assert found.text == (
         f"at position 2 alone (14 of 24 contexts) it is {number(own.arrays[0]):.4f}, in 3 untrained networks "
-        f"{np.mean(wanted):.4f} ({min(wanted):.4f} to {max(wanted):.4f}), of which 1 meet the criterion there"
+        f"{np.mean(wanted):.4f} ({min(wanted):.4f} to {max(wanted):.4f}); 1 of 3 meet the criterion there"
     )
 
 
@@ -105,6 +105,12 @@ def test_it_warns_where_mixing_hides_that_untrained_networks_pass(rng):
     alike = [sample_of(rng, mixed=False, spread=0.3) for _ in range(3)]
     assert not beside(claim_of(threshold=0.9), own, untrained=Seeds(alike))["untrained-at-place"].warns
     assert not beside(claim_of(threshold=0.999), own, untrained=Seeds(mixed))["untrained-at-place"].warns
+
+
+def test_one_network_has_no_range(rng):
+    found = beside(claim_of(), sample_of(rng), untrained=Seeds([sample_of(rng)]))["untrained-at-place"]
+    assert f"in an untrained network {found.value:.4f}; " in found.text
+    assert found.low == found.high == found.value
 
 
 def test_it_is_silent_where_nothing_can_be_asked(rng):

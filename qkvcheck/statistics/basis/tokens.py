@@ -1,4 +1,4 @@
-"""Tokens: similarities between contexts in the metric of the model's other tokens (Mahalanobis 1936), head by head."""
+"""Tokens: similarities between contexts in the metric of the model's other tokens (Mahalanobis), head by head."""
 
 from __future__ import annotations
 

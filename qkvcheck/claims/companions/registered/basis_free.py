@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qkvcheck.claims.claim import Claim
+from qkvcheck.claims.claim import Claim, Kind
 from qkvcheck.claims.companions.registry import Around, Companion, WideCompanion, register_companion
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict, number_text
@@ -26,14 +26,16 @@ class ScoreMetric(Companion):
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
         """Return the claim's own statistic of scores; None of values, and where heads are not known."""
-        del claim, verdict
-        if not set(own.comparison.group) <= {"Q", "K"}:
+        if verdict.plug_in is None or not set(own.comparison.group) <= {"Q", "K"}:
             return None
         try:
             found = score_values(own.statistic, own.rows, own.together)[own.comparison]
         except NotCapturedError:
             return None
-        return Beside(self.name, f"of scores q.k, which no basis enters, it is {number_text(found)}", found)
+        turns_over = claim.kind is Kind.INTERVAL and claim.meets(found) != claim.meets(own.plug_in)
+        text = f"of scores q.k, which no basis enters, it is {number_text(found)}, here {number_text(own.plug_in)}"
+        text += ": on the other side of the threshold" if turns_over else ""
+        return Beside(self.name, text, found, warns=turns_over)
 
 
 class _OfTokens(WideCompanion):

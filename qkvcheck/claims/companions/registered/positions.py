@@ -66,13 +66,14 @@ class UntrainedAtPlace(WideCompanion):
             return None
         mean = sum(found) / len(found)
         text = f"at position {int(place.split()[-1])} alone ({places.count(place)} of {len(places)} contexts) it is "
-        text += f"{number_text(here[at])}, in {len(found)} untrained networks {number_text(mean)}"
-        text += f" ({number_text(min(found))} to {number_text(max(found))})"
+        networks = f"{len(found)} untrained networks" if len(found) > 1 else "an untrained network"
+        text += f"{number_text(here[at])}, in {networks} {number_text(mean)}"
+        text += f" ({number_text(min(found))} to {number_text(max(found))})" if len(found) > 1 else ""
         meeting = [claim.meets(one) for one in found] if claim.kind is Kind.INTERVAL else []
         mixed = verdict.control(UNTRAINED)
         hidden = most(meeting) and mixed is not None and mixed.passes is False
         if meeting:
-            text += f", of which {sum(meeting)} meet the criterion there"
+            text += f"; {sum(meeting)} of {len(found)} meet the criterion there"
         return Beside(self.name, text, mean, min(found), max(found), warns=hidden)
 
 
