@@ -32,7 +32,7 @@ def turns_of(hooked: HookedModel, layers: Sequence[int], *, stage: Stage) -> tup
 
 
 def _as_projected(hooked: HookedModel, layer: int) -> Turns:
-    architecture, config = hooked.architecture, hooked.model.config
+    architecture, config = hooked.architecture, hooked.config
     if architecture.clip(config) is not None:
         return Turns(obstacle=CLIP, of_values=CLIP)
     between = architecture.between_of(config, layer)
