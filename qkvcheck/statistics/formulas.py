@@ -153,7 +153,7 @@ def token_minus_context_without(words: np.ndarray, left_out: Sequence[np.ndarray
         (set,).
     """
     values = np.asarray(words, dtype=np.float64)
-    values = values - values.mean(axis=(0, 1))  # changes nothing but the digits
+    values = values - values.mean(axis=(0, 1), keepdims=True)  # changes nothing but the digits
     tokens = values.shape[1]
     squares, means = (values**2).sum(axis=(1, 2)), values.mean(axis=1)
     own, total = (means**2).sum(axis=1), values.sum(axis=0)

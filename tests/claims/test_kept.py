@@ -57,7 +57,8 @@ class Config:
 
 def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
     told = {
-        "model": SimpleNamespace(config=config or Config()),
+        "held": SimpleNamespace(outline=SimpleNamespace()),
+        "config": config or Config(),
         "dtype": "float32",
         "device": torch.device("cpu"),
         "architecture": Architecture("made-up", layers="h", attention="attn"),
