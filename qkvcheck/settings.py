@@ -264,7 +264,9 @@ class Settings:
     )
     tokenizer: str | None = _row(None, "directory of a tokenizer to use instead of the model's own", path="if there")
     corpus: str = _row(
-        "replication", "replication, balanced, or a text, JSONL or notebook file of sentences", path="if there"
+        "replication",
+        "replication, balanced, grammatical, or a text, JSONL or notebook file of sentences",
+        path="if there",
     )
     target: str | int = _row(
         " her",

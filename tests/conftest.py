@@ -101,7 +101,7 @@ def corpus_records() -> dict[str, list[dict]]:
     folder = resources.files("qkvcheck") / "data" / "corpora"
     return {
         name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()]
-        for name in ("replication", "balanced")
+        for name in ("replication", "balanced", "grammatical")
     }
 
 

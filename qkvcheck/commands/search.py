@@ -41,7 +41,9 @@ def add(commands: Any) -> None:
     add_options(search, *MODEL_OPTIONS)
     search.add_argument("--budget", type=int, default=2000, help="examples drawn; shrinking may measure as many more")
     search.add_argument("--seed", type=int, default=0, help="of the draws; default: 0")
-    search.add_argument("--words", default="sentences", help="sentences, words or tokens; default: sentences")
+    search.add_argument(
+        "--words", default="sentences", help="sentences, grammatical, words or tokens; default: sentences"
+    )
     search.add_argument(
         "--before",
         default="2-12",

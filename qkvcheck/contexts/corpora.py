@@ -1,4 +1,4 @@
-"""Corpora: where contexts come from: the two that ship, or a file of sentences (`qkvcheck.contexts.corpus_files`).
+"""Corpora: where contexts come from: the three that ship, or a file of sentences (`qkvcheck.contexts.corpus_files`).
 
 Reading (`read_corpus`) is apart from tokenising (`encode_corpus`), so that a file can be checked before
 any tokenizer is loaded.
@@ -16,7 +16,7 @@ from qkvcheck.contexts.corpus_files import LECTURE_SHA256, Line, checked_lines, 
 from qkvcheck.errors import ContextError
 from qkvcheck.inputs import Given
 
-BUILT_IN = ("replication", "balanced")
+BUILT_IN = ("replication", "balanced", "grammatical")
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ def read_corpus(source: str | Path) -> Corpus:
     Parameters
     ----------
     source : str or Path
-        ``"replication"``, ``"balanced"``, or a path, read by its suffix. A text file (``.txt``, or none) has one
-        sentence a line; a ``.jsonl`` or ``.ndjson`` file one object a line, ``{"text": ...}`` with an optional
-        ``"occurrence"`` and ``"cluster"``; a ``.csv`` or ``.tsv`` file these as columns, named in its first line; of an
+        ``"replication"``, ``"balanced"``, ``"grammatical"``, or a path, read by its suffix. A text file (``.txt``, or
+        none) has one sentence a line; a ``.jsonl`` or ``.ndjson`` file one object a line, ``{"text": ...}`` with an
+        optional ``"occurrence"`` and ``"cluster"``; a ``.csv`` or ``.tsv`` file these as columns, named in its first line; of an
         ``.ipynb`` notebook the one list of sentences in its code is taken.
 
     Raises

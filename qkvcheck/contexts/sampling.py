@@ -10,7 +10,7 @@ import numpy as np
 
 from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context
 from qkvcheck.contexts.corpus_files import hash_lines
-from qkvcheck.contexts.vocabulary import word_lists
+from qkvcheck.contexts.vocabulary import parts_before, word_lists
 from qkvcheck.errors import ContextError
 
 _TRIES_PER_CONTEXT = 50
@@ -29,6 +29,7 @@ def draw_contexts(
     target: str,
     target_id: int,
     exclude: frozenset[tuple[int, ...]] = frozenset(),
+    grammatical: bool = False,
 ) -> ContextSet:
     """Draw contexts with different left prefixes.
 
@@ -46,6 +47,9 @@ def draw_contexts(
         As `qkvcheck.contexts.resolve_target` returns them.
     exclude : frozenset of tuple of int
         Left prefixes that must not be drawn, such as those of the corpus.
+    grammatical : bool
+        Whether the target's part in the sentence varies: object, possessive, after a preposition and so on, each part
+        equally likely, and not after a verb alone.
 
     Raises
     ------
@@ -54,12 +58,14 @@ def draw_contexts(
     """
     lists = word_lists()
     subjects, verbs, endings = list(lists["subjects"].values()), lists["verbs"]["any"], lists["endings"]["any"]
+    parts = list(parts_before().values())
     drawn: dict[tuple[int, ...], Context] = {}
     for _ in range(count * _TRIES_PER_CONTEXT):
         if len(drawn) == count:
             break
         phrases = subjects[rng.integers(len(subjects))]
-        subject, verb, ending = (str(rng.choice(options)) for options in (phrases, verbs, endings))
+        before = parts[rng.integers(len(parts))] if grammatical else verbs
+        subject, verb, ending = (str(rng.choice(options)) for options in (phrases, before, endings))
         sentence = f"{subject} {verb}{target} {ending}"
         context = make_context(sentence, encoder, target=target, target_id=target_id, where="drawn context")
         if context.prefix not in exclude:

@@ -41,6 +41,11 @@ def word_lists() -> Mapping[str, Any]:
     return lists
 
 
+def parts_before() -> dict[str, list[str]]:
+    """Return what stands before the target by its part in the sentence, such as ``"possessive"``."""
+    return {str(part): [str(text) for text in texts] for part, texts in word_lists()["grammatical"].items()}
+
+
 @dataclass(frozen=True)
 class Piece:
     """A word or phrase as it stands in a text, its leading space included, and its tokens."""
@@ -155,7 +160,7 @@ def _stop(encoder: Encoder) -> Piece | None:
 
 
 @lru_cache(maxsize=32)
-def phrases_of(encoder: Encoder, without: int) -> Phrases:
+def phrases_of(encoder: Encoder, without: int, *, grammatical: bool = False) -> Phrases:
     """Return the phrases that sentences are made of, by their number of tokens.
 
     Parameters
@@ -164,10 +169,12 @@ def phrases_of(encoder: Encoder, without: int) -> Phrases:
         The model's tokenizer.
     without : int
         The target's id: no phrase holds that token.
+    grammatical : bool
+        Whether prepositions, conjunctions and adverbs may stand before the target too, and not verbs alone.
     """
     lists = word_lists()
     subjects = [phrase for phrases in lists["subjects"].values() for phrase in phrases]
-    verbs = lists["verbs"]["any"]
+    verbs = [*lists["verbs"]["any"], *(text for part in parts_before().values() for text in part if grammatical)]
     further = [f"{_AND} {inside(phrase)}" for phrase in subjects if not _LEADS.match(phrase)]
     endings = dict.fromkeys(f" {ending.rstrip(STOP)}" for ending in lists["endings"]["any"])
 

@@ -33,8 +33,8 @@ from qkvcheck.contexts import (
 from qkvcheck.errors import ContextError, ModelError
 from qkvcheck.models import PretrainedEncoder
 
-SENTENCES, WORDS, TOKENS = "sentences", "words", "tokens"
-WORDINGS = (SENTENCES, WORDS, TOKENS)
+SENTENCES, GRAMMATICAL, WORDS, TOKENS = "sentences", "grammatical", "words", "tokens"
+WORDINGS = (SENTENCES, GRAMMATICAL, WORDS, TOKENS)
 PROFILE = "ci"
 _WAYS = 64
 
@@ -74,8 +74,9 @@ def contexts(
         Target token: its text, such as ``" her"``, or its id.
     before, after : int or (int, int)
         How many tokens stand left and right of it: a number, or the least and the most.
-    words : {"sentences", "words", "tokens"} or sequence of str
-        ``"sentences"``: subject, verb, target, ending; a length that no sentence has is filled with words. ``"words"``:
+    words : {"sentences", "grammatical", "words", "tokens"} or sequence of str
+        ``"sentences"``: subject, verb, target, ending; a length that no sentence has is filled with words.
+        ``"grammatical"``: the same, with prepositions, conjunctions and adverbs before the target too. ``"words"``:
         the same words in any order. ``"tokens"``: any tokens of the vocabulary. A sequence: these words, each one token
         after a space, in any order.
     fixed : mapping of int to str, optional
@@ -258,7 +259,9 @@ def _writer(encoder: Encoder, target_id: int, words: str | tuple[str, ...], *, l
     if words not in WORDINGS:
         raise ContextError(f"words {words!r} is not known; allowed: {', '.join(WORDINGS)}, or a list of words.")
     plain = _WordWriter(words_of(encoder, target_id))
-    return plain if words == WORDS or loose else _SentenceWriter(phrases_of(encoder, target_id), plain)
+    if words == WORDS or loose:
+        return plain
+    return _SentenceWriter(phrases_of(encoder, target_id, grammatical=words == GRAMMATICAL), plain)
 
 
 class _TokenWriter:

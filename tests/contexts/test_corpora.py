@@ -14,11 +14,16 @@ from qkvcheck.contexts.corpora import encode_corpus, hash_lines, read_corpus
 from qkvcheck.errors import ContextError
 from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder
 
-POSITIONS = {"replication": {2: 37, 3: 15, 4: 1, 6: 1}, "balanced": {2: 11, 3: 11, 4: 11, 5: 11, 6: 10}}
+POSITIONS = {
+    "replication": {2: 37, 3: 15, 4: 1, 6: 1},
+    "balanced": {2: 11, 3: 11, 4: 11, 5: 11, 6: 10},
+    "grammatical": {2: 11, 3: 20, 4: 11, 5: 10, 6: 2},
+}
+PARTS = ("object", "indirect object", "possessive", "preposition", "conjunction", "adverb")
 HER = 607  # " her" in GPT-2's vocabulary
 
 
-@pytest.mark.parametrize("name", ["replication", "balanced"])
+@pytest.mark.parametrize("name", POSITIONS)
 def test_corpus_in_gpt2_tokens(name, corpus_records):
     """54 sentences, " her" once, at most 8 tokens, the longest exactly 8; ids as recorded."""
     records = corpus_records[name]
@@ -41,12 +46,25 @@ def test_corpus_in_the_embedded_models_tokens(name, corpus_records, embedded):
     assert audit(contexts).distinct_prefixes == 54
 
 
+def test_the_grammatical_corpus_varies_what_stands_before_the_target(corpus_records, embedded):
+    """Nine sentences a part, every preceding token another one; in the embedded model's tokens they are longer."""
+    records = corpus_records["grammatical"]
+    before = [record["gpt2"][record["target_index"] - 1] for record in records]
+    assert len(records) == 9 * len(PARTS)
+    assert len(set(before)) == 54
+    assert len({record["gpt2"][0] for record in records}) == 54
+    others = [tuple(r["gpt2"]) for name in ("replication", "balanced") for r in corpus_records[name]]
+    assert not {tuple(record["gpt2"]) for record in records} & set(others)
+    contexts = encode_corpus(read_corpus("grammatical"), embedded.encoder, target=" her")
+    assert audit(contexts).distinct_prefixes == 54
+
+
 @pytest.mark.skipif("QKV_GPT2_TOKENIZER" not in os.environ, reason="QKV_GPT2_TOKENIZER names no GPT-2 tokenizer")
 def test_recorded_ids_are_the_real_tokenizers(corpus_records):
     from transformers import GPT2TokenizerFast
 
     real = PretrainedEncoder(GPT2TokenizerFast.from_pretrained(os.environ["QKV_GPT2_TOKENIZER"]), name="gpt2")
-    for record in corpus_records["replication"] + corpus_records["balanced"]:
+    for record in [record for records in corpus_records.values() for record in records]:
         assert real.encode(record["text"]) == record["gpt2"]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from qkvcheck.contexts import sampling
 from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts
+from qkvcheck.contexts.vocabulary import parts_before
 from qkvcheck.errors import ContextError
 from qkvcheck.models.tokenizers import RecordedEncoder
 
@@ -32,6 +35,27 @@ def test_drawn_contexts(embedded, replication):
 def test_both_encoders_draw_the_same_sentences(embedded):
     texts = [[c.text for c in draw(encoder, 3).contexts] for encoder in (embedded.encoder, RecordedEncoder())]
     assert texts[0] == texts[1]
+
+
+def test_the_targets_part_in_the_sentence_varies(embedded):
+    """Each part about as often; every phrase that stands before the target is one of the lists."""
+    parts = parts_before()
+    drawn = draw(RecordedEncoder(), 1, count=300, grammatical=True)
+    found = Counter()
+    for context in drawn.contexts:
+        before = context.text.partition(" her")[0]
+        held = [part for part, texts in parts.items() if any(before.endswith(f" {text}") for text in texts)]
+        assert held, context.text
+        found[held[0]] += 1
+    assert set(found) == set(parts)
+    assert min(found.values()) >= 25
+    assert draw(embedded.encoder, 1, count=30, grammatical=True).sha256 != draw(embedded.encoder, 1, count=30).sha256
+
+
+def test_what_is_drawn_for_p5_plus_is_what_it_was():
+    """The claim's contexts were fixed beforehand: further lists change none of them."""
+    drawn = draw(RecordedEncoder(), 20261124)
+    assert drawn.sha256 == "5543ed23fec82cac8fb1a7056bff69334b8b5a53482c1588d76485f3219daf0a"
 
 
 def test_more_contexts_than_there_are(embedded, monkeypatch):

@@ -45,7 +45,7 @@ def positions(strategy, encoder, *, examples=300) -> Counter[int]:
 def test_contexts_are_canonical_and_reach_every_position(encoder, words):
     found = positions(contexts(encoder, " her", words=words), encoder, examples=1000)
     assert sorted(found) == list(range(1, 13))
-    assert min(found.values()) >= 0.01 * found.total()
+    assert min(found.values()) >= 0.004 * found.total()  # tokens in any order are seldom canonical when there are many
 
 
 @pytest.mark.skipif(GPT2_TOKENIZER is None, reason="needs QKV_GPT2_TOKENIZER, a folder with GPT-2's tokenizer")
