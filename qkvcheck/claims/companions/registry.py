@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import ClassVar, TypeVar
 
 from qkvcheck.claims.claim import Claim, Role
+from qkvcheck.claims.comparison import Compared
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
@@ -60,6 +61,21 @@ class Companion(ABC):
             The claim, what was measured for it, and what was found, with its controls.
         """
 
+    def look_with(
+        self, claim: Claim, own: Measurement, verdict: Verdict, controls: Mapping[str, Compared]
+    ) -> Beside | None:
+        """Return what it finds where it takes the controls' own rows too; else what `look` does.
+
+        Parameters
+        ----------
+        claim, own, verdict : Claim, Measurement, Verdict
+            As `look` takes them.
+        controls : mapping of str to Sample, Seeds or str
+            What was measured for each control, or why there is nothing.
+        """
+        del controls
+        return self.look(claim, own, verdict)
+
 
 _COMPANIONS: dict[str, Companion] = {}
 CompanionClass = TypeVar("CompanionClass", bound=type[Companion])
@@ -102,10 +118,12 @@ def companions_by_name() -> Mapping[str, Companion]:
     return dict(sorted(_COMPANIONS.items(), key=lambda item: item[1].order))
 
 
-def look_beside(claim: Claim, own: Measurement, verdict: Verdict) -> list[Beside] | None:
+def look_beside(
+    claim: Claim, own: Measurement, verdict: Verdict, controls: Mapping[str, Compared] | None = None
+) -> list[Beside] | None:
     """Return what every companion of a verdict finds, in their order; None where there is none."""
     asked = [one for one in companions_by_name().values() if one.stands_beside(verdict)]
-    found = [seen for one in asked if (seen := one.look(claim, own, verdict)) is not None]
+    found = [seen for one in asked if (seen := one.look_with(claim, own, verdict, controls or {})) is not None]
     return found or None
 
 
