@@ -1,5 +1,9 @@
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
-from .formulas import observations, row_quantiles
+from .formulas import observations, row_mean, row_quantiles
+from .further.discriminant import named_rightly, permutation_test
+from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
+from .further.two_way import noise_token_minus_context, two_way_estimate
+from .further.unimodal import dip, dip_obstacle, most_unimodal_variance, sampled_similarities
 from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
@@ -7,8 +11,9 @@ from .layer_profile import profile_layers
 from .measurement import Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
+from .registered.identity import right_names
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
-from .sample import Rows, Sample
+from .sample import Rows, Sample, parts_of
 from .similarity import (
     KERNEL_VARIABLE,
     GroupSummary,
@@ -28,6 +33,7 @@ __all__ = [
     "LEVEL",
     "MIN_SEEDS",
     "SMILE",
+    "TOP",
     "Attribution",
     "Distribution",
     "GroupSummary",
@@ -48,27 +54,42 @@ __all__ = [
     "compare_with_seeds",
     "contexts_needed",
     "decompose",
+    "dip",
+    "dip_obstacle",
     "distribution_of",
     "effective_contexts",
     "grade",
     "jackknife_estimate",
     "kernel_named",
     "measure",
+    "most_unimodal_variance",
+    "named_rightly",
+    "noise_token_minus_context",
     "null_value",
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "participation",
+    "parts_of",
+    "permutation_test",
     "profile_layers",
     "register_statistic",
+    "right_names",
+    "row_mean",
+    "row_mean_without",
     "row_quantiles",
     "row_similarities",
+    "sampled_similarities",
     "specificity",
     "split_group",
+    "standardised_row_mean",
     "statistic_named",
     "statistics_by_name",
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
+    "top_dimensions",
+    "two_way_estimate",
     "unit_columns",
     "violation_rate",
 ]
