@@ -1,4 +1,4 @@
-"""B4, B5 and B6: the poles from layer to layer, from block to block, and against untrained networks."""
+"""B4, B5, B6 and B20: poles and likeness from layer to layer, from block to block, and against untrained networks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from qkvcheck.plugin import ClaimCheck
 @pytest.mark.claim(id="B4")
 def test_poles_stand_at_every_layer(claim: ClaimCheck) -> None:
     """V above 4/9 at every layer, with intervals that hold for all layers at once."""
+    claim.check()
+
+
+@pytest.mark.claim(id="B20")
+def test_the_target_is_alike_at_every_layer(claim: ClaimCheck) -> None:
+    """Mean row similarity above 0.9 at every layer, with intervals that hold for all layers at once."""
     claim.check()
 
 

@@ -90,6 +90,43 @@ class Stage(StrEnum):
     """As scores are computed of them: after norm and rotation of queries and keys, where a family has them."""
 
 
+class Turns(NamedTuple):
+    """Which rotations of a head change no score: of queries and keys by the same one, and of values by any.
+
+    Attributes
+    ----------
+    rotary : int
+        So many dimensions of a head, from its first, are turned by an angle that grows with the place (rotary
+        embedding), two by two: of those only turns within each pair change no score. The others rotate freely.
+    neighbours : bool
+        Whether dimensions 0 and 1 are a pair, 2 and 3, ...; else 0 and `rotary` / 2, 1 and `rotary` / 2 + 1, ...
+    obstacle : str
+        Why no rotation of queries and keys is free; empty where some are.
+    of_values : str
+        The same of values.
+
+    Examples
+    --------
+    >>> Turns(4).pairs, Turns(4, neighbours=True).pairs
+    (((0, 2), (1, 3)), ((0, 1), (2, 3)))
+    """
+
+    rotary: int = 0
+    neighbours: bool = False
+    obstacle: str = ""
+    of_values: str = ""
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The dimensions that are turned together."""
+        half = self.rotary // 2
+        return tuple((2 * n, 2 * n + 1) if self.neighbours else (n, half + n) for n in range(half))
+
+
+FIRST_TOKEN, PRECEDING_TOKEN, POSITION = FACTORS = ("first token", "preceding token", "position")
+"""What is told of each context besides its rows: its first token, the one before the rows', and their place."""
+
+
 class Capture(StrEnum):
     """What is captured of a corpus for a statistic, by the name that claims files and markers use."""
 

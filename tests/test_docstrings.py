@@ -9,11 +9,12 @@ import pkgutil
 import pytest
 
 import qkvcheck
+from qkvcheck.claims.companions import registry as companions
 from qkvcheck.claims.controls import registry as controls
 from qkvcheck.report.figures import registry as figures
 from qkvcheck.statistics import registry as statistics
 
-REGISTRIES = ((controls, "_CONTROLS"), (figures, "_FIGURES"), (statistics, "_STATISTICS"))
+REGISTRIES = ((companions, "_COMPANIONS"), (controls, "_CONTROLS"), (figures, "_FIGURES"), (statistics, "_STATISTICS"))
 WITH_A_MODEL = ("qkvcheck.models.loading", "qkvcheck.contexts.corpora")
 MODULES = [
     module.name
@@ -26,7 +27,8 @@ MODULES = [
 def registries(monkeypatch):
     """What an example registers goes with it."""
     # First filled with the package's own, which each is once in a process.
-    assert all((controls.controls_by_name(), figures.registered_figures(), statistics.statistics_by_name()))
+    assert all((companions.companions_by_name(), controls.controls_by_name()))
+    assert all((figures.registered_figures(), statistics.statistics_by_name()))
     for module, name in REGISTRIES:
         monkeypatch.setattr(module, name, dict(getattr(module, name)))
 

@@ -13,7 +13,7 @@ from platform import python_version
 import numpy as np
 
 from qkvcheck.errors import CaptureError, DocumentError, NotCapturedError, first_line, shown
-from qkvcheck.groups import HEADS_UNKNOWN, PROJECTIONS, Stage, head_count, head_read, heads_obstacle
+from qkvcheck.groups import HEADS_UNKNOWN, PROJECTIONS, Stage, Turns, head_count, head_read, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, from_document, read_tensor_header
 from qkvcheck.statistics import Sample
 
@@ -60,6 +60,10 @@ class Activations:
         fewer. Empty where that is not known.
     stage : Stage
         Where on their way they were taken.
+    factors : mapping of str to tuple of str
+        What is told of each context, by the names of `qkvcheck.groups.FACTORS`; empty where that is not known.
+    turns : tuple of Turns
+        For each layer, which rotations of a head change no score; empty where that is not known.
 
     Examples
     --------
@@ -81,6 +85,8 @@ class Activations:
     seen: tuple[str, ...] | None = None
     heads: Mapping[str, int] = field(default_factory=dict)
     stage: Stage = Stage.PROJECTION
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    turns: tuple[Turns, ...] = ()
     _samples: dict[tuple[object, ...], Sample] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, layer: int) -> np.ndarray:
@@ -148,6 +154,10 @@ class Activations:
             layout["heads"] = dict(self.heads)
         if self.stage is not Stage.PROJECTION:
             layout["stage"] = str(self.stage)
+        if self.factors:
+            layout["factors"] = {name: list(told) for name, told in self.factors.items()}
+        if self.turns:
+            layout["turns"] = [list(one) for one in self.turns]
         about = {"schema": SCHEMA, "layout": json.dumps(layout), "provenance": json.dumps(dict(self.provenance))}
         temporary = Path(path).with_name(f"{Path(path).name}.{os.getpid()}.tmp")
         try:
@@ -201,7 +211,9 @@ def sample_of(captured: Captured, *, layer: int, head: int | None = None) -> Sam
     if key not in kept:
         clusters = tuple(part.clusters for part in parts if part.clusters is not None)
         arrays, projections = tuple(part.at(layer) for part in parts), parts[0].projections
+        heads, turns = parts[0].heads, parts[0].turns
         if head is not None:
+            heads = dict.fromkeys(heads, 1)
             cuts = [head_columns(part.projections, part.heads, head) for part in parts]
             arrays = tuple(array[..., columns] for array, (columns, _) in zip(arrays, cuts, strict=True))
             projections = cuts[0][1]
@@ -213,6 +225,9 @@ def sample_of(captured: Captured, *, layer: int, head: int | None = None) -> Sam
             subsets=parts[0].subsets,
             seen=tuple(part.seen for part in parts),
             rounding=_ROUNDING.get(parts[0].provenance.get("dtype", "")),
+            heads=heads,
+            turns=turns[parts[0].layers.index(layer)] if turns else None,
+            factors=parts[0].factors,
         )
     return kept[key]
 
@@ -311,6 +326,8 @@ def load_activations(path: str | Path) -> Activations:
         seen=layout.seen,
         heads=layout.heads,
         stage=layout.stage,
+        factors=layout.factors,
+        turns=layout.turns,
     )
 
 
@@ -324,6 +341,8 @@ class _Layout:
     seen: tuple[str, ...] | None = None
     heads: dict[str, int] = field(default_factory=dict)
     stage: Stage = Stage.PROJECTION
+    factors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    turns: tuple[Turns, ...] = ()
 
     def __post_init__(self) -> None:
         if self.axes not in AXES:
@@ -336,6 +355,8 @@ class _Layout:
                     f"block {shown(name)} is {start} to {stop}; blocks are Q, K and V, each a part of the width"
                 )
         widths = {name: stop - start for name, (start, stop) in self.blocks.items()}
+        if self.turns and len(self.turns) != len(self.layers):
+            raise ValueError(f"turns are told of {len(self.turns)} layers; they are of all {len(self.layers)} or none")
         obstacle = heads_obstacle(self.heads, widths) if self.heads else None
         if obstacle is not None:
             raise ValueError(obstacle)
@@ -359,8 +380,10 @@ def _layout(given: Given, header: TensorHeader) -> _Layout:
             f"holds values of shape {shown(values.shape)}, which are not {len(layout.layers)} layers and blocks up to "
             f"{width} along the axes {', '.join(layout.axes)}"
         )
-    if layout.seen is not None and len(layout.seen) != lengths["context"]:
-        raise given.refused(f"tells what {len(layout.seen)} contexts had seen, and holds {lengths['context']}")
+    told_of = [*layout.factors.values(), *([] if layout.seen is None else [layout.seen])]
+    for told in told_of:
+        if len(told) != lengths["context"]:
+            raise given.refused(f"tells what {len(told)} contexts had seen, and holds {lengths['context']}")
     if mask is not None and (mask.dtype, mask.shape) != ("BOOL", (lengths["context"], lengths.get("token"))):
         raise given.refused(
             f"holds a mask of type {mask.dtype} and shape {shown(mask.shape)}, which is not one of its tokens"

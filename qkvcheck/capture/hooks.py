@@ -17,6 +17,7 @@ import numpy as np
 
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.forwards import EQUAL_LENGTHS, PADDED, TRIE, Forward, Wanted, equal_lengths, padded, trie
+from qkvcheck.capture.freedom import factors_of, turns_of
 from qkvcheck.capture.proof import PROVEN_AT, prove
 from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
@@ -77,6 +78,7 @@ def capture(
     wanted = _wanted_positions(contexts, positions)
     layers = tuple(layers)
     _check_request(hooked, contexts, layers, wanted, batch_size)
+    hooked = hooked.reaching(max(layers))
     check_layout(hooked)
     length = max(len(context.token_ids) for context in contexts.contexts)
     every = wanted is None
@@ -112,6 +114,8 @@ def capture(
         seen=None if wanted is None else _seen(contexts, wanted, causal=hooked.architecture.causal),
         heads=hooked.heads,
         stage=stage,
+        factors={} if wanted is None else factors_of(contexts, wanted.tolist()),
+        turns=turns_of(hooked, layers, stage=stage),
     )
 
 
@@ -222,6 +226,8 @@ def capture_words(
         provenance={**flat.provenance, "words": " ".join(word.strip() for word in words)},
         seen=None if flat.seen is None else flat.seen[:: len(words)],  # a context is what stands before its first word
         heads=flat.heads,
+        factors={name: told[:: len(words)] for name, told in flat.factors.items()},
+        turns=flat.turns,
     )
 
 
@@ -259,7 +265,7 @@ def _check_request(
             f"position {int(wanted[row])} does not exist in {contexts.contexts[row].text!r} "
             f"({int(lengths[row])} tokens, from 0); choose another."
         )
-    limit = hooked.architecture.longest(hooked.model.config)
+    limit = hooked.architecture.longest(hooked.config)
     longest = int(lengths.max()) + len(hooked.special)
     if limit is not None and longest > limit:
         text = contexts.contexts[int(lengths.argmax())].text
@@ -304,6 +310,6 @@ def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:
     if forward.visible is None:
         return torch.as_tensor(forward.present.astype(np.int64), device=hooked.device)
     # Numbers to add, never true and false: under eager attention a mask of truth values is added as 0 and 1.
-    dtype = next(hooked.model.parameters()).dtype
+    dtype = hooked.held.dtype
     hidden = torch.as_tensor(~forward.visible, device=hooked.device)[None, None]
     return torch.zeros(hidden.shape, dtype=dtype, device=hooked.device).masked_fill_(hidden, torch.finfo(dtype).min)

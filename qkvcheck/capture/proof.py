@@ -50,7 +50,7 @@ def prove(hooked: HookedModel, run: Callable[[Forward, Stage], np.ndarray]) -> N
     proven = _PROVEN.setdefault(hooked.model, set())
     if hooked.architecture in proven:
         return
-    if getattr(hooked.model.config, "_attn_implementation", None) in (None, *TRIE_ATTENTION):
+    if getattr(hooked.config, "_attn_implementation", None) in (None, *TRIE_ATTENTION):
         forward = _few_tokens(hooked)
         early, late = (run(forward, stage) for stage in (Stage.PROJECTION, Stage.ATTENTION))
         wrong = _unequal(hooked, early, late)
@@ -72,7 +72,7 @@ def _few_tokens(hooked: HookedModel) -> Forward:
 
 def _unequal(hooked: HookedModel, early: np.ndarray, late: np.ndarray) -> str | None:
     """Return which of queries, keys and values differ, in words, or None."""
-    architecture, config = hooked.architecture, hooked.model.config
+    architecture, config = hooked.architecture, hooked.config
     limit = architecture.clip(config)
     early = early if limit is None else np.clip(early, -limit, limit)
     between = architecture.between_of(config, PROVEN_AT)

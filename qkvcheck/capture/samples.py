@@ -24,7 +24,7 @@ from qkvcheck.contexts import (
 )
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import Capture
-from qkvcheck.models import HookedModel
+from qkvcheck.models import HookedModel, untrained_twin
 
 BALANCED_TARGET = " her"
 """What every context of the balanced corpus holds."""
@@ -131,6 +131,7 @@ class Samples:
         self._variant = variant or Variant()
         self._asked_target = contexts.target  # a control may put another word in its place
         self._grids: dict[str, Activations] = {}
+        self._twin: tuple[int, Samples] | None = None
         self._alone: dict[tuple[tuple[int, ...], int], Activations] = {}
 
     @property
@@ -165,6 +166,12 @@ class Samples:
     def of_model(self, hooked: HookedModel) -> Samples:
         """Return the same samples of another model."""
         return self._like(hooked=hooked)
+
+    def untrained(self, seed: int) -> Samples:
+        """Return the same samples of the model's untrained twin; the last one asked for is kept."""
+        if self._twin is None or self._twin[0] != seed:
+            self._twin = seed, self.of_model(untrained_twin(self.hooked, seed=seed))
+        return self._twin[1]
 
     def under(self, variant: Variant, *, contexts: ContextSet | None = None) -> Samples:
         """Return the samples of the same model under a control's variant."""
@@ -286,7 +293,7 @@ class Samples:
     @cached_property
     def words_and_weights(self) -> Activations:
         """The words grid with one more word, what the weights put out alone: (context, layer, word, width)."""
-        grid, model = self.words(), self.hooked
+        grid, model = self.words(), self.hooked.reaching(max(self.layers))
         found = [model.architecture.weights_alone(model.model, layer) for layer in self.layers]
         alone = [one.detach().to("cpu").float().numpy() for one in found if one is not None]
         if len(alone) < len(found):

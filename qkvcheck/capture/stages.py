@@ -104,8 +104,8 @@ class _Projections:
                 )
         parts = 1 + max(part for _, part in self._kept)
         joined = [np.concatenate([self._kept[layer, part] for part in range(parts)], -1) for layer in self._layers]
-        order = architecture.order(self._hooked.model.config)
-        width = sum(architecture.heads(self._hooked.model.config).widths)
+        order = architecture.order(self._hooked.config)
+        width = sum(architecture.heads(self._hooked.config).widths)
         _check_width(self._hooked, joined[0].shape[-1], width)
         return np.stack([rows if order is None else rows[..., order] for rows in joined], axis=1)
 
@@ -153,14 +153,14 @@ class _Attention:
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
     def _rows(self, layer: int, products: Sequence[tuple[Any, ...]]) -> np.ndarray:
-        heads = self._hooked.architecture.heads(self._hooked.model.config)
+        heads = self._hooked.architecture.heads(self._hooked.config)
         found = _queries_keys_values(products, heads)
         if found is None:
             raise CaptureError(
                 f"attention of layer {layer} of {self._hooked.spec} shows no product of queries and keys; capture at "
                 "the stage projection, or load the model with sdpa or eager attention."
             )
-        heads = self._hooked.architecture.heads(self._hooked.model.config)
+        heads = self._hooked.architecture.heads(self._hooked.config)
         row, token = self._at
         kept = []
         for tensor, count in zip(found, heads.counts.values(), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -94,6 +95,7 @@ def judge(
     ((direction, threshold),) = given.items()
     sample = _sample(arrays, group, projections, clusters, heads)
     counts = _counts(heads, sample.projections)
+    sample = replace(sample, heads=counts)
     claim = Claim(
         id=id,
         statement=f"{statistic} of {group} ({measure}) {_words(direction)} {threshold:g}",
@@ -132,7 +134,8 @@ def _counts(heads: int | Mapping[str, int] | None, projections: Mapping[str, sli
 
 def _cut(sample: Sample, heads: Mapping[str, int], head: int) -> Sample:
     columns, projections = head_columns(sample.projections, heads, head)
-    return Sample(tuple(array[..., columns] for array in sample.arrays), projections, sample.clusters)
+    arrays = tuple(array[..., columns] for array in sample.arrays)
+    return replace(sample, arrays=arrays, projections=projections, heads=dict.fromkeys(projections, 1))
 
 
 def _words(direction: Direction) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Direction, Kind, Role
-from qkvcheck.claims.companions.registry import look_beside
+from qkvcheck.claims.companions.registry import Around, look_beside
 from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, level_of, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
@@ -67,6 +67,7 @@ def judge_sample(
     *,
     family: Sequence[Cell] = (),
     controls: Mapping[str, Compared] | None = None,
+    tokens: Callable[[], Sample] | None = None,
     options: JudgeOptions = PLAIN,
 ) -> Verdict:
     """Judge a claim in one cell: SUPPORTED if the whole interval clears the threshold, REFUTED if all of it misses.
@@ -81,6 +82,8 @@ def judge_sample(
         Where the cell decides nothing, it and the others like it at its layer: their intervals hold all at once.
     controls : mapping of str to Sample, Seeds or str
         The same for each control, or why it could not be measured; those that the claim names are compared.
+    tokens : callable, optional
+        Returns the sample of the words grid there, for companions that look at other tokens.
     options : JudgeOptions
         What does not depend on the claim.
 
@@ -117,7 +120,8 @@ def judge_sample(
         qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results, asked=claim.controls)),
         offset_share=None if evidence.offset is None else evidence.offset.share,
     )
-    return replace(verdict, evidence=replace(verdict.evidence, beside=look_beside(claim, measured, verdict, controls)))
+    beside = look_beside(claim, measured, verdict, Around(controls or {}, tokens))
+    return replace(verdict, evidence=replace(verdict.evidence, beside=beside))
 
 
 def _comparisons(cell: Cell, family: Sequence[Cell]) -> tuple[Comparison, ...]:

@@ -46,7 +46,12 @@ def judge_layers(
     statistic, comparison = statistic_named(claim.statistic, claim=claim.id), cell.comparison
     level = level_of(cell)
     points = profile_layers(
-        list(samples.items()), comparison, statistic=statistic, min_distinct=options.min_distinct, level=level
+        list(samples.items()),
+        comparison,
+        statistic=statistic,
+        axis=claim.axis,
+        min_distinct=options.min_distinct,
+        level=level,
     )
     judged = [point for point in points if point.estimate is not None]
     if not judged:
@@ -63,7 +68,8 @@ def judge_layers(
     for point in points:
         shown = ProfilePoint(point.layer, point.estimate, point.low, point.high, point.n_distinct, point.reason)
         if point.estimate is not None:
-            shown = _with_square(shown, samples[point.layer], comparison)
+            if claim.axis == "dimensions":
+                shown = _with_square(shown, samples[point.layer], comparison)
             if untrained is not None:
                 shown = _with_seeds(shown, claim, cell, untrained, captured)
         profile.append(shown)
@@ -104,13 +110,14 @@ def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) ->
 
 
 def _with_seeds(point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Captured) -> ProfilePoint:
-    statistics = (statistic_named(claim.statistic), statistic_named("mean_square"))
+    own = statistic_named(claim.statistic)
+    statistics = (own, statistic_named("mean_square")) if claim.axis == "dimensions" else (own,)
     networks = untrained.at(point.layer, captured, head=cell.at_head)
     numbers = networks.measure(SeedValues(statistics, cell.comparison))
     if not numbers:  # no seed was asked for
         return point
-    own, squares = zip(*numbers, strict=True)
-    return replace(point, untrained=_range(own), untrained_mean_square=_range(squares))
+    found, *squares = (_range(one) for one in zip(*numbers, strict=True))
+    return replace(point, untrained=found, untrained_mean_square=squares[0] if squares else None)
 
 
 def _range(seeds: Sequence[float]) -> SeedRange:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 from qkvcheck.capture import Captured
 from qkvcheck.claims.claim import Criterion
-from qkvcheck.groups import Comparison
+from qkvcheck.groups import POSITION, Comparison
 from qkvcheck.statistics import Rows, Sample, Statistic, distribution_of, measure
 
 
@@ -146,6 +146,33 @@ class SeedValues:
         """Return a number for each statistic."""
         rows = sample.rows
         return [statistic.values(rows.arrays, rows, [self.comparison])[0] for statistic in self.statistics]
+
+
+@dataclass(frozen=True)
+class SeedAtPlace:
+    """A statistic's plug-in number at each of a claim's places, of the contexts with the target at one place.
+
+    Attributes
+    ----------
+    statistic : Statistic
+        What is computed.
+    comparisons : tuple of Comparison
+        Where.
+    place : str
+        As `qkvcheck.groups.POSITION` tells it of a context.
+    """
+
+    statistic: Statistic
+    comparisons: tuple[Comparison, ...]
+    place: str
+
+    def __call__(self, sample: Sample) -> list[float] | None:
+        """Return a number for each comparison, over distinct contexts; None with fewer than two of them there."""
+        rows = sample.rows
+        there = [row for row, place in enumerate(rows.factors.get(POSITION, ())) if place == self.place]
+        if len(rows.arrays) != 1 or len(there) < 2:
+            return None
+        return [float(value) for value in self.statistic.values((rows.arrays[0][there],), rows, self.comparisons)]
 
 
 def has_both_poles(criterion: Criterion, rows: Rows, comparison: Comparison) -> bool:

@@ -150,7 +150,7 @@ class PaddedForward:
 
         self._model = hooked.model
         self._site = hooked.architecture.site(hooked.model, layer)
-        self._order = hooked.architecture.order(hooked.model.config)
+        self._order = hooked.architecture.order(hooked.config)
         token_ids, present, targets = token_rectangle(hooked, contexts)
         self._input = {"input_ids": torch.from_numpy(token_ids), "attention_mask": torch.from_numpy(present)}
         self._targets = torch.tensor(targets)

@@ -5,6 +5,7 @@ from .architecture import (
     Position,
     architecture_of,
     register_architecture,
+    rope_of,
 )
 from .directory import memory_bytes
 from .gguf.converted import convert_gguf, gguf_obstacle, told_of_bos
@@ -23,7 +24,7 @@ from .outline import Outline, depth_of, outline_of
 from .structure import UNTOLD, evaluating
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
-from .weights import flaw_of
+from .weights.files import flaw_of
 
 __all__ = [
     "EMBEDDED",
@@ -59,6 +60,7 @@ __all__ = [
     "memory_bytes",
     "outline_of",
     "register_architecture",
+    "rope_of",
     "told_of_bos",
     "torch_obstacle",
     "twin_identity",

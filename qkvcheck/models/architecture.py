@@ -221,6 +221,8 @@ class Architecture:
         How the place of a token enters.
     between : tuple of str
         What is done to queries and keys between projection and score, in its order, such as ``("norm", "rotary")``.
+    neighbours : bool
+        Whether rotary embedding turns dimensions 0 and 1 together; else 0 and the one half of the turned ones later.
     causal : bool
         Whether nothing right of a token can reach it.
     again : bool
@@ -253,6 +255,7 @@ class Architecture:
     split: Split = Split.SEPARATE
     position: Position = Position.ROTARY
     between: tuple[str, ...] = ()
+    neighbours: bool = False
     causal: bool = True
     again: bool = False
     trie: bool = False

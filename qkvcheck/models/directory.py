@@ -16,7 +16,7 @@ from typing import Any
 from qkvcheck.errors import DocumentError, ModelError, shown
 from qkvcheck.inputs import Given, from_document
 from qkvcheck.models.architecture import Architecture, ConfigSchema, architectures_by_family
-from qkvcheck.models.weights import check_tensors, flaw_of, headers_of, numbers_asked
+from qkvcheck.models.weights.files import check_tensors, flaw_of, headers_of, numbers_asked
 
 SMALL = 1_000_000
 """Bytes of a config.json."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from qkvcheck.errors import ModelError, first_line
-from qkvcheck.models.weights import flaws_of
+from qkvcheck.models.weights.files import flaws_of
 
 GPT2_SMALL = ("openai-community/gpt2", "gpt2")
 """Both names under which GPT-2 small is kept in caches."""

@@ -2,137 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import CaptureError, ModelError, first_line, shown
-from qkvcheck.files import file_part
-from qkvcheck.models.architecture import Architecture, Position, architecture_of, rope_of, told_of
+from qkvcheck.models.architecture import Architecture, architecture_of
 from qkvcheck.models.directory import bounded, bounded_by_count, check_directory, read_config
 from qkvcheck.models.gguf.converted import naming_gguf
-from qkvcheck.models.gguf.fetched import SMOLLM2
+from qkvcheck.models.hooked import HookedModel as HookedModel  # where it always was
 from qkvcheck.models.hub import Announce
-from qkvcheck.models.locating import EMBEDDED, KNOWN_CONFIGS, is_known, locate
+from qkvcheck.models.locating import KNOWN_CONFIGS, is_known, locate
 from qkvcheck.models.locating import embedded_directory as embedded_directory  # the tests take it from here
 from qkvcheck.models.spec import ModelSpec, parse_spec
 from qkvcheck.models.structure import found_architecture, loader_for, parse_layout
 from qkvcheck.models.tiny import is_family, shrunk, usual_config
-from qkvcheck.models.tokenizers import PretrainedEncoder, RecordedEncoder, check_fits, load_encoder, rows_of
-from qkvcheck.models.tokens.special import SpecialTokens, special_tokens_of
-from qkvcheck.models.weights import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
+from qkvcheck.models.tokenizers import PretrainedEncoder, check_fits, load_encoder, rows_of
+from qkvcheck.models.tokens.special import special_tokens_of
+from qkvcheck.models.weights.files import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
+from qkvcheck.models.weights.held import Files, Held, readable_in_part, stamp_of
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-
-_STAND_INS = {EMBEDDED: "the stand-in", SMOLLM2.name: "SmolLM2-135M"}
-
-
-@dataclass(frozen=True, repr=False)
-class HookedModel:
-    """A loaded model that can be captured from.
-
-    Attributes
-    ----------
-    model : transformers.PreTrainedModel
-        The network; left as it was found.
-    encoder : PretrainedEncoder or RecordedEncoder
-        Its tokenizer.
-    architecture : Architecture
-        Where its family keeps Q, K and V.
-    spec : ModelSpec
-        What was asked for, with `auto` resolved.
-    origin : str
-        Where it came from, and why, for a person.
-    special : SpecialTokens
-        What stands before and after every context.
-
-    Examples
-    --------
-    >>> load_model("embedded")
-    HookedModel(embedded: gpt2, 12 layers, float32 on cpu)
-    """
-
-    model: Any
-    encoder: PretrainedEncoder | RecordedEncoder
-    architecture: Architecture
-    spec: ModelSpec
-    origin: str
-    special: SpecialTokens = field(default_factory=SpecialTokens)
-
-    def __repr__(self) -> str:
-        return (
-            f"HookedModel({self.spec}: {self.architecture.family}, {self.depth} layers, {self.dtype} on {self.device})"
-        )
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.architecture.depth(self.model)
-
-    @property
-    def projections(self) -> dict[str, slice]:
-        """Where Q, K and V stand when they are put one after the other."""
-        return self.architecture.heads(self.model.config).projections
-
-    @property
-    def heads(self) -> dict[str, int]:
-        """Number of heads of Q, K and V; with grouped queries K and V have fewer."""
-        return self.architecture.heads(self.model.config).counts
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        device: torch.device = next(self.model.parameters()).device
-        return device
-
-    @property
-    def dtype(self) -> str:
-        """Number format of the weights, such as ``float32``."""
-        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters, shared ones counted once."""
-        return sum(p.numel() for p in self.model.parameters())
-
-    @property
-    def is_stand_in(self) -> bool:
-        """Whether this is a model that stands in for GPT-2 small where that is not at hand."""
-        return self.spec.source in _STAND_INS
-
-    @property
-    def called(self) -> str:
-        """What verdicts call it, such as ``"the stand-in"``; empty for a model that somebody named."""
-        return _STAND_INS.get(self.spec.source, "")
-
-    @property
-    def is_untrained(self) -> bool:
-        """Whether the weights are freshly initialised."""
-        return self.spec.untrained_seed is not None
-
-    @property
-    def slug(self) -> str:
-        """Name for files: letters, digits, dots and hyphens."""
-        path = Path(self.spec.source)
-        name = path.name if path.exists() else self.spec.source
-        text = str(replace(self.spec, source=name))
-        return file_part(text)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Sha256 over parameters (name, shape, bytes), listed configuration fields, and the tokenizer.
-
-        Buffers are left out, and so is the rest of the configuration: 35 of its keys differ between
-        transformers 4.57 and 5.23 for the same model.
-        """
-        return _fingerprint(self)
 
 
 def load_model(
@@ -208,6 +102,7 @@ class _How:
 
 def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:
     """Load what was located."""
+    config: Any
     if resolved.untrained_seed is not None:
         config = config_of(resolved, directory, trust=how.trust)
         model = _initialise(config, planned_architecture(config), seed=resolved.untrained_seed, trust=how.trust)
@@ -217,14 +112,34 @@ def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
         config = config_of(resolved, directory, trust=how.trust)
-        model = load_weights(
-            directory,
-            config,
-            architecture=planned_architecture(config),
-            dtype=_torch_dtype(how.dtype),
-            trust_remote_code=how.trust,
-        )
-    model = model.to(device=how.place, dtype=_torch_dtype(how.dtype)).eval()
+        held = _held(directory, config, how)
+        return _assembled(held, resolved, directory, origin, how)
+    model = model.to(device=how.place, dtype=torch_dtype(how.dtype)).eval()
+    return _assembled(Held(model), resolved, directory, origin, how)
+
+
+def _held(directory: Path, config: Any, how: _How) -> Held:
+    """Return the weights of a directory: read when they are asked for, layer by layer, where its family allows it."""
+    architecture, dtype = planned_architecture(config), torch_dtype(how.dtype)
+    outline = None
+    if how.layout is None and not how.trust and _is_family(config):
+        outline = readable_in_part(directory, config, architecture)
+    if outline is not None:
+        return Held(outline, Files(directory, config, architecture, dtype, how.place, stamp_of(directory)))
+    model = load_weights(directory, config, architecture=architecture, dtype=dtype, trust_remote_code=how.trust)
+    return Held(model.to(device=how.place, dtype=dtype).eval())
+
+
+def _is_family(config: Any) -> bool:
+    try:
+        architecture_of(config)
+    except CaptureError:
+        return False
+    return True
+
+
+def _assembled(held: Held, resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:
+    """Put a model's weights, tokenizer and architecture together."""
     known = (is_known(resolved.source) or resolved.tiny) and directory is None
     encoder = load_encoder(
         directory,
@@ -232,12 +147,12 @@ def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -
         source=resolved.source,
         gpt2=known,
         trust_remote_code=how.trust,
-        rows=rows_of(model),
+        rows=rows_of(held.outline),
     )
-    architecture, found = _settled(model, how.layout)
+    architecture, found = _settled(held.outline, how.layout)
     files = directory if how.tokenizer is None else Path(how.tokenizer).expanduser()
     special = special_tokens_of(encoder, architecture, asked=how.bos, directory=files)
-    return HookedModel(model, encoder, architecture, resolved, f"{origin}{found}", special)
+    return HookedModel(held, encoder, architecture, resolved, f"{origin}{found}", special)
 
 
 def from_model(
@@ -269,7 +184,7 @@ def from_model(
     check_fits(encoder, rows_of(model))
     architecture, how = _settled(model, None if layout is None else parse_layout(layout))
     special = special_tokens_of(encoder, architecture, asked=bos)
-    return HookedModel(model, encoder, architecture, ModelSpec(name), f"given in memory{how}", special)
+    return HookedModel(Held(model), encoder, architecture, ModelSpec(name), f"given in memory{how}", special)
 
 
 def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
@@ -284,10 +199,12 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     """
     if hooked.spec.untrained_seed == seed:
         seed += 1
-    model = _initialise(hooked.model.config, hooked.architecture, seed=seed)
-    model = model.to(device=hooked.device, dtype=next(hooked.model.parameters()).dtype).eval()
+    model = _initialise(hooked.config, hooked.architecture, seed=seed)
+    model = model.to(device=hooked.device, dtype=hooked.held.dtype).eval()
     spec = replace(hooked.spec, untrained_seed=seed)
-    return HookedModel(model, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
+    return HookedModel(
+        Held(model), hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special
+    )
 
 
 def torch_obstacle() -> str | None:
@@ -426,35 +343,8 @@ def _check_device(device: str) -> torch.device:
     return place
 
 
-def _torch_dtype(name: str) -> Any:
+def torch_dtype(name: str) -> Any:
+    """Return a number format of torch by its name."""
     import torch
 
     return getattr(torch, name)
-
-
-def _named_parameters(model: Any) -> dict[str, torch.Tensor]:
-    """Return every parameter by its name; that of a head of its own changes between releases, and is always one."""
-    tied = getattr(model.get_input_embeddings(), "weight", None)
-    head = getattr(model.get_output_embeddings(), "weight", None)
-    own = head is not None and head is not tied
-    return {("lm_head.weight" if own and one is head else name): one for name, one in model.named_parameters()}
-
-
-def _fingerprint(hooked: HookedModel) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(_named_parameters(hooked.model).items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    config = hooked.model.config
-    fields = {name: told_of(config, name) for name in hooked.architecture.fingerprint_fields}
-    heads = hooked.architecture.heads(config)
-    for name, number in (("num_key_value_heads", heads.key), ("head_dim", heads.width)):
-        if name in fields and fields[name] is None:  # one release writes down what the other leaves to be worked out
-            fields[name] = number
-    if hooked.architecture.position_of(config) is Position.ROTARY:
-        fields["rope"] = rope_of(config)
-    digest.update(json.dumps(fields, sort_keys=True).encode())
-    digest.update(hooked.encoder.fingerprint().encode())
-    return digest.hexdigest()

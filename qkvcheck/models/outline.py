@@ -10,7 +10,7 @@ from qkvcheck.models.directory import LAYER_FIELDS, read_config
 from qkvcheck.models.loading import DTYPES, config_of, planned_architecture
 from qkvcheck.models.locating import locate
 from qkvcheck.models.spec import ModelSpec, parse_spec
-from qkvcheck.models.weights import without_weights
+from qkvcheck.models.weights.files import without_weights
 
 _BYTES = dict(zip(DTYPES, (4, 8, 2, 2), strict=True))
 

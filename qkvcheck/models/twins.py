@@ -69,7 +69,7 @@ def twin_identity(hooked: HookedModel, *, seed: int) -> TwinIdentity:
     """
     import torch
 
-    config = json.loads(hooked.model.config.to_json_string(use_diff=False))
+    config = json.loads(hooked.config.to_json_string(use_diff=False))
     config.pop("_name_or_path", None)
     device = hooked.device
     on_gpu = getattr(device, "type", "cpu") == "cuda"
@@ -80,9 +80,9 @@ def twin_identity(hooked: HookedModel, *, seed: int) -> TwinIdentity:
         dtype=hooked.dtype,
         device=str(device),
         hardware=torch.cuda.get_device_name(device) if on_gpu else f"{platform.machine()} {platform.processor()}",
-        attention=getattr(hooked.model.config, "_attn_implementation", None),
+        attention=getattr(hooked.config, "_attn_implementation", None),
         precision=torch.get_float32_matmul_precision(),
-        code=_code_of(type(hooked.model)),
+        code=_code_of(type(hooked.held.outline)),
         libraries={name: _version(name) for name in LIBRARIES},
         python=platform.python_version(),
     )

@@ -36,6 +36,7 @@ from qkvcheck.groups import Capture
 from qkvcheck.models import Position
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
+from qkvcheck.statistics import Sample
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class ClaimCheck:
             sample,
             family=self._family(cell),
             controls=self._compared(names, controls, given, cell),
+            tokens=self._tokens(given, cell),
             options=options,
         )
 
@@ -166,7 +168,7 @@ class ClaimCheck:
         if self.cell.layer > 0 or self.claim.kind == Kind.EVERY_LAYER or not isinstance(source, Samples):
             return None
         architecture = source.hooked.architecture
-        position = architecture.position_of(source.hooked.model.config)
+        position = architecture.position_of(source.hooked.config)
         if position is Position.LEARNED:
             return None
         return (
@@ -212,6 +214,13 @@ class ClaimCheck:
             except NotCapturedError as error:
                 found[name] = str(error)
         return found
+
+    def _tokens(self, given: Captured, cell: Cell) -> Callable[[], Sample] | None:
+        """Return what gives the words grid at a cell, where the target of the run's own contexts is judged."""
+        source = self._apparatus.source
+        if isinstance(given, tuple) or given is not source.captured(Capture.TARGET):
+            return None
+        return lambda: sample_of(source.captured(Capture.WORDS), layer=cell.layer, head=cell.at_head)
 
     def _searches(self) -> Iterator[Verdict]:
         """Let hypothesis look for a context that breaks the claim, and shrink it; of all heads in each."""

@@ -189,7 +189,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         ours.check_names(claims_of(session.items))
         with announcing(config) as announce:
             needing = list(filter(_needs_ours, session.items))
-            ours.prepare(layers_of(needing), heads=heads_of_cases(needing), announce=announce)
+            every = any(claim.kind == "every_layer" for claim in claims_of(needing))
+            ours.prepare(layers_of(needing), heads=heads_of_cases(needing), every_layer=every, announce=announce)
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -124,6 +124,7 @@ class Session:
         layers: Iterable[int] = (),
         *,
         heads: Iterable[int] = (),
+        every_layer: bool = False,
         announce: Callable[[str], None] | None = None,
     ) -> None:
         """Load what was asked for, so that a mistake shows before the first experiment.
@@ -134,6 +135,8 @@ class Session:
             Further zero-based layers that experiments ask for.
         heads : iterable of int
             Zero-based heads that experiments ask for.
+        every_layer : bool
+            Whether an experiment looks at every layer: the weights of all are then read at once.
         announce : callable, optional
             Told of a download's progress.
 
@@ -162,8 +165,9 @@ class Session:
         corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
         if self.settings.baseline is not None and self.settings.update is None:
             self._read(Path(self.settings.baseline))
-        check_layers(self.hooked, sorted({*self.layers, *layers}))
-        check_layout(self.hooked)
+        asked = sorted({*self.layers, *layers})
+        check_layers(self.hooked, asked)
+        check_layout(self.hooked.reaching(self.hooked.depth - 1 if every_layer else asked[-1]))
         self._check_heads(self.hooked.heads, heads, of=str(self.hooked.spec))
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
         if self.settings.baseline is not None and self.settings.update is None:

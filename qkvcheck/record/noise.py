@@ -16,7 +16,6 @@ from typing import Any
 from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, at_heads, captured_for, cells, is_one_number, number_of
 from qkvcheck.errors import ClaimError, NotCapturedError, QkvcheckError
-from qkvcheck.models import HookedModel
 from qkvcheck.record.change import NoiseFloor
 
 APART = ("bfloat16",)
@@ -143,7 +142,7 @@ def _ways(samples: Samples) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "batch of 4096", planned(batch_size=4096)
     yield "padded layout", planned(exact_layout=True)
     yield "one thread", lambda: _one_thread(samples)
-    other = "eager" if getattr(hooked.model.config, "_attn_implementation", "sdpa") != "eager" else "sdpa"
+    other = "eager" if getattr(hooked.config, "_attn_implementation", "sdpa") != "eager" else "sdpa"
     yield f"{other} attention", lambda: _changed(samples, attention=other)
     yield "float64", lambda: _changed(samples, dtype="float64")
     yield "bfloat16", lambda: _changed(samples, dtype="bfloat16")
@@ -177,6 +176,4 @@ def _changed(samples: Samples, *, attention: str | None = None, dtype: str | Non
         model.config._attn_implementation = attention
     if dtype is not None:
         model = model.to(getattr(torch, dtype))
-    yield samples.of_model(
-        HookedModel(model, hooked.encoder, hooked.architecture, hooked.spec, hooked.origin, hooked.special)
-    )
+    yield samples.of_model(hooked.with_model(model))

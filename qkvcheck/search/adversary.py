@@ -28,7 +28,6 @@ from qkvcheck.claims import (
 )
 from qkvcheck.contexts import Context, ContextSet, draw_contexts
 from qkvcheck.errors import ClaimError
-from qkvcheck.models import untrained_twin
 from qkvcheck.search.engine import SHORT, Measured, Outcome, search
 from qkvcheck.search.measures import ContextMeasure, measure_of
 from qkvcheck.search.outcome import search_record
@@ -141,8 +140,8 @@ def replay(samples: Samples, claim: Claim, cell: Cell, found: ContextSet) -> lis
 
 def value_untrained(samples: Samples, claim: Claim, cell: Cell, example: Context | ContextSet) -> float | None:
     """Return an example's number in one untrained network, or None where it can't be measured there."""
-    measure: Any = measure_of(samples, claim, cell)
-    value: float | None = measure.of_model(untrained_twin(samples.hooked, seed=TWIN_SEED)).value(example)
+    measure: Any = measure_of(samples.untrained(TWIN_SEED), claim, cell)
+    value: float | None = measure.value(example)
     return value
 
 
@@ -166,7 +165,7 @@ def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, 
         If the claim can't be searched, or can't be judged on a set that was drawn.
     """
     measure: Any = measure_of(samples, claim, cell)
-    twin = measure.of_model(untrained_twin(samples.hooked, seed=TWIN_SEED))
+    twin: Any = measure_of(samples.untrained(TWIN_SEED), claim, cell)
     rng, own = np.random.default_rng(rng_seed), samples.contexts
 
     def draw(size: int, exclude: frozenset[tuple[int, ...]] = frozenset()) -> ContextSet:

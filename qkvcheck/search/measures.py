@@ -12,7 +12,6 @@ from qkvcheck.claims import Cell, Claim, Direction, Kind, captured_for, number_o
 from qkvcheck.contexts import Context, ContextSet
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Capture
-from qkvcheck.models import HookedModel
 from qkvcheck.statistics import row_similarities, split_group, statistic_named
 
 
@@ -51,10 +50,6 @@ class ContextMeasure:
         alone = sample_of(self._samples.alone(example), layer=self._cell.layer, head=self._cell.at_head)
         row, _ = alone.part(self._cell.group)
         return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
-
-    def of_model(self, hooked: HookedModel) -> ContextMeasure:
-        """Return the same measure in another model: the example and the corpus there."""
-        return ContextMeasure(self._samples.of_model(hooked), self._cell)
 
     def corpus(self, claim: Claim) -> float:
         """Return the worst of the corpus' own contexts, each beside the others."""
@@ -99,10 +94,6 @@ class SetMeasure:
             return number_of(captured, self._claim, self._cell)
         except ClaimError:
             return None
-
-    def of_model(self, hooked: HookedModel) -> SetMeasure:
-        """Return the same measure in another model."""
-        return SetMeasure(self._samples.of_model(hooked), self._claim, self._cell)
 
     def corpus(self, claim: Claim) -> float:
         """Return the corpus' own number."""

@@ -1,9 +1,12 @@
+from .basis.rotations import ROTATIONS, rotated_values, rotation_obstacle
+from .basis.scores import score_rows, score_values
+from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
-from .formulas import observations, row_mean, row_quantiles
-from .further.discriminant import named_rightly, permutation_test
+from .formulas import observations, row_quantiles
+from .further.discriminant import permutation_test
 from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
 from .further.two_way import noise_token_minus_context, two_way_estimate
-from .further.unimodal import dip, dip_obstacle, most_unimodal_variance, sampled_similarities
+from .further.unimodal import dip, dip_obstacle, sampled_similarities
 from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
@@ -32,6 +35,7 @@ __all__ = [
     "KERNEL_VARIABLE",
     "LEVEL",
     "MIN_SEEDS",
+    "ROTATIONS",
     "SMILE",
     "TOP",
     "Attribution",
@@ -48,6 +52,7 @@ __all__ = [
     "Sample",
     "Specificity",
     "Statistic",
+    "TokenMetric",
     "ViolationRate",
     "accumulate",
     "attribute",
@@ -62,8 +67,6 @@ __all__ = [
     "jackknife_estimate",
     "kernel_named",
     "measure",
-    "most_unimodal_variance",
-    "named_rightly",
     "noise_token_minus_context",
     "null_value",
     "numba_obstacle",
@@ -75,11 +78,14 @@ __all__ = [
     "profile_layers",
     "register_statistic",
     "right_names",
-    "row_mean",
+    "rotated_values",
+    "rotation_obstacle",
     "row_mean_without",
     "row_quantiles",
     "row_similarities",
     "sampled_similarities",
+    "score_rows",
+    "score_values",
     "specificity",
     "split_group",
     "standardised_row_mean",
@@ -88,6 +94,7 @@ __all__ = [
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
+    "token_metric",
     "top_dimensions",
     "two_way_estimate",
     "unit_columns",

@@ -6,6 +6,8 @@ ever formed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qkvcheck.errors import ClaimError
@@ -133,6 +135,41 @@ def token_minus_context(words: np.ndarray) -> float:
     return float((between_tokens - between_contexts) / total) if total > 0 else 0.0
 
 
+def token_minus_context_without(words: np.ndarray, left_out: Sequence[np.ndarray]) -> np.ndarray:
+    """Return `token_minus_context` without some contexts, for one set of them after the other.
+
+    The sums of squares follow from those of all contexts: no set needs a pass over the grid.
+
+    Parameters
+    ----------
+    words : ndarray
+        (context, word, dimension).
+    left_out : sequence of ndarray of bool
+        For each set (context,): the contexts that are left out.
+
+    Returns
+    -------
+    ndarray of float64
+        (set,).
+    """
+    values = np.asarray(words, dtype=np.float64)
+    values = values - values.mean(axis=(0, 1), keepdims=True)  # changes nothing but the digits
+    tokens = values.shape[1]
+    squares, means = (values**2).sum(axis=(1, 2)), values.mean(axis=1)
+    own, total = (means**2).sum(axis=1), values.sum(axis=0)
+    found = []
+    for gone in left_out:
+        kept = ~gone
+        contexts = int(kept.sum())
+        of_tokens = (total - values[gone].sum(axis=0)) / contexts
+        grand = contexts * tokens * (of_tokens.mean(axis=0) ** 2).sum()
+        between_tokens = contexts * (of_tokens**2).sum() - grand
+        between_contexts = tokens * own[kept].sum() - grand
+        all_squares = squares[kept].sum() - grand
+        found.append((between_tokens - between_contexts) / all_squares if all_squares > 0 else 0.0)
+    return np.array(found, dtype=np.float64)
+
+
 def token_minus_context_similarity(words: np.ndarray) -> float:
     """Return how much more alike the same word in two contexts is than two words in the same context.
 
@@ -169,19 +206,48 @@ def stability(words: np.ndarray, *, measure: str = "cosine") -> float:
     float
         1 if the target's rows are all alike, 0 if they are no more alike than different words' rows.
     """
+    return float(stability_without(words, [np.zeros(len(words), dtype=bool)], measure=measure)[0])
+
+
+def stability_without(words: np.ndarray, left_out: Sequence[np.ndarray], *, measure: str = "cosine") -> np.ndarray:
+    """Return `stability` without some contexts, for one set of them after the other.
+
+    Rows of length 1 stay what they are, whichever other contexts go: only sums of them change.
+
+    Parameters
+    ----------
+    words, measure
+        As for `stability`.
+    left_out : sequence of ndarray of bool
+        For each set (context,): the contexts that are left out.
+
+    Returns
+    -------
+    ndarray of float64
+        (set,).
+    """
     values = np.asarray(words, dtype=np.float64)
     if measure == "pearson":
         values = values - values.mean(axis=2, keepdims=True)
     unit = _unit_cells(values)
-    contexts, tokens = unit.shape[:2]
-    same = row_mean(values[:, 0], measure="cosine")
-    # Sum over (i, a), (j, b) with i != j and a != b, by inclusion and exclusion of equal indices.
-    everything = (unit.sum(axis=(0, 1)) ** 2).sum()
-    equal_context = (unit.sum(axis=1) ** 2).sum()
-    equal_word = (unit.sum(axis=0) ** 2).sum()
-    different = everything - equal_context - equal_word + (unit**2).sum()
-    floor = different / (contexts * (contexts - 1) * tokens * (tokens - 1))
-    return float((same - floor) / (1.0 - floor)) if floor < 1.0 else 0.0
+    tokens = unit.shape[1]
+    of_words = unit.sum(axis=0)
+    of_contexts = (unit.sum(axis=1) ** 2).sum(axis=1)
+    squares = (unit**2).sum(axis=(1, 2))
+    similar = row_similarities(values[:, 0], measure="cosine")
+    found = []
+    for gone in left_out:
+        kept = np.flatnonzero(~gone)
+        contexts = len(kept)
+        if contexts < 2:
+            raise ClaimError(f"{contexts} row(s) have no pairs to compare; give at least two distinct contexts.")
+        same = similar[np.ix_(kept, kept)][np.triu_indices(contexts, k=1)].mean()
+        rest = of_words - unit[gone].sum(axis=0)
+        # Sum over (i, a), (j, b) with i != j and a != b, by inclusion and exclusion of equal indices.
+        different = (rest.sum(axis=0) ** 2).sum() - of_contexts[kept].sum() - (rest**2).sum() + squares[kept].sum()
+        floor = different / (contexts * (contexts - 1) * tokens * (tokens - 1))
+        found.append((same - floor) / (1.0 - floor) if floor < 1.0 else 0.0)
+    return np.array(found, dtype=np.float64)
 
 
 def _row_pairs(x: np.ndarray, *, measure: str) -> np.ndarray:

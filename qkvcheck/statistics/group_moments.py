@@ -3,7 +3,8 @@
 This is the inner loop of the jackknife, which asks for them once for every cluster left out. Mean and mean square
 come from n x n Gram matrices and no d x d matrix is formed; the mean absolute value has no such form and goes
 over tiles. Leaving out rows rescales every column: `Deletions` takes their share off the columns' squared lengths and
-forms the small Gram matrices anew, with no pass over the data but those.
+forms the small Gram matrices anew, with no pass over the data but those; the mean absolute values of all sets of rows
+come from one pass over the pairs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.statistics.kernels.deletions import absolute_sums
 from qkvcheck.statistics.kernels.gram import BlockGram, block_gram, pair_sums
 from qkvcheck.statistics.similarity import check_measure, unit_length
 
@@ -105,7 +107,10 @@ def group_moments(
     check_measure(measure)
     unit = {name: unit_length(columns[:, blocks[name]], measure) for name in _names(groups)}
     grams = {name: block_gram(u) for name, u in unit.items()}
-    return _of_grams(grams, groups, unit if absolute else None)
+    absolutes = None
+    if absolute:
+        absolutes = {g: _over_pairs(_sum_absolute(unit[g[0]], unit[g[1]]), g, grams) for g in groups}
+    return _of_grams(grams, groups, absolutes)
 
 
 def _names(groups: Sequence[str]) -> list[str]:
@@ -113,9 +118,9 @@ def _names(groups: Sequence[str]) -> list[str]:
 
 
 def _of_grams(
-    grams: Mapping[str, BlockGram], groups: Sequence[str], unit: Mapping[str, np.ndarray] | None
+    grams: Mapping[str, BlockGram], groups: Sequence[str], absolutes: Mapping[str, float] | None
 ) -> dict[str, GroupMoments]:
-    """Return the moments of groups; with unit columns the mean absolute value too."""
+    """Return the moments of groups; with the sums of abs(similarity) over their pairs the mean absolute value too."""
     found = {}
     for group in groups:
         first, second = grams[group[0]], grams[group[1]]
@@ -124,12 +129,14 @@ def _of_grams(
         if pairs == 0:
             raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
         total, total_square = pair_sums(first, None if within else second)
-        size = None
-        if unit is not None:
-            size = _sum_absolute(unit[group[0]], unit[group[1]], first.filled if within else 0)
-            size /= 2 * pairs if within else pairs
+        size = None if absolutes is None else absolutes[group] / pairs
         found[group] = GroupMoments(total / pairs, total_square / pairs, size)
     return found
+
+
+def _over_pairs(total: float, group: str, grams: Mapping[str, BlockGram]) -> float:
+    """Return a sum over ordered pairs as one over the pairs of a group: i < j, without the diagonal, in one block."""
+    return (total - grams[group[0]].filled) / 2 if group[0] == group[1] else total
 
 
 class Deletions:
@@ -141,57 +148,93 @@ class Deletions:
         (context, width), as `scaled_columns` returns them.
     blocks : mapping of str to slice
         Where the blocks stand along the width.
+    left_out : sequence of ndarray of bool
+        For each set (context,): the rows that are left out.
+
+    Raises
+    ------
+    ClaimError
+        If nothing is left.
     """
 
-    def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice]) -> None:
+    def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice], left_out: Sequence[np.ndarray]) -> None:
+        if any(gone.all() for gone in left_out):
+            raise ClaimError("every context is left out; nothing can be measured on what remains.")
         columns = self._columns = np.asarray(columns, dtype=np.float64)
         self._blocks = blocks
+        self._left_out = left_out
         # Correlations do not change with a column's mean; with the mean of all rows taken off, that of some is small.
         centred = np.where((columns == columns[:1]).all(axis=0), 0.0, columns - columns.mean(axis=0))
         self._bases = {"cosine": columns, "pearson": centred}
         self._squares = {measure: np.einsum("ij,ij->j", x, x) for measure, x in self._bases.items()}
+        self._scales: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._sums: dict[tuple[str, str], list[float | None]] = {}
 
-    def without(self, left_out: np.ndarray) -> MomentSource:
-        """Return the moments' source for the rows that are not left out.
-
-        Parameters
-        ----------
-        left_out : ndarray of bool
-            (context,).
-
-        Raises
-        ------
-        ClaimError
-            If nothing is left.
-        """
-        if left_out.all():
-            raise ClaimError("every context is left out; nothing can be measured on what remains.")
+    def without(self, number: int) -> MomentSource:
+        """Return the moments' source for the rows that a set does not leave out; sets count from 0."""
 
         def source(
             groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False
         ) -> dict[str, GroupMoments]:
             check_measure(measure)
             names = _names(groups)
-            grams = {name: self._gram(left_out, measure, self._blocks[name]) for name in names}
-            unit = None
-            if absolute:
-                kept = self._columns[~left_out]
-                unit = {name: unit_length(kept[:, self._blocks[name]], measure) for name in names}
-            return _of_grams(grams, groups, unit)
+            grams = {name: self._gram(number, measure, self._blocks[name]) for name in names}
+            absolutes = {group: self._absolute(group, measure, number, grams) for group in groups} if absolute else None
+            return _of_grams(grams, groups, absolutes)
 
         return source
 
-    def _gram(self, left_out: np.ndarray, measure: str, block: slice) -> BlockGram:
+    def _absolute(self, group: str, measure: str, number: int, grams: Mapping[str, BlockGram]) -> float:
+        """Return the sum of abs(similarity) over the pairs of a group; those of all sets are made at once."""
+        if (group, measure) not in self._sums:
+            self._sums[group, measure] = self._absolutes(group, measure)
+        total = self._sums[group, measure][number]
+        first, second = (self._blocks[name] for name in group)
+        if total is None:
+            kept = self._columns[~self._left_out[number]]
+            total = _sum_absolute(unit_length(kept[:, first], measure), unit_length(kept[:, second], measure))
+        return _over_pairs(total, group, grams)
+
+    def _absolutes(self, group: str, measure: str) -> list[float | None]:
+        """Return the sums of all sets over ordered pairs; None where a column has to be measured anew."""
+        first, second = (self._blocks[name] for name in group)
+        every = [self._scale(number, measure) for number in range(len(self._left_out))]
+        plain = [not (anew[first].any() or anew[second].any()) for _, anew in every]
+        x = self._bases[measure]
+        taken, scales = [], []
+        for left_out, (scale, _), wanted in zip(self._left_out, every, plain, strict=True):
+            if wanted:
+                gone = self._gone(left_out, measure)
+                taken.append((gone[:, first], gone[:, second]))
+                scales.append((scale[first], scale[second]))
+        sums = iter(absolute_sums(x[:, first], None if group[0] == group[1] else x[:, second], taken, scales).tolist())
+        return [next(sums) if wanted else None for wanted in plain]
+
+    def _gone(self, left_out: np.ndarray, measure: str) -> np.ndarray:
+        """Return the rows whose products a set takes off; of correlations also what its mean takes."""
+        gone: np.ndarray = self._bases[measure][left_out]
+        if measure != "pearson":
+            return gone
+        shift = gone.sum(axis=0, keepdims=True) / np.sqrt((~left_out).sum())
+        taken: np.ndarray = np.concatenate([gone, shift])
+        return taken
+
+    def _scale(self, number: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return 1 / length of every column on the rows of `number` that are kept, and which are to be made anew."""
+        key = (number, measure)
+        if key not in self._scales:
+            squares, gone = self._squares[measure], self._gone(self._left_out[number], measure)
+            kept = squares - np.einsum("ij,ij->j", gone, gone)
+            anew = kept <= _CANCELLED * squares
+            self._scales[key] = np.sqrt(np.divide(1.0, kept, out=np.zeros_like(kept), where=~anew)), anew
+        return self._scales[key]
+
+    def _gram(self, number: int, measure: str, block: slice) -> BlockGram:
         """Return the Gram matrix of the columns of one block, rescaled to length 1 on the rows that are kept."""
-        x, squares = self._bases[measure][:, block], self._squares[measure][block]
-        gone, count = x[left_out], int((~left_out).sum())
-        kept = squares - np.einsum("ij,ij->j", gone, gone)
-        if measure == "pearson":
-            kept = kept - gone.sum(axis=0) ** 2 / count
-        anew = kept <= _CANCELLED * squares
-        weights = np.divide(1.0, kept, out=np.zeros_like(kept), where=~anew)
-        gram = ((x * weights) @ x.T)[np.ix_(~left_out, ~left_out)]
-        total = (x @ np.sqrt(weights))[~left_out]
+        left_out = self._left_out[number]
+        scale, anew = (one[block] for one in self._scale(number, measure))
+        x = self._bases[measure][~left_out, block] * scale
+        gram, total = x @ x.T, x.sum(axis=1)
         if measure == "pearson":
             total = total - total.mean()
             gram = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
@@ -203,10 +246,10 @@ class Deletions:
         return BlockGram(gram, total, x.shape[1], filled)
 
 
-def _sum_absolute(first: np.ndarray, second: np.ndarray, diagonal: int) -> float:
-    """Sum abs(first_i . second_j) over all ordered pairs but a block's own diagonal."""
+def _sum_absolute(first: np.ndarray, second: np.ndarray) -> float:
+    """Sum abs(first_i . second_j) over all ordered pairs."""
     total = 0.0
     for start in range(0, first.shape[1], _TILE):
         tile = first[:, start : start + _TILE].T @ second
         total += float(np.abs(tile, out=tile).sum())
-    return total - diagonal
+    return total

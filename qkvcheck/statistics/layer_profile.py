@@ -40,6 +40,7 @@ def profile_layers(
     comparison: Comparison,
     *,
     statistic: Statistic,
+    axis: str = "dimensions",
     min_distinct: int = 20,
     level: float = LEVEL,
 ) -> list[LayerPoint]:
@@ -53,6 +54,8 @@ def profile_layers(
         Where.
     statistic : Statistic
         What is computed.
+    axis : {"dimensions", "contexts"}
+        What is compared: between dimensions, a layer with a constant one is not judged.
     min_distinct : int
         At layer 0 a vector depends on token and position alone, so that few contexts are distinct; a layer with fewer
         than this is not judged.
@@ -63,7 +66,7 @@ def profile_layers(
     every = {layer: sample.rows for layer, sample in samples}
     names = sorted({name for rows in every.values() for name in rows.clusters})
     for layer, rows in every.items():
-        reason = unjudgeable(rows, [comparison.group], axis="dimensions")
+        reason = unjudgeable(rows, [comparison.group], axis=axis)
         if rows.n_distinct < min_distinct:
             reason = too_few(rows, min_distinct)
         points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))

@@ -153,7 +153,7 @@ class PairStatistic(Statistic):
 
     def values(self, arrays: Sequence[np.ndarray], rows: Rows, comparisons: Sequence[Comparison]) -> list[float]:
         """Return the numbers of all comparisons from the same Gram matrices."""
-        return self._together(partial(group_moments, scaled_columns(arrays[0]), rows.projections), comparisons)
+        return self.from_moments(partial(group_moments, scaled_columns(arrays[0]), rows.projections), comparisons)
 
     def replicate(
         self, rows: Rows, comparisons: Sequence[Comparison], clusters: Sequence[str]
@@ -161,13 +161,16 @@ class PairStatistic(Statistic):
         """Return the numbers without each cluster, taking its rows off the columns' squared lengths."""
         whole = self.values(rows.arrays, rows, comparisons)
         held, labels = set(rows.clusters), np.array(rows.labels[0])
-        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections)
+        order = [cluster for cluster in clusters if cluster in held]
+        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections, [labels == c for c in order])
+        numbers = {cluster: number for number, cluster in enumerate(order)}
         left_out = [
-            self._together(deletions.without(labels == c), comparisons) if c in held else whole for c in clusters
+            self.from_moments(deletions.without(numbers[c]), comparisons) if c in held else whole for c in clusters
         ]
         return _by_comparison(comparisons, whole, left_out)
 
-    def _together(self, moments: MomentSource, comparisons: Sequence[Comparison]) -> list[float]:
+    def from_moments(self, moments: MomentSource, comparisons: Sequence[Comparison]) -> list[float]:
+        """Return the numbers of several comparisons from a source of moments."""
         found: dict[Comparison, float] = {}
         for measure in sorted({comparison.measure for comparison in comparisons}):
             groups = [comparison.group for comparison in comparisons if comparison.measure == measure]

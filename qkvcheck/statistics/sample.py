@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qkvcheck.errors import ClaimError, NotCapturedError
-from qkvcheck.groups import Comparison
+from qkvcheck.groups import Comparison, Turns
 from qkvcheck.statistics.distinct import Merged, first_equal_rows
 from qkvcheck.statistics.formulas import observations
 from qkvcheck.statistics.jackknife import merge_labels
@@ -46,6 +46,13 @@ class Sample:
         tokens are not known.
     rounding : float or None
         Relative rounding of the number format in which the rows were made; None for that of the arrays.
+    heads : mapping of str to int
+        How many heads Q, K and V have, which stand head after head in the columns; empty where that is not known.
+    turns : Turns or None
+        Which rotations of a head change no score of the model; None where that is not known.
+    factors : mapping of str to tuple of str
+        What is told of each context of the first array, by the names of `qkvcheck.groups.FACTORS`; empty where that is
+        not known.
 
     Examples
     --------
@@ -62,6 +69,9 @@ class Sample:
     subsets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     seen: tuple[tuple[str, ...] | None, ...] | None = None
     rounding: float | None = None
+    heads: Mapping[str, int] = field(default_factory=dict)
+    turns: Turns | None = None
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _joint: WeakKeyDictionary[Sample, tuple[Rows, Rows]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -116,6 +126,10 @@ class Rows:
         Contexts and distinct ones, of the array with fewest.
     merged : tuple of Merged
         Of each array, how many contexts count with others.
+    heads, turns
+        As in `Sample`.
+    factors : mapping of str to tuple of str
+        As in `Sample`, of the distinct contexts of the first array.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -125,6 +139,9 @@ class Rows:
     n: int
     n_distinct: int
     merged: tuple[Merged, ...] = ()
+    heads: Mapping[str, int] = field(default_factory=dict)
+    turns: Turns | None = None
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _kept: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -154,7 +171,7 @@ def distinct(sample: Sample) -> Rows:
     ClaimError
         If an array holds NaN or infinite values.
     """
-    arrays, labels, merged = [], [], []
+    arrays, labels, merged, chosen = [], [], [], []
     for number, array in enumerate(sample.arrays):
         if not np.isfinite(array).all():
             raise ClaimError(
@@ -167,6 +184,7 @@ def distinct(sample: Sample) -> Rows:
         arrays.append(array if len(kept) == len(array) else array[kept])
         labels.append([joined[row] for row in kept])
         merged.append(_merged(sample, number, distinct=len(kept)))
+        chosen.append(kept)
     fewest = min(merged, key=lambda one: one.distinct)
     return Rows(
         arrays=tuple(arrays),
@@ -176,6 +194,9 @@ def distinct(sample: Sample) -> Rows:
         n=fewest.contexts,
         n_distinct=fewest.distinct,
         merged=tuple(merged),
+        heads=sample.heads,
+        turns=sample.turns,
+        factors={name: tuple(told[row] for row in chosen[0]) for name, told in sample.factors.items()},
     )
 
 

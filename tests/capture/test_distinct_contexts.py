@@ -54,7 +54,7 @@ def doubled(replication):
 def test_the_claim_counts_what_the_header_counts(embedded, doubled, dtype, exact_layout):
     """At every layer but the first: 54 distinct left of the target are 54 in the claim, whatever the format."""
     model = copy.deepcopy(embedded.model).to(getattr(torch, dtype))
-    hooked = replace(embedded, model=model)
+    hooked = embedded.with_model(model)
     captured = capture(hooked, doubled, layers=range(12), exact_layout=exact_layout)
     assert captured.provenance["dtype"] == dtype
     assert audit(doubled).distinct_prefixes == 54
@@ -74,7 +74,7 @@ def test_one_huge_dimension_of_a_model(embedded, replication, factor):
     (projection,) = embedded.architecture.site(model, 6).projections
     with torch.no_grad():
         projection.bias[5] = factor * projection.bias.abs().max() + factor
-    captured = capture(replace(embedded, model=model), replication, layers=[6])
+    captured = capture(embedded.with_model(model), replication, layers=[6])
     assert sample_of(captured, layer=6).rows.n_distinct == 54
     assert sample_of(replace(captured, seen=None), layer=6).rows.n_distinct == 54
 

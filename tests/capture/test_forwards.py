@@ -16,6 +16,7 @@ from qkvcheck.capture.hooks import capture
 from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.models.architecture import Architecture, architectures_by_family
 from qkvcheck.models.loading import HookedModel, ModelSpec
+from qkvcheck.models.weights.held import Held
 
 VOCABULARY = 7
 LAYER = 2
@@ -30,7 +31,7 @@ class Pads:
 
 
 def hook(model, layout: Architecture) -> HookedModel:
-    return HookedModel(model.eval(), Pads(), layout, ModelSpec(layout.family), "made here")
+    return HookedModel(Held(model.eval()), Pads(), layout, ModelSpec(layout.family), "made here")
 
 
 def tiny_gpt2(**options) -> HookedModel:

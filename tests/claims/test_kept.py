@@ -19,10 +19,10 @@ from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims import seed_numbers, untrained
 from qkvcheck.claims.claim import Criterion, Direction
 from qkvcheck.claims.kept import KeptNumber, digest
-from qkvcheck.claims.seed_numbers import SeedHistogram, SeedPlugIns, SeedReplicates, SeedValues
+from qkvcheck.claims.seed_numbers import SeedAtPlace, SeedHistogram, SeedPlugIns, SeedReplicates, SeedValues
 from qkvcheck.claims.untrained import Twins, Untrained
 from qkvcheck.contexts.context import Context, ContextSet
-from qkvcheck.groups import Capture, Comparison
+from qkvcheck.groups import Capture, Comparison, Turns
 from qkvcheck.models import twins
 from qkvcheck.models.architecture import Architecture
 from qkvcheck.models.twins import TwinIdentity, twin_identity
@@ -38,7 +38,7 @@ PLUG_INS = SeedPlugIns(statistic_named("variance"), (QQ, QK), Criterion(Directio
 CAPTURED = Activations(
     np.zeros((2, 2, 6), np.float32), ("context", "layer", "width"), (5, 6), {"Q": slice(0, 2), "K": slice(2, 4)},
     provenance={"recipe": "r", "dtype": "float32", "clusters": "label"}, clusters=("a", "b"), seen=("a", "b"),
-    subsets={"pronouns": (0, 1)},
+    subsets={"pronouns": (0, 1)}, factors={"position": ("position 0002", "position 0002")}, turns=(Turns(), Turns()),
 )  # fmt: skip
 
 
@@ -57,7 +57,8 @@ class Config:
 
 def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
     told = {
-        "model": SimpleNamespace(config=config or Config()),
+        "held": SimpleNamespace(outline=SimpleNamespace()),
+        "config": config or Config(),
         "dtype": "float32",
         "device": torch.device("cpu"),
         "architecture": Architecture("made-up", layers="h", attention="attn"),
@@ -109,6 +110,7 @@ NUMBERS = {
     "replicates": SeedReplicates(statistic_named("variance"), (QQ, QK), ("a", "b")),
     "histogram": SeedHistogram(QQ),
     "values": SeedValues((statistic_named("variance"), statistic_named("mean_square")), QQ),
+    "at a place": SeedAtPlace(statistic_named("variance"), (QQ, QK), "position 0002"),
 }
 OF_NUMBERS = [(name, one.name) for name, number in NUMBERS.items() for one in fields(number)]
 

@@ -195,3 +195,24 @@ def test_what_has_no_untrained_network_is_not_judged(high, rng):
     twins = [rng.normal(size=(30, 8)) for _ in range(19)]
     few = against(high[:5], twins)
     assert (few.verdict, few.reason) == (Decision.NOT_JUDGED, "5 distinct contexts of 5; at least 20 are needed")
+
+
+def test_a_claim_about_contexts_at_every_layer(high, low):
+    """It has no squares, and a dimension that is the same in every context is no obstacle."""
+    comparison = Comparison("Q", "cosine")
+    claim = claim_of(threshold=0.5, axis="contexts", groups=("Q",), primary=(comparison,), controls=("untrained",))
+    claim = replace(claim, statistic="row_mean")
+    high[:, 3] = 1.0
+    found = judged(captured(high, low), claim, untrained=Twins({0: [low, high], 1: [low, low]}))
+
+    def row_mean(x):
+        unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+        return np.mean([a @ b for a, b in itertools.combinations(unit, 2)])
+
+    for x, seeds, point in zip((high, low), ([low, high], [low, low]), found.evidence.profile, strict=True):
+        without = [row_mean(np.delete(x, row, axis=0)) for row in range(30)]
+        assert point.estimate == pytest.approx(30 * row_mean(x) - 29 * np.mean(without), abs=1e-10)
+        assert point.mean_square is None
+        assert point.untrained.mean == pytest.approx(np.mean([row_mean(one) for one in seeds]), abs=1e-10)
+        assert point.untrained_mean_square is None
+    assert found.reason == "holds at layers 0; misses at 1"

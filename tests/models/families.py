@@ -13,7 +13,8 @@ import transformers
 from qkvcheck.contexts.context import Context, ContextSet
 from qkvcheck.models.architecture import architecture_of
 from qkvcheck.models.loading import HookedModel, ModelSpec
-from qkvcheck.models.weights import loader_of
+from qkvcheck.models.weights.files import loader_of
+from qkvcheck.models.weights.held import Held
 
 VOCABULARY = 40
 LINE = int(transformers.__version__.partition(".")[0])
@@ -228,7 +229,7 @@ CASES = (
 )  # fmt: skip
 
 
-def build(case: Case, implementation: str) -> HookedModel:
+def build(case: Case, implementation: str | None) -> HookedModel:
     """Return a case's model with weights large enough for its attention to matter, and biases that are not 0."""
     config = transformers.AutoConfig.for_model(case.family, vocab_size=VOCABULARY, **case.options)
     architecture = architecture_of(config)
@@ -239,7 +240,7 @@ def build(case: Case, implementation: str) -> HookedModel:
         for _, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(parameter + 0.3 * noise if parameter.ndim == 1 else 0.3 * noise)
-    return HookedModel(model.eval(), Pads(), architecture, ModelSpec(case.family), "made here")
+    return HookedModel(Held(model.eval()), Pads(), architecture, ModelSpec(case.family), "made here")
 
 
 def by_head(hooked: HookedModel, values: np.ndarray) -> dict[str, np.ndarray]:

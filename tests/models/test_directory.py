@@ -19,7 +19,7 @@ from qkvcheck.models.hub import flaws_of
 from qkvcheck.models.loading import config_of, embedded_directory, from_model, load_model
 from qkvcheck.models.spec import ModelSpec
 from qkvcheck.models.tokens.files import check_tokenizer_files
-from qkvcheck.models.weights import flaw_of
+from qkvcheck.models.weights.files import flaw_of
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 

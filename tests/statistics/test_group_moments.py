@@ -21,7 +21,7 @@ GROUPS = ["QQ", "KK", "VV", "QK", "QV", "KV"]
 
 def assert_same(x: np.ndarray, left_out: np.ndarray, *, blocks=BLOCKS, groups=GROUPS) -> None:
     columns = scaled_columns(x)
-    source = Deletions(columns, blocks).without(left_out)
+    source = Deletions(columns, blocks, [left_out]).without(0)
     for measure in MEASURES:
         found = source(groups, measure=measure, absolute=True)
         wanted = group_moments(columns[~left_out], blocks, groups, measure=measure, absolute=True)
@@ -43,6 +43,14 @@ def test_any_rows_may_go(seed, gone, offset):
     x = generator.normal(size=(12, 13)) + offset * generator.normal(size=13)
     left_out = np.isin(np.arange(12), list(gone))
     assert_same(x, left_out)
+
+
+@pytest.mark.parametrize("gone", [{4}, {1, 7, 8}])
+def test_blocks_wider_than_a_tile(rng, gone):
+    """Tiles on the diagonal, beside it, and of what is left over."""
+    blocks = {"Q": slice(0, 150), "K": slice(150, 220), "V": slice(220, 286)}
+    x = rng.normal(size=(12, 286)) + rng.normal(size=286)
+    assert_same(x, np.isin(np.arange(12), list(gone)), blocks=blocks)
 
 
 @pytest.mark.parametrize("size", [1e3, 1e8, 1e12])
@@ -67,7 +75,7 @@ def test_columns_that_become_zero_or_constant(rng):
 def test_a_large_offset_leaves_pearson_its_digits(rng):
     x = rng.normal(size=(12, 13)) + 1e5
     left_out = np.arange(12) == 0
-    found = Deletions(scaled_columns(x), BLOCKS).without(left_out)(GROUPS, measure="pearson")
+    found = Deletions(scaled_columns(x), BLOCKS, [left_out]).without(0)(GROUPS, measure="pearson")
     for group, wanted in group_moments(scaled_columns(x - 1e5)[1:], BLOCKS, GROUPS, measure="pearson").items():
         assert found[group].mean_square == pytest.approx(wanted.mean_square, abs=1e-8)
 
@@ -109,10 +117,10 @@ def by_hand(kept: np.ndarray, group: str, measure: str) -> float:
 
 
 def test_mistakes_are_told(rng):
-    source = Deletions(rng.normal(size=(5, 13)), BLOCKS).without(np.arange(5) == 1)
+    source = Deletions(rng.normal(size=(5, 13)), BLOCKS, [np.arange(5) == 1]).without(0)
     with pytest.raises(ClaimError, match="every context is left out"):
-        Deletions(rng.normal(size=(5, 13)), BLOCKS).without(np.ones(5, dtype=bool))
+        Deletions(rng.normal(size=(5, 13)), BLOCKS, [np.ones(5, dtype=bool)])
     with pytest.raises(ClaimError, match="measure 'dot' is not known"):
         source(["QQ"], measure="dot")
     with pytest.raises(ClaimError, match="one dimension has no pairs"):
-        Deletions(rng.normal(size=(5, 1)), {"Q": slice(0, 1)}).without(np.arange(5) == 1)(["QQ"])
+        Deletions(rng.normal(size=(5, 1)), {"Q": slice(0, 1)}, [np.arange(5) == 1]).without(0)(["QQ"])

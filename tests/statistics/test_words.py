@@ -13,6 +13,7 @@ from qkvcheck.statistics.measurement import measure
 from qkvcheck.statistics.registry import statistic_named
 from qkvcheck.statistics.sample import Sample
 
+MEASURED = ("variance", "variance-few", "similarity")
 PLACES = {"Q": slice(0, 4), "K": slice(4, 7)}
 
 
@@ -78,6 +79,25 @@ def test_stability(grid, measure_name, alike):
     ]
     want = (same - np.mean(others)) / (1 - np.mean(others))
     assert number("stability", grid, "Q", measure_name) == pytest.approx(want, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure_name"),
+    [("stability", "cosine"), ("stability", "pearson"), *(("token_minus_context", m) for m in MEASURED)],
+)
+@pytest.mark.parametrize("offset", [0, 30])
+def test_without_each_cluster_it_is_what_the_contexts_left_give(rng, name, measure_name, offset):
+    """Clusters of one, two and three contexts, each left out by hand."""
+    grid = rng.normal(size=(12, 1, 7)) + 2 * rng.normal(size=(1, 5, 7)) + 0.4 * rng.normal(size=(12, 5, 7)) + offset
+    clusters = tuple("abccdddefghi")
+    sample = Sample((grid,), PLACES, (clusters,), "label", subsets={"few": (0, 2, 3)})
+    found = measure(statistic_named(name), sample, Comparison("Q", measure_name)).replicates
+    assert len(found.without) == 9
+    for cluster, value in zip("abcdefghi", found.without, strict=True):
+        kept = grid[np.array(clusters) != cluster]
+        alone = number(name, kept, "Q", measure_name, subsets={"few": (0, 2, 3)})
+        assert value == pytest.approx(alone, abs=1e-10)
+        assert offset or value != pytest.approx(found.whole, abs=1e-7)
 
 
 @pytest.mark.parametrize(("measure_name", "alike"), [("cosine", cosine), ("pearson", correlation)])

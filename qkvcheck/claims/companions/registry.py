@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -14,7 +15,24 @@ from qkvcheck.claims.comparison import Compared
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.statistics import Measurement
+from qkvcheck.statistics import Measurement, Sample
+
+
+@dataclass(frozen=True)
+class Around:
+    """What there is to look at besides a claim's own measurement.
+
+    Attributes
+    ----------
+    controls : mapping of str to Sample, Seeds or str
+        What the claim's controls measured, or why they did not.
+    tokens : callable or None
+        Returns the sample of the words grid, (context, word, width) with the target as word 0, at the claim's layer and
+        head; raises `QkvcheckError` where there is none. None where no model can be asked.
+    """
+
+    controls: Mapping[str, Compared] = field(default_factory=dict)
+    tokens: Callable[[], Sample] | None = None
 
 
 class Companion(ABC):
@@ -61,22 +79,33 @@ class Companion(ABC):
             The claim, what was measured for it, and what was found, with its controls.
         """
 
-    def look_with(
-        self, claim: Claim, own: Measurement, verdict: Verdict, controls: Mapping[str, Compared]
-    ) -> Beside | None:
-        """Return what it finds where it takes the controls' own rows too; else what `look` does.
+    def look_around(self, claim: Claim, own: Measurement, verdict: Verdict, around: Around) -> Beside | None:
+        """Return the same where it looks at more than the claim's own measurement: by default at no more.
 
         Parameters
         ----------
         claim, own, verdict : Claim, Measurement, Verdict
-            As `look` takes them.
-        controls : mapping of str to Sample, Seeds or str
-            What was measured for each control, or why there is nothing.
+            As for `look`.
+        around : Around
+            What else there is.
         """
-        del controls
+        del around
         return self.look(claim, own, verdict)
 
 
+class WideCompanion(Companion):
+    """A companion that looks at more than a claim's own measurement."""
+
+    def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
+        """Return what it finds where there is nothing else to look at."""
+        return self.look_around(claim, own, verdict, Around())
+
+    @abstractmethod
+    def look_around(self, claim: Claim, own: Measurement, verdict: Verdict, around: Around) -> Beside | None:
+        """Return what it finds; see `Companion.look_around`."""
+
+
+NOTHING_ELSE = Around()
 _COMPANIONS: dict[str, Companion] = {}
 CompanionClass = TypeVar("CompanionClass", bound=type[Companion])
 
@@ -95,6 +124,7 @@ def register_companion(companion: CompanionClass) -> CompanionClass:
     ... class Largest(Companion):
     ...     name = "largest-number"
     ...     says = "the largest number of the rows"
+    ...     statistics = frozenset({"largest_number"})
     ...
     ...     def look(self, claim, own, verdict):
     ...         return Beside(self.name, f"the largest number is {own.parts[0][0].max():.4g}")
@@ -118,12 +148,10 @@ def companions_by_name() -> Mapping[str, Companion]:
     return dict(sorted(_COMPANIONS.items(), key=lambda item: item[1].order))
 
 
-def look_beside(
-    claim: Claim, own: Measurement, verdict: Verdict, controls: Mapping[str, Compared] | None = None
-) -> list[Beside] | None:
+def look_beside(claim: Claim, own: Measurement, verdict: Verdict, around: Around = NOTHING_ELSE) -> list[Beside] | None:
     """Return what every companion of a verdict finds, in their order; None where there is none."""
     asked = [one for one in companions_by_name().values() if one.stands_beside(verdict)]
-    found = [seen for one in asked if (seen := one.look_with(claim, own, verdict, controls or {})) is not None]
+    found = [seen for one in asked if (seen := one.look_around(claim, own, verdict, around)) is not None]
     return found or None
 
 

@@ -28,6 +28,7 @@ register_architecture(
         norm="ln_1",
         split=Split.GROUPS,
         between=("rotary",),
+        neighbours=True,
         fingerprint_fields=(*FIELDS, "rotary_dim", "n_inner"),
         trie=True,
         prefix="transformer.",

@@ -16,6 +16,11 @@ class Cohere(Architecture):
 
 register_architecture(
     Cohere(
-        family="cohere", between=("rotary",), fingerprint_fields=(*FIELDS, "use_qk_norm"), trie=True, prefix="model."
+        family="cohere",
+        between=("rotary",),
+        neighbours=True,
+        fingerprint_fields=(*FIELDS, "use_qk_norm"),
+        trie=True,
+        prefix="model.",
     )
 )

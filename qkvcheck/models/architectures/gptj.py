@@ -10,6 +10,7 @@ register_architecture(
         output="out_proj",
         norm="ln_1",
         between=("rotary",),
+        neighbours=True,
         fingerprint_fields=(*FIELDS, "rotary_dim", "n_inner"),
         trie=True,
         prefix="transformer.",

@@ -21,7 +21,7 @@ from qkvcheck.errors import ModelError, first_line, shown
 from qkvcheck.models.directory import memory_bytes
 from qkvcheck.models.gguf.header import GgufHeader, check_magic, given_gguf, read_header
 from qkvcheck.models.gguf.store import cache_folder, making, move
-from qkvcheck.models.weights import libraries_unfit, quiet
+from qkvcheck.models.weights.files import libraries_unfit, quiet
 
 FORMAT = 1
 """Of the copy: a larger number has them all made anew."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
-from qkvcheck.groups import Capture
+import numpy as np
+
+from qkvcheck.groups import Capture, Comparison
 from qkvcheck.statistics import formulas
+from qkvcheck.statistics.jackknife import Replicates
 from qkvcheck.statistics.offset import token_share
 from qkvcheck.statistics.registry import Statistic, register_statistic
-from qkvcheck.statistics.sample import Part
+from qkvcheck.statistics.sample import Part, Rows, parts_of
 
 
 @register_statistic
@@ -28,8 +32,32 @@ class TokenShare(Statistic):
         return token_share(parts[0][0])
 
 
+class _LeavesContexts(Statistic):
+    """A statistic of a grid that follows without some contexts from sums over all of them."""
+
+    @abstractmethod
+    def without(self, words: np.ndarray, measure: str, left_out: Sequence[np.ndarray]) -> np.ndarray | None:
+        """Return the number without each set of contexts, or None where every set needs a pass over the grid."""
+
+    def replicate(
+        self, rows: Rows, comparisons: Sequence[Comparison], clusters: Sequence[str]
+    ) -> dict[Comparison, Replicates]:
+        """Return the numbers without each cluster."""
+        labels = np.array(rows.labels[0])
+        left_out = [labels == cluster for cluster in clusters]
+        found: dict[Comparison, Replicates] = {}
+        for comparison in comparisons:
+            parts = parts_of(rows.arrays, comparison, rows)
+            without = self.without(parts[0][0], comparison.measure, left_out)
+            if without is None:
+                found |= super().replicate(rows, [comparison], clusters)
+            else:
+                found[comparison] = Replicates(self.compute(parts, comparison.measure), without)
+        return found
+
+
 @register_statistic
-class TokenMinusContext(Statistic):
+class TokenMinusContext(_LeavesContexts):
     """The token's share of the variance less the context's."""
 
     name = "token_minus_context"
@@ -48,9 +76,13 @@ class TokenMinusContext(Statistic):
             return formulas.token_minus_context_similarity(words)
         return formulas.token_minus_context(words)
 
+    def without(self, words: np.ndarray, measure: str, left_out: Sequence[np.ndarray]) -> np.ndarray | None:
+        # Of similarities the mean that is taken off changes with every set, and with it every length.
+        return None if measure == "similarity" else formulas.token_minus_context_without(words, left_out)
+
 
 @register_statistic
-class Stability(Statistic):
+class Stability(_LeavesContexts):
     """The anisotropy-adjusted self-similarity: how far the same token stands above different ones."""
 
     name = "stability"
@@ -63,3 +95,6 @@ class Stability(Statistic):
 
     def compute(self, parts: Sequence[Part], measure: str) -> float:
         return formulas.stability(parts[0][0], measure=measure)
+
+    def without(self, words: np.ndarray, measure: str, left_out: Sequence[np.ndarray]) -> np.ndarray:
+        return formulas.stability_without(words, left_out, measure=measure)

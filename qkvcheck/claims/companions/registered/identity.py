@@ -20,7 +20,7 @@ class TargetNamed(Companion):
 
     name = "target-named"
     says = "in how many contexts the target itself is named rightly, and which word least often"
-    order = 30
+    order = 50
     statistics = _IDENTITY
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
@@ -35,7 +35,7 @@ class PermutedWords(Companion):
 
     name = "permuted-words"
     says = "an exact permutation test: one half of the contexts named by the other, against all orders of its words"
-    order = 31
+    order = 51
     statistics = _IDENTITY
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:

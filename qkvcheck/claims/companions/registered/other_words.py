@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qkvcheck.claims.claim import Claim
 from qkvcheck.claims.companions.registered.outlier_dimensions import ROW_MEANS
-from qkvcheck.claims.companions.registry import Companion, register_companion
-from qkvcheck.claims.comparison import Compared
+from qkvcheck.claims.companions.registry import Around, Companion, WideCompanion, register_companion
 from qkvcheck.claims.controls.registry import DIFFERENT_WORDS, NON_TARGET
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict, number_text
@@ -37,7 +34,7 @@ class AboveBaseline(Companion):
 
 
 @register_companion
-class Standardised(Companion):
+class Standardised(WideCompanion):
     """Each dimension in units of its spread over other words (Timkey and van Schijndel 2021)."""
 
     name = "standardised"
@@ -45,13 +42,8 @@ class Standardised(Companion):
     order = 5
     statistics = ROW_MEANS
 
-    def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
-        return self.look_with(claim, own, verdict, {})
-
-    def look_with(
-        self, claim: Claim, own: Measurement, verdict: Verdict, controls: Mapping[str, Compared]
-    ) -> Beside | None:
-        words = controls.get(DIFFERENT_WORDS)
+    def look_around(self, claim: Claim, own: Measurement, verdict: Verdict, around: Around) -> Beside | None:
+        words = around.controls.get(DIFFERENT_WORDS)
         if DIFFERENT_WORDS not in claim.controls or words is None:
             return None
         if not isinstance(words, Sample):

@@ -24,7 +24,7 @@ class NoiseValue(Companion):
 
     name = "noise-value"
     says = "what the number would be if words and contexts stood in a random order"
-    order = 20
+    order = 40
     statistics = _TOKEN
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
@@ -42,7 +42,7 @@ class OtherProjections(Companion):
 
     name = "other-projections"
     says = "the same number in the projections that do not decide"
-    order = 21
+    order = 41
     statistics = _TOKEN
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
@@ -67,7 +67,7 @@ class WordsToo(Companion):
 
     name = "over-words-too"
     says = "the number with an interval over contexts and over words (two-way jackknife)"
-    order = 22
+    order = 42
     statistics = _TOKEN
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
