@@ -1,4 +1,4 @@
-"""P3a, P3b, P3c, P4 and P8: the two poles of the similarities, their signs and their strength."""
+"""P3a, P3b, P3c, P4, P8 and B10: the two poles of the similarities, their signs and their strength."""
 
 from __future__ import annotations
 
@@ -34,4 +34,10 @@ def test_magnitudes_are_strong(claim: ClaimCheck) -> None:
 @pytest.mark.claim(id="P8")
 def test_correlation_converges_as_cosine_does(claim: ClaimCheck) -> None:
     """Var(Pearson) above 4/9: the same poles after every dimension is centred."""
+    claim.check()
+
+
+@pytest.mark.claim(id="B10")
+def test_cosines_vary_more_than_one_peak_allows(claim: ClaimCheck) -> None:
+    """Var(cos) above what a unimodal law with the same mean can have."""
     claim.check()

@@ -38,6 +38,7 @@ ONE_ROOM = {
     "huggingface_hub": {"models"},
     "msgspec": {"inputs"},
     "numba": {"statistics"},
+    "diptest": {"statistics"},
     "torch": {"models", "capture", "statistics", "record"},
     "sklearn": set(),
     "nnsight": set(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.capture import Captured, sample_of
-from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Kind, Role
+from qkvcheck.claims.claim import MIN_DISTINCT, Cell, Claim, Direction, Kind, Role
 from qkvcheck.claims.companions.registry import Around, look_beside
 from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, level_of, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
@@ -19,6 +19,7 @@ from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics import (
+    CERTIFIED,
     LEVEL,
     Measurement,
     Sample,
@@ -55,6 +56,8 @@ class JudgeOptions:
 
 
 PLAIN = JudgeOptions()
+NOT_EXCLUDED = "below the certificate; two modes are not excluded"
+"""What is left of a claim that V is above 4/9 where it is refuted."""
 
 
 def judge_sample(
@@ -103,7 +106,7 @@ def judge_sample(
     evidence = _with_evidence(verdict.evidence, claim, measured)
     if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
-    verdict = _with_poles(claim, replace(verdict, evidence=evidence))
+    verdict = with_certificate(_with_poles(claim, replace(verdict, evidence=evidence)))
     results = [
         compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct, level=level_of(cell))
         for name in claim.controls
@@ -211,6 +214,15 @@ def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:
     if abs(verdict.estimate or 0.0) < (claim.equally_common_below or 0.0):
         text = f"about equally common: {text}"
     return replace(verdict, reason=text)
+
+
+def with_certificate(verdict: Verdict) -> Verdict:
+    """Say of a refuted certificate what it leaves open: a variance below 4/9 may have one peak or several."""
+    asks = verdict.statistic in ("variance", "row_variance") and verdict.direction != Direction.AT_MOST
+    asks = asks and verdict.kind in (Kind.INTERVAL, Kind.EVERY_LAYER) and (verdict.threshold or 0.0) >= CERTIFIED
+    if not asks or verdict.verdict != Decision.REFUTED or verdict.high is None or verdict.high > CERTIFIED:
+        return verdict
+    return replace(verdict, reason="; ".join(filter(None, (verdict.reason, NOT_EXCLUDED))))
 
 
 def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> Evidence:

@@ -10,7 +10,7 @@ from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
 from qkvcheck.claims.comparison import Compared, level_of
 from qkvcheck.claims.controls.registry import seed_controls
 from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange, merged_contexts
-from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample
+from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample, with_certificate
 from qkvcheck.claims.seed_numbers import Networks, SeedValues
 from qkvcheck.claims.verdict import BY_SIDE, NOT_ASKED, Decision, Verdict, make_verdict, not_judged
 from qkvcheck.groups import Comparison
@@ -73,7 +73,7 @@ def judge_layers(
             if untrained is not None:
                 shown = _with_seeds(shown, claim, cell, untrained, captured)
         profile.append(shown)
-    return make_verdict(
+    verdict = make_verdict(
         claim,
         cell,
         decision,
@@ -88,6 +88,7 @@ def judge_layers(
         reason="; ".join([*texts, *left_out]),
         evidence=Evidence(profile=profile, least_at_layer=lowest.layer, merged=_merged(samples)),
     )
+    return with_certificate(verdict)
 
 
 def _merged(samples: Mapping[int, Sample]) -> list[MergedContexts] | None:

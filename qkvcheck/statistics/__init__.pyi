@@ -3,6 +3,10 @@ from .basis.scores import score_rows, score_values
 from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
 from .formulas import observations, row_quantiles
+from .further.discriminant import permutation_test
+from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
+from .further.two_way import noise_token_minus_context, two_way_estimate
+from .further.unimodal import dip, dip_obstacle, sampled_similarities
 from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
@@ -10,8 +14,9 @@ from .layer_profile import profile_layers
 from .measurement import Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
+from .registered.identity import right_names
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
-from .sample import Rows, Sample
+from .sample import Rows, Sample, parts_of
 from .similarity import (
     KERNEL_VARIABLE,
     GroupSummary,
@@ -32,6 +37,7 @@ __all__ = [
     "MIN_SEEDS",
     "ROTATIONS",
     "SMILE",
+    "TOP",
     "Attribution",
     "Distribution",
     "GroupSummary",
@@ -53,32 +59,44 @@ __all__ = [
     "compare_with_seeds",
     "contexts_needed",
     "decompose",
+    "dip",
+    "dip_obstacle",
     "distribution_of",
     "effective_contexts",
     "grade",
     "jackknife_estimate",
     "kernel_named",
     "measure",
+    "noise_token_minus_context",
     "null_value",
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "participation",
+    "parts_of",
+    "permutation_test",
     "profile_layers",
     "register_statistic",
+    "right_names",
     "rotated_values",
     "rotation_obstacle",
+    "row_mean_without",
     "row_quantiles",
     "row_similarities",
+    "sampled_similarities",
     "score_rows",
     "score_values",
     "specificity",
     "split_group",
+    "standardised_row_mean",
     "statistic_named",
     "statistics_by_name",
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
     "token_metric",
+    "top_dimensions",
+    "two_way_estimate",
     "unit_columns",
     "violation_rate",
 ]

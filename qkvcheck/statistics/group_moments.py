@@ -59,11 +59,12 @@ def grade(low: float) -> str:
     Returns
     -------
     str
-        ``"certified bimodal"`` above 4/9, ``"U-shaped if symmetric"`` above 1/3, else ``"no evidence of two poles"``.
+        ``"certified bimodal"`` above 4/9, ``"U-shaped if symmetric"`` above 1/3, else ``"not certified"``, which does
+        not exclude two modes.
     """
     if low > CERTIFIED:
         return "certified bimodal"
-    return "U-shaped if symmetric" if low > SMILE else "no evidence of two poles"
+    return "U-shaped if symmetric" if low > SMILE else "not certified"
 
 
 class MomentSource(Protocol):

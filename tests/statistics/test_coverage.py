@@ -32,6 +32,7 @@ FALSE_POSITIVES = 0.05 + 0.013
 OVER_ROWS = [
     ("variance", "QQ", "cosine"),
     ("variance", "QQ", "pearson"),
+    ("unimodal_excess", "QQ", "cosine"),
     ("mean_absolute", "QQ", "cosine"),
     ("sign_balance", "QQ", "cosine"),
     ("row_mean", "Q", "pearson"),

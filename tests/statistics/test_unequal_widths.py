@@ -19,9 +19,9 @@ PLACES = {"Q": slice(0, 12), "K": slice(12, 16), "V": slice(16, 20)}
 CONTEXTS, WORDS = 24, 5
 MEASURES = ("cosine", "pearson")
 OF_PAIRS = ("variance", "mean_square", "mean_absolute", "sign_balance", "collapse", "offset_share", "block_difference",
-            "variance_difference")  # fmt: skip
+            "unimodal_excess", "variance_difference")  # fmt: skip
 OF_ROWS = ("row_mean", "row_cosine", "row_variance", "least_row_mean")
-OF_WORDS = ("token_share", "token_minus_context", "stability")
+OF_WORDS = ("token_share", "token_identity", "token_minus_context", "stability")
 
 
 def made(seed: int, *, words: int = 0) -> np.ndarray:
@@ -69,6 +69,8 @@ def expected_of_pairs(name: str, arrays: tuple[np.ndarray, ...], group: str, how
         return float(np.mean(pairs(x, group, "pearson") ** 2) / np.mean(pairs(x, group, "cosine") ** 2))
     if name == "block_difference":
         return float(found.var() - pairs(x, "VV", how).var())
+    if name == "unimodal_excess":
+        return float(found.var() - (1 / 3 + 2 * abs(found.mean()) / 3 - found.mean() ** 2))
     if name == "variance_difference":
         return float(found.var() - pairs(arrays[1], group, how).var())
     assert name == "offset_share"
@@ -90,6 +92,8 @@ def expected_of_words(name: str, arrays: tuple[np.ndarray, ...], group: str, how
     if name == "token_share":
         offset = x[:, 0].mean(axis=0)
         return float((offset - x[:, :-1].mean(axis=(0, 1))) @ offset / (offset @ offset))
+    if name == "token_identity":
+        return float(np.mean([named_rightly(x, left_out) for left_out in range(CONTEXTS)]))
     if name == "token_minus_context":
         centred = x - x.mean(axis=(0, 1))
         token = sum(CONTEXTS * np.sum(centred[:, word].mean(axis=0) ** 2) for word in range(WORDS))
@@ -104,6 +108,18 @@ def expected_of_words(name: str, arrays: tuple[np.ndarray, ...], group: str, how
         ]
     )  # fmt: skip
     return float((same - floor) / (1 - floor))
+
+
+def named_rightly(x: np.ndarray, left_out: int) -> float:
+    """Share of one context's words that are nearest to their own mean, by the covariance within words of the others."""
+    others = np.delete(x, left_out, axis=0)
+    means = others.mean(axis=0)
+    within = (others - means).reshape(-1, x.shape[2])
+    covariance = sum(np.outer(row, row) for row in within) / len(within)
+    ridge = 0.001 * np.trace(covariance) / x.shape[2]
+    inverse = np.linalg.inv(0.999 * covariance + ridge * np.eye(x.shape[2]))
+    nearest = [np.argmin([(row - m) @ inverse @ (row - m) for m in means]) for row in x[left_out]]
+    return float(np.mean(np.array(nearest) == np.arange(x.shape[1])))
 
 
 def arrays_for(name: str) -> tuple[np.ndarray, ...]:

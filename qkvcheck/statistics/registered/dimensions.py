@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Capture, Comparison
 from qkvcheck.statistics.formulas import random_mean_absolute, variance
+from qkvcheck.statistics.further.unimodal import most_unimodal_variance
 from qkvcheck.statistics.group_moments import GroupMoments, MomentSource
 from qkvcheck.statistics.nulls import SHUFFLED
 from qkvcheck.statistics.offset import decompose, offset_only_mean_absolute
@@ -53,6 +54,19 @@ class Variance(PairStatistic, _WithNull):
         del n
         found = decompose(*part)
         return found.offset_only - found.mean**2
+
+
+@register_statistic
+class UnimodalExcess(PairStatistic):
+    """V less the most that a law with one peak and the same mean allows."""
+
+    name = "unimodal_excess"
+    words = "the variance of the {many} less the most that a single peak with their mean allows"
+    reading = "above 0 there can't be a single peak; at 0 or below there may be one peak or several."
+
+    def of_moments(self, moments: MomentSource, groups: Sequence[str], measure: str) -> dict[str, float]:
+        found = moments(groups, measure=measure)
+        return {group: own.variance - most_unimodal_variance(own.mean) for group, own in found.items()}
 
 
 @register_statistic
