@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qkvcheck.claims import ALSO_UNTRAINED, NOT_TRAINING, UNTRAINED, Decision, Kind, Role
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
-from qkvcheck.report.terminal import decision
+from qkvcheck.report.tally import decision
 from qkvcheck.statistics import Specificity
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
