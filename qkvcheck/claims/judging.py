@@ -226,7 +226,10 @@ def _balance_floor(measured: Measurement, *, zero_columns: int) -> str:
     width = x.shape[1]
     least = -(width - zero_columns) / (width * (width - 1))
     strength = measure(statistic_named("mean_absolute"), measured.sample, measured.comparison).plug_in
-    return f"; of {width} dimensions the mean is at least {least:.4f}, so this is at least {least / strength:.4f}"
+    return (
+        f"; within a block of {width} dimensions the mean cosine can't be below {least:.4f}, nor this number below "
+        f"{least / strength:.4f}"
+    )
 
 
 def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> Evidence:
