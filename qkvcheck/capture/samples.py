@@ -163,13 +163,13 @@ class Samples:
         }
         return made[capture_named(capture)]()
 
-    def together(self, captures: Iterable[Capture]) -> dict[Capture, Captured | NotCapturedError]:
-        """Return several captures by their names, or why one makes no sense here.
+    def together(self, captures: Iterable[Capture]) -> dict[Capture, Captured | str]:
+        """Return several captures by their names, or in words why one makes no sense here.
 
         Where every layer is wanted, the target is taken out of that: the same forward, run to the end.
         """
         wanted = list(captures)
-        found: dict[Capture, Captured | NotCapturedError] = {}
+        found: dict[Capture, Captured | str] = {}
         if Capture.EVERY_LAYER in wanted and "target" not in self.__dict__:
             with suppress(NotCapturedError):
                 self.__dict__["target"] = self.profile.only(self.layers)
@@ -177,7 +177,7 @@ class Samples:
             try:
                 found[one] = self.captured(one)
             except NotCapturedError as error:
-                found[one] = error
+                found[one] = str(error)  # the error itself would hold the model, by its frames
         return found
 
     def of_model(self, hooked: HookedModel) -> Samples:

@@ -78,7 +78,7 @@ class Twins:
         self._announce = announce
         self._made: dict[int, Samples] = {}
         self._drawn: set[int] = set()
-        self._captured: dict[tuple[int, Capture], Captured | NotCapturedError] = {}
+        self._captured: dict[tuple[int, Capture], Captured | str] = {}
         self._kept: dict[str, Any] = {}
         self._identities: dict[int, TwinIdentity] = {}
 
@@ -114,8 +114,8 @@ class Twins:
             found = self.samples(seed).together(missing)
             self._captured |= {(seed, one): values for one, values in found.items()}
         kept = self._captured[seed, capture]
-        if isinstance(kept, NotCapturedError):
-            raise kept
+        if isinstance(kept, str):
+            raise NotCapturedError(kept)
         return kept
 
     def identity(self, seed: int) -> TwinIdentity:

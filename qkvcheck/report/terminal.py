@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -102,8 +103,10 @@ def quiet_lines(run: Run, findings: Sequence[Finding], *, gate_off: str | None =
 
 
 def _wrapped(text: str, colour: str = "") -> list[Line]:
-    """Return a text in lines of at most `WIDTH`; a word that is longer stays whole."""
-    return [Line(part, colour) for part in textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False)]
+    """Return a text in lines of at most `WIDTH`; a word that is longer stays whole, and so does ``reading 2 of 7``."""
+    held = re.sub(r"(\w+) (\d+) of (\d+)", "\\1\N{NO-BREAK SPACE}\\2\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}\\3", text)
+    parts = textwrap.wrap(held, WIDTH, subsequent_indent="  ", break_long_words=False)
+    return [Line(part.replace("\N{NO-BREAK SPACE}", " "), colour) for part in parts]
 
 
 def _measured(run: Run) -> list[Line]:

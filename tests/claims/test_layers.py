@@ -195,3 +195,24 @@ def test_what_has_no_untrained_network_is_not_judged(high, rng):
     twins = [rng.normal(size=(30, 8)) for _ in range(19)]
     few = against(high[:5], twins)
     assert (few.verdict, few.reason) == (Decision.NOT_JUDGED, "5 distinct contexts of 5; at least 20 are needed")
+
+
+@pytest.mark.parametrize(("count", "notes"), [(0, ("no untrained network asked",)), (19, ("training not tested",))])
+def test_a_claim_about_all_layers_says_that_training_is_not_tested(high, rng, count, notes):
+    """The range of untrained networks stands beside each layer; no difference from it is tested."""
+
+    class Networks:
+        def at(self, layer, captured, *, head=None):
+            del layer, captured, head
+            return self
+
+        count = 19
+
+        def measure(self, number, *, first=None):
+            assert first is None
+            return [number(Sample((rng.normal(size=(30, 8)),), PLACES)) for _ in range(count)]
+
+    claim = claim_of(controls=("untrained",))
+    assert judged(captured(high), claim, untrained=Networks()).qualifier == notes
+    assert judged(captured(high), claim_of(), untrained=Networks()).qualifier == ()
+    assert judged(captured(high), claim_of("at_most", 0.1, controls=("untrained",))).qualifier == ()

@@ -16,8 +16,8 @@ class Exclusion(Companion):
     """Numbers in [-1, 1] with mean m have a variance of at most 1 - m^2 (Bhatia and Davis 2000).
 
     For (1 - s)(1 + s) is not negative, so the mean of s^2 is at most 1, and the variance is that less m^2. A claim of a
-    mean above 0.9 and one of a variance above 4/9 exclude each other where both are of the same rows in the same measure:
-    with the first the variance is at most 0.19.
+    mean above 0.9 and one of a variance above 4/9, of the same rows in the same measure, exclude each other: with the
+    first the variance is at most 0.19.
     """
 
     name = "exclusion"
