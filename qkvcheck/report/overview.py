@@ -127,7 +127,7 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
         deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
         beside = [(verdict, verdict.control(UNTRAINED)) for verdict in deciding]
         if stands == Decision.REFUTED and all(c is not None and c.passes for _, c in beside):
-            # Above ten million parameters one untrained network is the rule: it speaks for itself only.
+            # Of large models one untrained network is the rule: it speaks for itself only.
             several = all(c is not None and (c.seeds or 1) > 1 for _, c in beside)
             (met if several else met_by_one).append(identity)
         # Where the claim itself is the difference from untrained networks, that says it already.

@@ -105,3 +105,13 @@ def test_the_docs_give_each_claim_the_tag_that_the_data_do():
     assert dict(rows) == OURS
     for tag in Tag:
         assert f"`{tag}`" in text
+
+
+def test_the_table_of_sentences_names_tests_that_there_are():
+    text = (ROOT / "docs" / "claims.md").read_text("utf-8")
+    rows = re.findall(r"^\|[^|]+\| (P\d[a-z+]?) \| `(test_\w+\.py)::(test_\w+)` \| (.+) \|$", text, flags=re.MULTILINE)
+    assert [name for name, *_ in rows] == list(OURS)
+    for name, file, test, fairness in rows:
+        source = (ROOT / "experiments" / file).read_text("utf-8")
+        assert f'@pytest.mark.claim(id="{name}")\ndef {test}(' in source
+        assert re.match(r"fair|half|too mild|unfair|the fairest|harsher|not the paper's|one of several", fairness)
