@@ -1,4 +1,4 @@
-"""P3a, P3b, P3c, P4, P8 and B10: the two poles of the similarities, their signs and their strength."""
+"""P3a, P3b, B14, P3c, P4, P8 and B10: the two poles of the similarities, their signs and their strength."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def test_cosines_between_dimensions_have_two_poles(claim: ClaimCheck) -> None:
 @pytest.mark.claim(id="P3b")
 def test_poles_lean_to_the_positive_side(claim: ClaimCheck) -> None:
     """mean(cos) / mean|cos| above 0, with both poles present."""
+    claim.check()
+
+
+@pytest.mark.claim(id="B14")
+def test_positive_pole_is_the_usual_one(claim: ClaimCheck) -> None:
+    """mean(cos) / mean|cos| of 1/3 or more: positive cosines weigh twice as much as negative ones."""
     claim.check()
 
 

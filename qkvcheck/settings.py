@@ -302,7 +302,7 @@ class Settings:
     untrained_seeds: int | None = _row(
         None,
         "untrained twins",
-        without="19 up to 10 million parameters, else 1",
+        without="19 up to 200 million parameters, else 1",
         parse=partial(_whole_number, most=MOST_SEEDS),
     )
     controls: str | tuple[str, ...] = _row(

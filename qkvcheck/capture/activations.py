@@ -117,6 +117,18 @@ class Activations:
             raise CaptureError(f"projection {name!r} was not captured; captured: {', '.join(self.projections)}.")
         return self.at(layer)[..., self.projections[name]]
 
+    def only(self, layers: Sequence[int]) -> Activations:
+        """Return the same at some of its layers.
+
+        Raises
+        ------
+        CaptureError
+            If one of them was not captured.
+        """
+        stacked = np.stack([self.at(layer) for layer in layers], axis=self.axes.index("layer"))
+        recipe = f"{self.provenance.get('recipe')} at layers {', '.join(map(str, layers))}"
+        return replace(self, values=stacked, layers=tuple(layers), provenance={**self.provenance, "recipe": recipe})
+
     def __repr__(self) -> str:
         shape = " x ".join(f"{size} {name}" for name, size in zip(self.axes, self.values.shape, strict=True))
         return f"Activations({shape}; layers {', '.join(map(str, self.layers))})"

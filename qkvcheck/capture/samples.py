@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -162,6 +163,23 @@ class Samples:
             Capture.EVERY_LAYER: lambda: self.profile,
         }
         return made[capture_named(capture)]()
+
+    def together(self, captures: Iterable[Capture]) -> dict[Capture, Captured | str]:
+        """Return several captures by their names, or in words why one makes no sense here.
+
+        Where every layer is wanted, the target is taken out of that: the same forward, run to the end.
+        """
+        wanted = list(captures)
+        found: dict[Capture, Captured | str] = {}
+        if Capture.EVERY_LAYER in wanted and "target" not in self.__dict__:
+            with suppress(NotCapturedError):
+                self.__dict__["target"] = self.profile.only(self.layers)
+        for one in wanted:
+            try:
+                found[one] = self.captured(one)
+            except NotCapturedError as error:
+                found[one] = str(error)  # the error itself would hold the model, by its frames
+        return found
 
     def of_model(self, hooked: HookedModel) -> Samples:
         """Return the same samples of another model."""

@@ -1,5 +1,5 @@
 from .arrays import judge
-from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, at_heads, cells
+from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, Tag, at_heads, cells
 from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
 from .companions.registry import Companion, companions_by_name, register_companion
 from .comparison import Compared
@@ -24,7 +24,9 @@ from .untrained import Untrained, default_seeds
 from .verdict import (
     ALSO_UNTRAINED,
     NOT_ASKED,
+    NOT_TESTED,
     NOT_TRAINING,
+    OTHER_WORDS,
     STAND_IN,
     ControlKind,
     ControlResult,
@@ -47,7 +49,9 @@ __all__ = [
     "EXPLORATORY",
     "MARGIN",
     "NOT_ASKED",
+    "NOT_TESTED",
     "NOT_TRAINING",
+    "OTHER_WORDS",
     "STAND_IN",
     "UNTRAINED",
     "Beside",
@@ -77,6 +81,7 @@ __all__ = [
     "ReferenceControl",
     "Role",
     "SearchRecord",
+    "Tag",
     "Untrained",
     "VariantControl",
     "Verdict",

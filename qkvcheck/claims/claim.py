@@ -73,6 +73,19 @@ class Role(StrEnum):
     """Any other cell: shown with intervals that hold for all of them at once; it can't flip the claim."""
 
 
+class Tag(StrEnum):
+    """Whose a claim is; docs/claims.md says why each has its own."""
+
+    PAPER = "paper"
+    """The paper says it in these terms."""
+    READING = "reading"
+    """A sentence of the paper's, as we read it: the statistic and the bound are ours."""
+    EXTENSION = "extension"
+    """It goes beyond what the paper says."""
+    MEASUREMENT = "measurement"
+    """It holds of any network: it checks the setup."""
+
+
 @dataclass(frozen=True)
 class Criterion:
     """What a number has to meet.
@@ -132,6 +145,10 @@ class Claim:
         How far a control has to stay away for the claim to be specific against it, in units of the statistic.
     label : str
         ``"exploratory"`` for a claim that was made or edited after numbers had been seen.
+    tag : Tag or None
+        Whose it is.
+    tag_reason : str
+        Why it has that tag.
     not_independent_of : tuple of str
         Claims that measure nearly the same quantity.
     pole_share, equally_common_below : float or None
@@ -175,6 +192,8 @@ class Claim:
     controls: tuple[str, ...] = ()
     margin: float = MARGIN
     label: str = ""
+    tag: Tag | None = None
+    tag_reason: str = ""
     not_independent_of: tuple[str, ...] = ()
     pole_share: float | None = None
     equally_common_below: float | None = None

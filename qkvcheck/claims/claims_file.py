@@ -17,6 +17,7 @@ from qkvcheck.claims.claim import (
     Claim,
     Direction,
     Kind,
+    Tag,
     check_decided,
 )
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
@@ -71,6 +72,25 @@ class Citation:
 
     claims: tuple[str, ...]
     text: str
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Whose some claims are.
+
+    Attributes
+    ----------
+    tag : Tag
+        Of all of them.
+    claims : tuple of str
+        Their ids.
+    why : str
+        In words.
+    """
+
+    tag: Tag
+    claims: tuple[str, ...]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +198,9 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
         _refuse_unmet(claim.not_independent_of, claims, f"{_where(path)}, claim {claim.id}, not_independent_of")
     for citation in citations:
         _refuse_unmet(citation.claims, claims, f"{_where(path)}, citation")
+    for (where, _, _), top in zip(files, tops, strict=True):
+        for entry in top.tagged:
+            _tag(claims, _table(Tagged, entry, f"{where}, tagged"), f"{where}, tagged")
     where, first = files[0][0], tops[0]
     return ClaimsFile(
         claims,
@@ -205,6 +228,7 @@ class _Top:
     words: Mapping[str, Any] = field(default_factory=dict)
     fresh: Mapping[str, Any] = field(default_factory=dict)
     citation: Sequence[Mapping[str, Any]] = ()
+    tagged: Sequence[Mapping[str, Any]] = ()
     own_keys: Sequence[str] = ()
     claim: Sequence[Mapping[str, Any]] = ()
 
@@ -216,6 +240,19 @@ class _Top:
             raise ValueError(f"of_layers is {self.of_layers}; it has to be above layer, and at most {LAYERS}")
         if not 0 <= self.minimum_distinct_contexts <= MOST:
             raise ValueError(f"minimum_distinct_contexts has to be a whole number from 0 to {MOST}")
+
+
+def _tag(claims: dict[str, Claim], tagged: Tagged, where: str) -> None:
+    """Give claims their tag; one that has a tag already keeps it, and another is refused.
+
+    A frozen file stays as it is, so that a tag can stand in another file than its claim.
+    """
+    _refuse_unmet(tagged.claims, claims, where)
+    for name in tagged.claims:
+        before = claims[name].tag
+        if before is not None:
+            raise ClaimError(f"{where}: claim {name} has the tag {before} already; leave one of the two out.")
+        claims[name] = replace(claims[name], tag=tagged.tag, tag_reason=tagged.why)
 
 
 def _top(data: Mapping[str, Any], where: str) -> _Top:

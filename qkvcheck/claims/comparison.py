@@ -33,7 +33,9 @@ from qkvcheck.claims.verdict import (
     ALSO_UNTRAINED,
     ANY_TOKEN,
     NOT_ASKED,
+    NOT_TESTED,
     NOT_TRAINING,
+    OTHER_WORDS,
     UNRESOLVED,
     ControlKind,
     ControlResult,
@@ -252,13 +254,30 @@ def qualifiers_of(verdict: Verdict, results: Sequence[ControlResult], *, asked: 
         notes.append(ALSO_UNTRAINED)
     elif untrained is not None and untrained.specificity in AGAINST:
         notes.append(NOT_TRAINING)
-    other = by_name.get(OTHER_TOKEN)
+    elif untrained is not None and NOT_ASKED not in notes and not _was_tested(untrained):
+        notes.append(NOT_TESTED)
+    words, other = by_name.get(DIFFERENT_WORDS), by_name.get(OTHER_TOKEN)
+    if words is not None and (words.passes or words.specificity in AGAINST):
+        notes.append(OTHER_WORDS)
     if other is not None and other.specificity in AGAINST:
         notes.append(ANY_TOKEN)
-    open_ones = (DIFFERENT_WORDS,) if ALSO_UNTRAINED in notes else (UNTRAINED, DIFFERENT_WORDS)
-    if any(by_name[name].specificity == Specificity.UNRESOLVED for name in open_ones if name in by_name):
-        notes.append(UNRESOLVED)
+    said = {UNTRAINED: ALSO_UNTRAINED in notes, DIFFERENT_WORDS: OTHER_WORDS in notes, OTHER_TOKEN: False}
+    unresolved = [
+        name
+        for name, known in said.items()
+        if not known and name in by_name and by_name[name].specificity == Specificity.UNRESOLVED
+    ]
+    if unresolved:
+        notes.append(f"{UNRESOLVED}{' and '.join(unresolved)}")
     return tuple(notes)
+
+
+def _was_tested(untrained: ControlResult) -> bool:
+    """Tell whether enough untrained networks were asked to say anything of training.
+
+    One network with random weights may miss a criterion by chance alone, however alike the tested one is to such.
+    """
+    return untrained.specificity is not None or (untrained.passing is not None and (untrained.seeds or 0) >= MIN_SEEDS)
 
 
 def _was_asked(result: ControlResult | None) -> bool:

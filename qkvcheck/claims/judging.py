@@ -15,7 +15,7 @@ from qkvcheck.claims.comparison import Compared, compare, compare_reference, con
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
 from qkvcheck.claims.evidence import Evidence, KeptReplicates, merged_contexts
-from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, make_verdict
+from qkvcheck.claims.verdict import BY_SIDE, EQUALLY_COMMON, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics import (
@@ -106,7 +106,7 @@ def judge_sample(
     evidence = _with_evidence(verdict.evidence, claim, measured)
     if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
-    verdict = with_certificate(_with_poles(claim, replace(verdict, evidence=evidence)))
+    verdict = with_certificate(_with_poles(claim, replace(verdict, evidence=evidence), measured))
     results = [
         compare(claim, measured, verdict, name, controls[name], min_distinct=options.min_distinct, level=level_of(cell))
         for name in claim.controls
@@ -203,8 +203,12 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share == LEVEL else f"{share:.2%}"
 
 
-def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:
-    """Refute what needs two poles where one is missing; the shares are shown either way."""
+def _with_poles(claim: Claim, verdict: Verdict, measured: Measurement) -> Verdict:
+    """Refute what needs two poles where one is missing; the shares are shown either way.
+
+    Where the two signs weigh nearly alike, that is what a reader has to know first: the verdict then hangs on the third
+    digit, and it is of no use to say how many contexts would settle it.
+    """
     shape = verdict.evidence.distribution
     if claim.pole_share is None or shape is None:
         return verdict
@@ -212,7 +216,8 @@ def _with_poles(claim: Claim, verdict: Verdict) -> Verdict:
     if min(shape.share_low, shape.share_high) < claim.pole_share:
         return replace(verdict, verdict=Decision.REFUTED, n_needed=None, reason=f"not both poles present: {text}")
     if abs(verdict.estimate or 0.0) < (claim.equally_common_below or 0.0):
-        text = f"about equally common: {text}"
+        text = f"{EQUALLY_COMMON}: {text}{_balance_floor(measured, zero_columns=shape.zero_columns)}"
+        return replace(verdict, reason=text, lead=EQUALLY_COMMON, n_needed=None)
     return replace(verdict, reason=text)
 
 
@@ -223,6 +228,24 @@ def with_certificate(verdict: Verdict) -> Verdict:
     if not asks or verdict.verdict != Decision.REFUTED or verdict.high is None or verdict.high > CERTIFIED:
         return verdict
     return replace(verdict, reason="; ".join(filter(None, (verdict.reason, NOT_EXCLUDED))))
+
+
+def _balance_floor(measured: Measurement, *, zero_columns: int) -> str:
+    """Return how low a sign balance can lie within a block; empty across two blocks, where nothing bounds it but -1.
+
+    Over d columns, f of them of length 1 and the rest of length 0, the mean cosine over pairs is
+    (abs(their sum)^2 - f) / (d (d - 1)), so at least -f / (d (d - 1)): -1 / (d - 1) if all are filled.
+    """
+    x, y = measured.parts[0]
+    if y is not None or measured.statistic.name != "sign_balance":
+        return ""
+    width = x.shape[1]
+    least = -(width - zero_columns) / (width * (width - 1))
+    strength = measure(statistic_named("mean_absolute"), measured.sample, measured.comparison).plug_in
+    return (
+        f"; within a block of {width} dimensions the mean cosine can't be below {least:.4f}, nor this number below "
+        f"{least / strength:.4f}"
+    )
 
 
 def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> Evidence:

@@ -12,7 +12,7 @@ from qkvcheck.claims.controls.registry import seed_controls
 from qkvcheck.claims.evidence import Evidence, MergedContexts, ProfilePoint, SeedRange, merged_contexts
 from qkvcheck.claims.judging import PLAIN, JudgeOptions, judge_sample, with_certificate
 from qkvcheck.claims.seed_numbers import Networks, SeedValues
-from qkvcheck.claims.verdict import BY_SIDE, NOT_ASKED, Decision, Verdict, make_verdict, not_judged
+from qkvcheck.claims.verdict import BY_SIDE, NOT_ASKED, NOT_TESTED, Decision, Verdict, make_verdict, not_judged
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics import Sample, profile_layers, statistic_named
 
@@ -84,7 +84,7 @@ def judge_layers(
         simultaneous=True,
         n=len(samples[layers[0]].arrays[0]),
         n_distinct=lowest.n_distinct,
-        qualifier=(*options.qualifier, *_not_asked(claim, decision, profile)),
+        qualifier=(*options.qualifier, *_of_training(claim, decision, profile)),
         reason="; ".join([*texts, *left_out]),
         evidence=Evidence(profile=profile, least_at_layer=lowest.layer, merged=_merged(samples)),
     )
@@ -96,11 +96,14 @@ def _merged(samples: Mapping[int, Sample]) -> list[MergedContexts] | None:
     return every or None
 
 
-def _not_asked(claim: Claim, decision: Decision, profile: Sequence[ProfilePoint]) -> tuple[str, ...]:
-    """Return the note that a supported claim, which names untrained networks, was held against none."""
-    named = any(name in seed_controls() for name in claim.controls)
-    asked = any(point.untrained is not None for point in profile)
-    return (NOT_ASKED,) if decision == Decision.SUPPORTED and named and not asked else ()
+def _of_training(claim: Claim, decision: Decision, profile: Sequence[ProfilePoint]) -> tuple[str, ...]:
+    """Return the note that a supported claim, which names untrained networks, was held against none.
+
+    Where there are some, their range stands beside each layer, and no difference from it is tested.
+    """
+    if decision != Decision.SUPPORTED or not any(name in seed_controls() for name in claim.controls):
+        return ()
+    return (NOT_TESTED,) if any(point.untrained is not None for point in profile) else (NOT_ASKED,)
 
 
 def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) -> ProfilePoint:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, cached_property, partial
@@ -22,15 +22,17 @@ import numpy as np
 from qkvcheck.capture import Captured, Samples, sample_of
 from qkvcheck.claims.kept import KeptNumber, digest
 from qkvcheck.claims.seed_numbers import SeedNumber
-from qkvcheck.errors import DocumentError
+from qkvcheck.errors import DocumentError, NotCapturedError
 from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
 from qkvcheck.inputs import read_json
 from qkvcheck.models import TwinIdentity, twin_identity, untrained_twin
 from qkvcheck.statistics import KERNEL_VARIABLE, Sample
 
-LARGE = 10_000_000
+LARGE = 200_000_000
 """Up to so many parameters 19 seeds are the default; above it one."""
+HELD = 10_000_000
+"""Up to so many parameters the networks of all seeds are held; of larger ones the last, and what was captured."""
 
 
 def default_seeds(parameters: int) -> int:
@@ -53,6 +55,9 @@ class Twins:
         Where numbers are kept; None keeps none.
     announce : callable, optional
         Told of the progress.
+    ahead : callable, optional
+        Returns the captures that will be asked for. Of a network too large to be held with all others they are taken
+        as soon as it is drawn, so that it is drawn once.
     """
 
     def __init__(
@@ -63,23 +68,55 @@ class Twins:
         count: int,
         folder: Path | None = None,
         announce: Callable[[str], None] | None = None,
+        ahead: Callable[[], Collection[Capture]] | None = None,
     ) -> None:
         self._samples = samples
+        self._ahead = ahead
         own = samples.hooked.spec.untrained_seed
         self.seeds = [s for s in range(seed, seed + count + 1) if s != own][:count]
         self._folder = folder
         self._announce = announce
         self._made: dict[int, Samples] = {}
+        self._drawn: set[int] = set()
+        self._captured: dict[tuple[int, Capture], Captured | str] = {}
         self._kept: dict[str, Any] = {}
         self._identities: dict[int, TwinIdentity] = {}
 
     def samples(self, seed: int) -> Samples:
-        """Return the samples of one seed's twin."""
+        """Return the samples of one seed's twin; a large one takes the place of the last."""
         if seed not in self._made:
+            self._drawn.add(seed)
             if self._announce is not None:
-                self._announce(f"untrained twin {len(self._made) + 1} of {len(self.seeds)}")
+                self._announce(f"untrained twin {len(self._drawn)} of {len(self.seeds)}")
+            if not self._holds_all:
+                self._made.clear()  # before the next one is drawn: there is room for one
             self._made[seed] = self._samples.of_model(untrained_twin(self._samples.hooked, seed=seed))
         return self._made[seed]
+
+    @cached_property
+    def _holds_all(self) -> bool:
+        return bool(self._samples.hooked.parameters <= HELD)
+
+    def captured(self, seed: int, capture: Capture) -> Captured:
+        """Return a capture of one seed's twin, and take with it those that will be asked for.
+
+        Raises
+        ------
+        NotCapturedError
+            If it makes no sense in these networks.
+        """
+        if self._holds_all:
+            return self.samples(seed).captured(capture)
+        if (seed, capture) not in self._captured:
+            ahead = () if self._ahead is None else self._ahead()
+            wanted = [one for one in Capture if one == capture or one in ahead]
+            missing = [one for one in wanted if (seed, one) not in self._captured]
+            found = self.samples(seed).together(missing)
+            self._captured |= {(seed, one): values for one, values in found.items()}
+        kept = self._captured[seed, capture]
+        if isinstance(kept, str):
+            raise NotCapturedError(kept)
+        return kept
 
     def identity(self, seed: int) -> TwinIdentity:
         """Return what decides the numbers of one seed's twin."""
@@ -199,7 +236,7 @@ class UntrainedSeeds:
 
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:
-            captured = self._untrained.twins.samples(seed).captured(self._untrained.capture)
+            captured = self._untrained.twins.captured(seed, self._untrained.capture)
             self._sampled[seed] = sample_of(captured, layer=self._layer, head=self._head)
         return self._sampled[seed]
 

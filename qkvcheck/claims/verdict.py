@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from qkvcheck.claims.claim import EXPLORATORY, LAYERS, Cell, Claim, Direction, Kind, Role
+from qkvcheck.claims.claim import EXPLORATORY, LAYERS, Cell, Claim, Direction, Kind, Role, Tag
 from qkvcheck.claims.evidence import Evidence, HeadFamily, evidence_from_dict
 from qkvcheck.groups import MOST_HEADS, StrEnum
 from qkvcheck.inputs import from_document, part_of
 from qkvcheck.statistics import Specificity
 
 STAND_IN, ALSO_UNTRAINED = "stand-in", "also holds untrained"
-NOT_TRAINING, ANY_TOKEN, UNRESOLVED = "not specific to training", "any repeated token", "specificity unresolved"
-NOT_ASKED = "no untrained network asked"
+NOT_TRAINING, ANY_TOKEN, OTHER_WORDS = "not specific to training", "any repeated token", "other words do the same"
+NOT_ASKED, NOT_TESTED = "no untrained network asked", "training not tested"
+UNRESOLVED = "unresolved against "
+"""What is open, with the names of the controls after it."""
+EQUALLY_COMMON = "about equally common"
+"""What leads the line of a sign balance so near 0 that its sign says little."""
 
 
 class Decision(StrEnum):
@@ -133,6 +137,9 @@ class Verdict:
     order: int | None = None
     not_independent_of: tuple[str, ...] = ()
     head: int | None = None
+    tag: Tag | None = None
+    tag_reason: str | None = None
+    lead: str | None = None
     evidence: Evidence = field(default_factory=Evidence)
 
     def __post_init__(self) -> None:
@@ -303,6 +310,8 @@ def make_verdict(claim: Claim, cell: Cell, decision: Decision, **fields: Any) ->
         order=claim.order,
         not_independent_of=claim.not_independent_of,
         head=cell.at_head,
+        tag=claim.tag,
+        tag_reason=claim.tag_reason or None,
         qualifier=qualifier,
         evidence=evidence,
         **fields,

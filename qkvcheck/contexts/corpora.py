@@ -41,8 +41,8 @@ def read_corpus(source: str | Path) -> Corpus:
     source : str or Path
         ``"replication"``, ``"balanced"``, ``"grammatical"``, or a path, read by its suffix. A text file (``.txt``, or
         none) has one sentence a line; a ``.jsonl`` or ``.ndjson`` file one object a line, ``{"text": ...}`` with an
-        optional ``"occurrence"`` and ``"cluster"``; a ``.csv`` or ``.tsv`` file these as columns, named in its first line; of an
-        ``.ipynb`` notebook the one list of sentences in its code is taken.
+        optional ``"occurrence"`` and ``"cluster"``; a ``.csv`` or ``.tsv`` file these as columns, named in its first
+        line; of an ``.ipynb`` notebook the one list of sentences in its code is taken.
 
     Raises
     ------

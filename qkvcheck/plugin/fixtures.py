@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.plugin.cases import case_of
+from qkvcheck.plugin.cases import case_of, claims_of
 from qkvcheck.plugin.outcomes import conclude
 from qkvcheck.plugin.overrides import place_of
 from qkvcheck.plugin.stash import SESSION_KEY, TWICE_KEY
@@ -70,7 +70,9 @@ def activations(samples: Samples | FileSource) -> Captured:
 
 
 @pytest.fixture(scope="session")
-def controls(pytestconfig: pytest.Config, samples: Samples | FileSource) -> Controls | FileControls:
+def controls(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, samples: Samples | FileSource
+) -> Controls | FileControls:
     """The controls: the same measurements where a claim should not hold."""
     from qkvcheck.capture import FileSource
     from qkvcheck.claims import FileControls
@@ -87,7 +89,12 @@ def controls(pytestconfig: pytest.Config, samples: Samples | FileSource) -> Cont
             with announcing(pytestconfig) as say:
                 say(text)
 
-    return pytestconfig.stash[SESSION_KEY].controls_of(samples, folder=_folder(cache), announce=announce)
+    here = place_of(getattr(request, "_pyfuncitem"))  # noqa: B009
+
+    def claims() -> list[Claim]:
+        return claims_of(item for item in request.session.items if place_of(item) == here)
+
+    return pytestconfig.stash[SESSION_KEY].controls_of(samples, folder=_folder(cache), announce=announce, claims=claims)
 
 
 def _folder(cache: pytest.Cache | None) -> Path | None:

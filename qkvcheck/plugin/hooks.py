@@ -217,7 +217,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     gathered = gather(terminalreporter)
     if not gathered:
         return
-    from qkvcheck.report import quiet_line, summary_lines
+    from qkvcheck.report import quiet_lines, summary_lines
 
     session, verbosity = config.stash[SESSION_KEY], config.get_verbosity()
 
@@ -229,7 +229,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         run, findings = entry.run, entry.findings
         _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
         if verbosity < 0:
-            write([quiet_line(run, findings, gate_off=gate_off)])
+            write(quiet_lines(run, findings, gate_off=gate_off))
             continue
         terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
         write(summary_lines(run, findings, every_cell=verbosity > 0, gate_off=gate_off))

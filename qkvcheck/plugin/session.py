@@ -15,7 +15,7 @@ from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
-from qkvcheck.groups import ALL_HEADS, Layers, head_count, heads_text
+from qkvcheck.groups import ALL_HEADS, Capture, Layers, head_count, heads_text
 from qkvcheck.settings import Settings
 
 if TYPE_CHECKING:
@@ -246,13 +246,39 @@ class Session:
         )
 
     def controls_of(
-        self, samples: Samples, *, folder: Path | None = None, announce: Callable[[str], None] | None = None
+        self,
+        samples: Samples,
+        *,
+        folder: Path | None = None,
+        announce: Callable[[str], None] | None = None,
+        claims: Callable[[], Iterable[Claim]] = tuple,
     ) -> Controls:
-        """Return the controls of a model's samples; numbers of untrained twins are kept in `folder`."""
+        """Return the controls of a model's samples; numbers of untrained twins are kept in `folder`.
+
+        `claims` returns those that the run judges: what they are measured on is captured of each twin when it is drawn.
+        """
         from qkvcheck.claims import Controls
 
         s = self.settings
-        return Controls(samples, seed=s.seed, untrained_seeds=s.untrained_seeds, folder=folder, announce=announce)
+        return Controls(
+            samples,
+            seed=s.seed,
+            untrained_seeds=s.untrained_seeds,
+            folder=folder,
+            announce=announce,
+            ahead=lambda: self._held_against_twins(claims()),
+        )
+
+    def _held_against_twins(self, claims: Iterable[Claim]) -> set[Capture]:
+        """Return what claims are measured on that are held against untrained networks in this run."""
+        from qkvcheck.claims import Kind, captured_for, seed_controls
+
+        networks = set(seed_controls())
+        return {
+            captured_for(claim)
+            for claim in claims
+            if claim.kind not in (Kind.EXACT, Kind.SEARCH) and networks & {*self.controls_of_claim(claim)}
+        }
 
     def controls_of_claim(self, claim: Claim) -> tuple[str, ...]:
         """Return the names of the controls that a claim gets in this run."""

@@ -74,6 +74,8 @@ def label(finding: Finding) -> str:
         words += " (CHANGED)"
     elif verdict.verdict == Decision.REFUTED and finding.recorded == Decision.REFUTED:
         words += " (recorded)"
+    if verdict.lead is not None:
+        words = f"{verdict.lead}, {words}"
     where = [f"on the {note}" if note == STAND_IN else note for note in verdict.qualifier if _says_where(note)]
     return ", ".join([" ".join([words, *where]), *(note for note in verdict.qualifier if not _says_where(note))])
 

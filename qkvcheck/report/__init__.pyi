@@ -4,7 +4,7 @@ from .figures.drawn import figures_of
 from .figures.picture import Figure
 from .figures.registry import FigureInput, register_figure
 from .page import missing_libraries, write_page
-from .terminal import Line, asked_line, quiet_line, summary_lines
+from .terminal import Line, asked_line, quiet_lines, summary_lines
 from .texts import failure_text, properties_of
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "figures_of",
     "missing_libraries",
     "properties_of",
-    "quiet_line",
+    "quiet_lines",
     "register_figure",
     "standalone",
     "summary_lines",

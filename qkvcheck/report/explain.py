@@ -8,6 +8,7 @@ from dataclasses import asdict
 from qkvcheck.claims import Evidence, ProfilePoint, controls_by_name, number_text
 from qkvcheck.record import Finding, Run
 from qkvcheck.report.statistic_words import scale_words
+from qkvcheck.report.tally import TAG_WORDS
 from qkvcheck.report.texts import story, table_lines
 from qkvcheck.statistics import statistics_by_name
 
@@ -26,6 +27,9 @@ def explain_lines(finding: Finding, run: Run) -> list[str]:
     rows = story(finding, run)
     if verdict.source is not None:
         rows.insert(1, ("source", verdict.source))
+    if verdict.tag is not None:
+        why = f": {verdict.tag_reason}" if verdict.tag_reason else ""
+        rows.insert(1 + (verdict.source is not None), ("whose", f"{TAG_WORDS[verdict.tag]} ({verdict.tag}){why}"))
     made = "its test's marker" if verdict.claims_sha256 is None else f"claims file, sha256 {verdict.claims_sha256[:12]}"
     target = "" if corpus.target is None else f", target {corpus.target!r}"
     rows += [
@@ -34,7 +38,8 @@ def explain_lines(finding: Finding, run: Run) -> list[str]:
         ("made by", made),
     ]
     if verdict.statistic in statistics_by_name():
-        rows.insert(4, ("how to read", scale_words(verdict) or "-"))
+        at = next(place for place, (name, _) in enumerate(rows) if name == "statistic")
+        rows.insert(at + 1, ("how to read", scale_words(verdict) or "-"))
     lines = [verdict.key, *table_lines(rows, indent="  ")]
     known = controls_by_name()
     shown = [(control.name, known[control.name].says) for control in verdict.controls if control.name in known]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qkvcheck.claims import ALSO_UNTRAINED, NOT_TRAINING, UNTRAINED, Decision, Kind, Role
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
-from qkvcheck.report.terminal import decision
+from qkvcheck.report.tally import decision
 from qkvcheck.statistics import Specificity
 
 BY_CONSTRUCTION = "about the measurement itself, so true of any network"
@@ -127,7 +127,7 @@ def contrast_sentences(claims: Mapping[str, Sequence[Finding]]) -> list[str]:
         deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
         beside = [(verdict, verdict.control(UNTRAINED)) for verdict in deciding]
         if stands == Decision.REFUTED and all(c is not None and c.passes for _, c in beside):
-            # Above ten million parameters one untrained network is the rule: it speaks for itself only.
+            # Of large models one untrained network is the rule: it speaks for itself only.
             several = all(c is not None and (c.seeds or 1) > 1 for _, c in beside)
             (met if several else met_by_one).append(identity)
         # Where the claim itself is the difference from untrained networks, that says it already.

@@ -33,7 +33,8 @@ from qkvcheck.report.overview import (
 )
 from qkvcheck.report.page_claims import PageCell, kind_of, page_cell, page_claim
 from qkvcheck.report.sentences import LEADS, poles_sentence
-from qkvcheck.report.terminal import by_claim, column_controls, counted, layers_text, tally
+from qkvcheck.report.tally import by_claim, is_tagged, tally
+from qkvcheck.report.terminal import column_controls, counted, layers_text
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60
@@ -152,6 +153,7 @@ def _run(results: Results) -> dict[str, Any]:
             }
             for entry in found
         ],
+        "tally": f"{tally(run, findings)}." if is_tagged(findings) else None,
         "learned": learned_sentence(found),
         "contrasts": [] if run.origin.untrained else contrast_sentences(grouped),
         "columns": [control.label for control in column_controls()],

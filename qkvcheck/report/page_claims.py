@@ -21,7 +21,8 @@ from qkvcheck.record import Finding, label
 from qkvcheck.report.heads import SEVERITY, estimated, family_label, head_families, middle, spread_text
 from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
-from qkvcheck.report.terminal import column_controls, decision
+from qkvcheck.report.tally import TAG_WORDS, decision
+from qkvcheck.report.terminal import column_controls
 from qkvcheck.report.texts import control_text
 
 
@@ -54,6 +55,8 @@ class PageClaim:
     id: str
     statement: str
     source: str | None
+    tag: str | None
+    tag_reason: str | None
     decision: str
     also_untrained: bool
     scale: str | None
@@ -73,6 +76,8 @@ def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> Pa
         id=identity,
         statement=verdicts[0].statement,
         source=verdicts[0].source,
+        tag=None if verdicts[0].tag is None else TAG_WORDS[verdicts[0].tag],
+        tag_reason=verdicts[0].tag_reason,
         decision=decision(findings) or "not decided",
         also_untrained=any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == Role.DECIDES),
         scale=next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),

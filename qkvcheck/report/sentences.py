@@ -10,6 +10,8 @@ from qkvcheck.claims import (
     DIFFERENT_WORDS,
     MARGIN,
     NOT_ASKED,
+    NOT_TESTED,
+    OTHER_WORDS,
     UNTRAINED,
     ControlKind,
     ControlResult,
@@ -25,7 +27,7 @@ from qkvcheck.record import Finding
 from qkvcheck.report.heads import Family, family_label, head_families, middle, spread_sentence
 from qkvcheck.report.statistic_words import statistic_words
 from qkvcheck.report.texts import settled_text
-from qkvcheck.statistics import CERTIFIED, SMILE, Specificity, statistics_by_name
+from qkvcheck.statistics import CERTIFIED, MIN_SEEDS, SMILE, Specificity, statistics_by_name
 
 LEADS = {
     Decision.SUPPORTED: "Supported",
@@ -181,6 +183,8 @@ def _place(verdict: Verdict) -> str:
 
 def _verdict_sentence(verdict: Verdict) -> str:
     lead = f"{LEADS[verdict.verdict]} {_place(verdict)}"
+    if verdict.lead is not None:
+        lead = f"{verdict.lead[:1].upper()}{verdict.lead[1:]}, {lead[:1].lower()}{lead[1:]}"
     if verdict.verdict == Decision.NOT_JUDGED or verdict.threshold is None:
         return f"{lead}: {verdict.reason}." if verdict.reason else f"{lead}: every condition holds."
     number = f"{statistic_words(verdict)} is {number_text(verdict.estimate)}"
@@ -190,7 +194,8 @@ def _verdict_sentence(verdict: Verdict) -> str:
     if verdict.verdict == Decision.INCONCLUSIVE:
         settle = settled_text(verdict)
         asked += f", and the interval allows both{f'; {settle}' if settle else ''}"
-    reason = f" ({verdict.reason})" if verdict.reason else ""
+    why = (verdict.reason or "").removeprefix(f"{verdict.lead}: ")  # it leads the sentence already
+    reason = f" ({why})" if why else ""
     return f"{lead}: {number}; {asked}{_other_way(verdict)}{reason}."
 
 
@@ -210,6 +215,8 @@ def _control_sentences(verdict: Verdict) -> list[str]:
         sentences.append(_untrained_sentence(verdict, untrained))
     if NOT_ASKED in verdict.qualifier:
         sentences.append("No untrained network was asked, so nothing is said of training.")
+    if NOT_TESTED in verdict.qualifier:
+        sentences.append(f"Whether training made it is not tested: that takes {MIN_SEEDS} untrained networks.")
     words = verdict.control(DIFFERENT_WORDS)
     if words is not None and words.estimate is not None:
         sentences.append(_words_sentence(verdict, words))
@@ -245,7 +252,8 @@ def _meeting(control: ControlResult) -> str:
 def _words_sentence(verdict: Verdict, control: ControlResult) -> str:
     text = f"Other words in the target's place have {number_text(control.estimate)}"
     text += ", which meets the claim" if control.passes else ""
-    return f"{text}{_said(verdict, control, moved='at the target it is', own='the target')}."
+    same = " So other words do the same." if OTHER_WORDS in verdict.qualifier else ""
+    return f"{text}{_said(verdict, control, moved='at the target it is', own='the target')}.{same}"
 
 
 def _said(verdict: Verdict, control: ControlResult, *, moved: str, own: str) -> str:

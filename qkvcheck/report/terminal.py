@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,10 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import Heads, Stage, group_order, heads_text
+from qkvcheck.groups import Heads, Stage, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
 from qkvcheck.report.heads import Family, family_label, head_families, middle, reason_lines, spread_text
+from qkvcheck.report.tally import by_claim, is_tagged, tally, tally_sentences
 from qkvcheck.report.texts import control_text, settled_text
 
 WIDTH = 116
@@ -95,10 +95,18 @@ def summary_lines(
     return lines
 
 
-def quiet_line(run: Run, findings: Sequence[Finding], *, gate_off: str | None = None) -> Line:
-    """Return the one line that is left of the summary under ``-q``."""
+def quiet_lines(run: Run, findings: Sequence[Finding], *, gate_off: str | None = None) -> list[Line]:
+    """Return what is left of the summary under ``-q``: the tally; by tag it is wrapped at `WIDTH`."""
     gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
-    return Line(f"qkvcheck: {run.origin.spec}: {tally(run, findings)}{gate}")
+    text = f"qkvcheck: {run.origin.spec}: {tally(run, findings)}{gate}"
+    return _wrapped(text) if is_tagged(findings) else [Line(text)]
+
+
+def _wrapped(text: str, colour: str = "") -> list[Line]:
+    """Return a text in lines of at most `WIDTH`; a word that is longer stays whole, and so does ``reading 2 of 7``."""
+    held = re.sub(r"(\w+) (\d+) of (\d+)", "\\1\N{NO-BREAK SPACE}\\2\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}\\3", text)
+    parts = textwrap.wrap(held, WIDTH, subsequent_indent="  ", break_long_words=False)
+    return [Line(part.replace("\N{NO-BREAK SPACE}", " "), colour) for part in parts]
 
 
 def _measured(run: Run) -> list[Line]:
@@ -278,61 +286,9 @@ def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
                 "explain."
             )
         )
-    lines.append(Line(tally(run, findings), "bold"))
-    return lines
-
-
-def tally(run: Run, findings: Sequence[Finding]) -> str:
-    """Count the claims fixed beforehand, and after them the exploratory ones."""
-    fixed = [f for f in findings if not f.verdict.exploratory]
-    further = [f for f in findings if f.verdict.exploratory]
-    if not fixed:
-        return _count(run, further, kind="exploratory claim")
-    text = _count(run, fixed, kind="claim")
-    return f"{text}. Beside them {_count(run, further, kind='exploratory claim')}" if further else text
-
-
-def _count(run: Run, findings: Sequence[Finding], *, kind: str) -> str:
-    """Count claims, each by the cells that decide it: all of them have to hold."""
-    decided = Counter(decision(claim) for claim in by_claim(findings).values())
-    where = f" on {run.origin.called}" if run.origin.called else ""
-    parts = [f"{decided[Decision.SUPPORTED]} supported{where}", f"{decided[Decision.REFUTED]} refuted{where}"]
-    parts += [f"{decided[Decision.INCONCLUSIVE]} inconclusive{where}"] if decided[Decision.INCONCLUSIVE] else []
-    parts += [f"{decided[Decision.NOT_JUDGED]} not judged"] if decided[Decision.NOT_JUDGED] else []
-    untrained = sum(
-        any(ALSO_UNTRAINED in f.verdict.qualifier for f in claim if f.verdict.role == Role.DECIDES)
-        for claim in by_claim(findings).values()
-        if decision(claim) == Decision.SUPPORTED
-    )
-    beside = f"; {untrained} of the supported also in an untrained network" if untrained else ""
-    total = sum(count for found, count in decided.items() if found is not None)
-    return f"{total} {kind}{'s' if total != 1 else ''}: {', '.join(parts)}{beside}"
-
-
-def decision(findings: Iterable[Finding]) -> str | None:
-    """Return a claim's verdict, or None if none of the cells that decide it was run."""
-    deciding = {f.verdict.verdict for f in findings if f.verdict.role == Role.DECIDES}
-    if not deciding:
-        return None
-    for verdict in (Decision.REFUTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED):
-        if verdict in deciding:
-            return verdict
-    return Decision.SUPPORTED
-
-
-def by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """Return findings claim by claim, those fixed beforehand first, each in the order of the table."""
-    grouped: dict[str, list[Finding]] = {}
-    for finding in sorted(findings, key=_position):
-        grouped.setdefault(finding.verdict.claim, []).append(finding)
-    return grouped
-
-
-def _position(finding: Finding) -> tuple[bool, float, str, int, str, int, int]:
-    verdict = finding.verdict
-    order = math.inf if verdict.order is None else verdict.order
-    place = (verdict.layer, verdict.measure, group_order(verdict.group), -1 if verdict.head is None else verdict.head)
-    return verdict.exploratory, order, verdict.claim, *place
+    if not is_tagged(findings):
+        return [*lines, Line(tally(run, findings), "bold")]
+    return [*lines, *(line for text in tally_sentences(run, findings) for line in _wrapped(text, "bold"))]
 
 
 def once_for_all_layers(findings: Iterable[Finding]) -> list[Finding]:

@@ -106,3 +106,38 @@ def test_what_stands_beside_comes_back_from_a_result_file() -> None:
     evidence = judge(rows(), statistic="row_mean", group="Q", above=0.9).evidence
     assert evidence.beside
     assert list(evidence_from_dict(evidence.to_dict()).beside or ()) == list(evidence.beside)
+
+
+def test_a_mean_leaves_no_more_than_its_variance(rng: np.random.Generator) -> None:
+    """1 - m^2 (Bhatia and Davis 2000): never less than the variance, and reached where all are -1 or 1."""
+    for scale in (0.05, 0.2, 0.5, 1.0, 3.0):
+        for _ in range(200):
+            s = np.clip(rng.normal(rng.uniform(-1, 1), scale, size=40), -1, 1)
+            assert s.var() <= 1 - s.mean() ** 2 + 1e-12
+            if s.mean() > 0.9:
+                assert s.var() <= 0.19
+    ends = np.r_[np.ones(39), -1.0]
+    assert ends.mean() == pytest.approx(0.95)
+    assert ends.var() == pytest.approx(1 - 0.95**2)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "pearson"])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 3.0, 9.0])
+def test_two_poles_of_contexts_and_alike_contexts_exclude_each_other(measure: str, offset: float) -> None:
+    x = rows(offset=0.0) + offset * np.random.default_rng(3).normal(size=12)
+    poles = judge(x, statistic="row_variance", group="Q", measure=measure, above=4 / 9)
+    alike = judge(x, statistic="row_mean", group="Q", measure=measure, above=0.9)
+    assert "SUPPORTED" not in (poles.verdict, alike.verdict) or poles.verdict != alike.verdict
+    c = np.corrcoef(x) if measure == "pearson" else (u := x / np.linalg.norm(x, axis=1)[:, None]) @ u.T
+    mean = c[np.triu_indices(30, 1)].mean()
+    found = beside(poles)["exclusion"]
+    assert found.value == pytest.approx(1 - mean**2, abs=1e-12)
+    assert poles.plug_in is not None
+    assert poles.plug_in <= found.value + 1e-12
+    assert found.warns == (found.value <= 4 / 9)
+    assert found.text.startswith(
+        f"with a mean similarity of {mean:.2f} their variance is at most {found.value:.2f} = 1 - "
+    )
+    assert ("which rows that are so alike can't meet" in found.text) == found.warns
+    low = beside(judge(x, statistic="row_variance", group="Q", measure=measure, at_most=0.1))["exclusion"]
+    assert not low.warns

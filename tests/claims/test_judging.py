@@ -104,7 +104,8 @@ def test_a_control_can_take_it_away(poles, rng):
     verdict = judged(make_claim(controls=("other-token",)), poles, controls={"other-token": alike})
     assert verdict.qualifier == ("any repeated token",)
     fails = {"untrained": Sample((rng.normal(size=poles.shape),), PROJECTIONS)}
-    assert judged(make_claim(), poles, controls=fails, options=JudgeOptions(("stand-in",))).qualifier == ("stand-in",)
+    named = judged(make_claim(), poles, controls=fails, options=JudgeOptions(("stand-in",)))
+    assert named.qualifier == ("stand-in", "training not tested")
 
 
 def test_control_with_too_few_contexts_says_so(poles):

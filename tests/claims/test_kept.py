@@ -63,6 +63,7 @@ def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
         "device": torch.device("cpu"),
         "architecture": Architecture("made-up", layers="h", attention="attn"),
         "spec": SimpleNamespace(untrained_seed=None),
+        "parameters": 1,
     }
     return SimpleNamespace(**{**told, **changes})
 

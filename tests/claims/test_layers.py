@@ -216,3 +216,24 @@ def test_a_claim_about_contexts_at_every_layer(high, low):
         assert point.untrained.mean == pytest.approx(np.mean([row_mean(one) for one in seeds]), abs=1e-10)
         assert point.untrained_mean_square is None
     assert found.reason == "holds at layers 0; misses at 1"
+
+
+@pytest.mark.parametrize(("count", "notes"), [(0, ("no untrained network asked",)), (19, ("training not tested",))])
+def test_a_claim_about_all_layers_says_that_training_is_not_tested(high, rng, count, notes):
+    """The range of untrained networks stands beside each layer; no difference from it is tested."""
+
+    class Networks:
+        def at(self, layer, captured, *, head=None):
+            del layer, captured, head
+            return self
+
+        count = 19
+
+        def measure(self, number, *, first=None):
+            assert first is None
+            return [number(Sample((rng.normal(size=(30, 8)),), PLACES)) for _ in range(count)]
+
+    claim = claim_of(controls=("untrained",))
+    assert judged(captured(high), claim, untrained=Networks()).qualifier == notes
+    assert judged(captured(high), claim_of(), untrained=Networks()).qualifier == ()
+    assert judged(captured(high), claim_of("at_most", 0.1, controls=("untrained",))).qualifier == ()

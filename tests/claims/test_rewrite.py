@@ -7,7 +7,6 @@ fitted on the balanced corpus alone, and the other one is judged with it too.
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,7 +67,7 @@ def other(embedded, matrices):
     with torch.no_grad():
         for part in (projection.weight, projection.bias):
             part.copy_(torch.as_tensor(rewritten(embedded, matrices, part.numpy())))
-    return replace(embedded, model=model)
+    return embedded.with_model(model)
 
 
 def test_no_logit_changes(embedded, other, corpora):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -15,10 +17,16 @@ from qkvcheck.capture.samples import Samples
 from qkvcheck.claims import untrained
 from qkvcheck.claims.kept import digest
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
+from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import Capture
 from tests.claims.test_kept import CONTEXTS, PLAN, hooked
 
 asked: list[int] = []
+networks: list[weakref.ref] = []
+
+
+class Network(SimpleNamespace):
+    """One of which it can be told whether anybody holds it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,9 @@ def drawn(monkeypatch) -> list[int]:
 
     def twin(model, *, seed):
         seeds.append(seed)
-        return SimpleNamespace(**{**vars(model), "seed": seed})
+        made = Network(**{**vars(model), "seed": seed, "depth": 8})
+        networks.append(weakref.ref(made))
+        return made
 
     def capture(model, contexts, *, layers, **_asked):
         values = np.full((len(contexts), len(layers), 4), float(model.seed)) + np.array(layers)[:, None] / 10
@@ -48,6 +58,7 @@ def drawn(monkeypatch) -> list[int]:
     monkeypatch.setattr(untrained, "untrained_twin", twin)
     monkeypatch.setattr(samples_module, "capture", capture)
     asked.clear()
+    networks.clear()
     return seeds
 
 
@@ -80,7 +91,61 @@ def test_the_model_is_not_among_its_twins():
 
 
 def test_how_many_seeds_a_size_gets():
-    assert [default_seeds(count) for count in (1, 10_000_000, 10_000_001)] == [19, 19, 1]
+    # SmolLM2-135M and GPT-2 small get 19, GPT-2 medium one
+    sizes = (1, 134_515_008, 124_439_808, 200_000_000, 200_000_001, 354_823_168)
+    assert [default_seeds(count) for count in sizes] == [19, 19, 19, 19, 1, 1]
+
+
+class TestLargeNetworks:
+    """Those of which not all are held."""
+
+    @pytest.fixture(autouse=True)
+    def sized(self, monkeypatch):
+        def refuse(samples):
+            del samples
+            raise NotCapturedError("not in these")
+
+        monkeypatch.setattr(untrained, "HELD", 9)
+        monkeypatch.setattr(Samples, "matched", property(refuse))
+
+    @staticmethod
+    def networks(*ahead: Capture, count=3) -> Twins:
+        return Twins(Samples(hooked(parameters=10), CONTEXTS, PLAN), seed=0, count=count, ahead=lambda: ahead)
+
+    @staticmethod
+    def alive() -> int:
+        gc.collect()
+        return sum(one() is not None for one in networks)
+
+    def test_each_is_drawn_once_for_all_that_will_be_asked(self, drawn):
+        twins = self.networks(Capture.TARGET, Capture.EVERY_LAYER)
+        numbers = [Untrained(twins, capture).at(6, captured()).measure(Total()) for capture in
+                   (Capture.TARGET, Capture.EVERY_LAYER, Capture.TARGET)]  # fmt: skip
+        assert numbers == [[[8 * (seed + 0.6)] for seed in range(3)]] * 3
+        assert drawn == [0, 1, 2]
+        assert self.alive() == 1  # the others' weights are gone
+
+    def test_what_was_not_foreseen_is_drawn_again(self, drawn):
+        twins = self.networks(Capture.TARGET)
+        for capture in (Capture.TARGET, Capture.EVERY_LAYER):
+            Untrained(twins, capture).at(6, captured()).measure(Total())
+        assert drawn == [0, 1, 2, 0, 1, 2]
+
+    def test_what_makes_no_sense_says_so_each_time(self, drawn):
+        twins = self.networks(Capture.TARGET, Capture.MATCHED)
+        for seed in (0, 1, 2):
+            assert twins.captured(seed, Capture.TARGET).values.shape[0] == len(CONTEXTS)
+        for seed in (0, 1, 2, 0):
+            with pytest.raises(NotCapturedError, match="not in these"):
+                twins.captured(seed, Capture.MATCHED)
+        assert drawn == [0, 1, 2]
+        assert self.alive() == 1  # an error that is kept holds nothing
+
+    def test_the_last_one_is_held(self, drawn):
+        twins = self.networks(count=1)
+        for capture in (Capture.TARGET, Capture.EVERY_LAYER):
+            twins.captured(0, capture)
+        assert drawn == [0]
 
 
 def test_a_number_is_kept_on_disk_under_its_name(drawn, tmp_path):

@@ -67,7 +67,24 @@ def test_untrained_seeds(samples, embedded, found):
 
 def test_an_untrained_model_is_not_its_own_control(full_size, samples):
     assert Twins(Samples(full_size, samples.contexts, samples.plan), seed=0, count=3).seeds == [1, 2, 3]
-    assert (default_seeds(2_559_744), default_seeds(124_439_808)) == (19, 1)
+    assert (default_seeds(2_559_744), default_seeds(124_439_808)) == (19, 19)
+
+
+def test_a_large_twin_has_the_numbers_of_one_that_is_held(samples, monkeypatch):
+    """To the bit, though its target is cut out of the capture of every layer and its weights are gone."""
+    names = [Capture(name) for name in ("target", "every_layer", "words", "generic_removed", "fresh", "matched")]
+
+    def rows(**given):
+        networks = Twins(samples, seed=0, count=2, **given)
+        return [networks.captured(seed, name) for seed in networks.seeds for name in names]
+
+    held = rows()
+    monkeypatch.setattr(untrained, "HELD", 1)
+    for one, other in zip(held, rows(ahead=lambda: names), strict=True):
+        pairs = zip(*((part if isinstance(part, tuple) else (part,)) for part in (one, other)), strict=True)
+        for first, second in pairs:
+            np.testing.assert_array_equal(first.values, second.values)
+            assert (first.layers, first.clusters, first.seen) == (second.layers, second.clusters, second.seen)
 
 
 def test_untrained_numbers_are_kept_on_disk(samples, tmp_path):

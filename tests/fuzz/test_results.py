@@ -20,7 +20,7 @@ from qkvcheck.claims.evidence import (
 from qkvcheck.record.results import Results, load_results, read_results, results_document
 from qkvcheck.report.explain import explain_lines
 from qkvcheck.report.page import page
-from qkvcheck.report.terminal import quiet_line, summary_lines
+from qkvcheck.report.terminal import quiet_lines, summary_lines
 from qkvcheck.statistics.bounds import ViolationRate
 from qkvcheck.statistics.offset import Attribution, OffsetParts
 from tests.fuzz.damage import altered, damaged, fuzz, reads_or_refuses
@@ -81,7 +81,7 @@ def explained(path) -> None:
     for finding in findings:
         assert all(isinstance(line, str) for line in explain_lines(finding, run))
     lines = summary_lines(run, findings, every_cell=True)
-    assert [*lines, quiet_line(run, findings)]
+    assert [*lines, *quiet_lines(run, findings)]
     json.dumps(results_document(run, findings), allow_nan=False).encode()
 
 

@@ -16,7 +16,8 @@ from qkvcheck.report.figures.picture import carrying
 from qkvcheck.report.heads import family_label, head_families, reason_lines, spread_sentence, spread_text
 from qkvcheck.report.page import page
 from qkvcheck.report.sentences import claim_sentences
-from qkvcheck.report.terminal import decision, summary_lines
+from qkvcheck.report.tally import decision
+from qkvcheck.report.terminal import summary_lines
 from qkvcheck.report.texts import failure_text, properties_of
 from tests.made_up import distribution, make_run, make_verdict
 

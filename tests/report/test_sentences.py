@@ -56,6 +56,17 @@ def test_words_of_the_untrained_control(specificity, qualifier, said, unsaid):
     assert unsaid not in told
 
 
+def test_what_was_not_tested_is_told():
+    one = ControlResult("untrained", 0.1, 0.4, False, kind="seeds", seeds=1, passing=0,
+                        reason="1 untrained seed(s); specificity needs 19")  # fmt: skip
+    told = words_of(Finding(make_verdict(controls=(one,), qualifier=("training not tested",))))
+    assert "Whether training made it is not tested: that takes 19 untrained networks." in told
+    words = ControlResult("different-words", 0.49, 0.01, True, -0.01, 0.03, "equivalent")
+    same = make_verdict(controls=(words,), qualifier=("other words do the same",))
+    assert words_of(Finding(same)).endswith("So other words do the same.")
+    assert "do the same" not in words_of(Finding(make_verdict(controls=(words,))))
+
+
 def test_a_difference_from_seeds_stands_beside_the_number_it_is_the_difference_of():
     control = ControlResult("untrained", 0.4, 0.12, False, 0.06, 0.18, "specific", kind="seeds", seeds=19, passing=0)
     told = words_of(Finding(make_verdict(plug_in=0.52, controls=(control,))))

@@ -9,7 +9,7 @@ from qkvcheck.claims.verdict import ControlResult, Verdict
 from qkvcheck.record.finding import Finding, label
 from qkvcheck.record.run import Seen
 from qkvcheck.report.explain import explain_lines
-from qkvcheck.report.terminal import colour_of, quiet_line, summary_lines
+from qkvcheck.report.terminal import colour_of, quiet_lines, summary_lines
 from qkvcheck.report.texts import control_text, failure_text
 from qkvcheck.statistics.measurement import Distribution
 from qkvcheck.statistics.offset import OffsetParts
@@ -154,7 +154,7 @@ def test_claims_are_counted_by_the_cells_that_decide():
         "1 of the supported also in an untrained network"
     )
     assert want in text_of(findings)
-    assert quiet_line(RUN, findings).text == f"qkvcheck: embedded: {want}"
+    assert [line.text for line in quiet_lines(RUN, findings)] == [f"qkvcheck: embedded: {want}"]
     assert "1 claim: 1 supported" in text_of(findings[:1])
 
 

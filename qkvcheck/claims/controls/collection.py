@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +48,8 @@ class Controls:
         Where numbers of untrained twins are kept.
     announce : callable, optional
         Told of the progress.
+    ahead : callable, optional
+        Returns the captures of untrained twins that will be asked for (see `Twins`).
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class Controls:
         untrained_seeds: int | None = None,
         folder: Path | None = None,
         announce: Callable[[str], None] | None = None,
+        ahead: Callable[[], Collection[Capture]] | None = None,
     ) -> None:
         self._samples = samples
         count = default_seeds(samples.hooked.parameters) if untrained_seeds is None else untrained_seeds
-        self.twins = Twins(samples, seed=seed, count=count, folder=folder, announce=announce)
+        self.twins = Twins(samples, seed=seed, count=count, folder=folder, announce=announce, ahead=ahead)
         self._varied: dict[str, Samples | NotCapturedError] = {}
 
     def under(self, name: str) -> Samples:
