@@ -25,6 +25,7 @@ from qkvcheck.statistics import (
     contexts_needed,
     decompose,
     effective_contexts,
+    explained,
     grade,
     measure,
     observations,
@@ -101,6 +102,8 @@ def judge_sample(
     else:
         verdict = _decide(claim, cell, measured, _comparisons(cell, family))
     evidence = _with_evidence(verdict.evidence, claim, measured)
+    if cell.role is Role.DECIDES and [array.ndim for array in measured.rows.arrays] == [2]:
+        evidence = replace(evidence, explained=list(explained(measured.rows)) or None)
     if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
     verdict = _with_poles(claim, replace(verdict, evidence=evidence))

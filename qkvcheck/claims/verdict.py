@@ -190,6 +190,17 @@ def number_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
+def share_text(share: float | None) -> str:
+    """Return a share of the spread in three digits.
+
+    Examples
+    --------
+    >>> share_text(0.9852), share_text(-0.0062), share_text(None)
+    ('.985', '-.006', 'not defined')
+    """
+    return "not defined" if share is None else f"{share:.3f}".replace("0.", ".", 1)
+
+
 def estimate_text(verdict: Verdict) -> str:
     """Return a verdict's estimate with its interval."""
     if verdict.low is None or verdict.high is None:

@@ -2,12 +2,14 @@ from .basis.rotations import ROTATIONS, rotated_values, rotation_obstacle
 from .basis.scores import score_rows, score_values
 from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
+from .dependence.factors import Explained, explained, governing_factors, omega_squared
+from .dependence.intervals import Influence, governed_estimate, influence
 from .formulas import observations, row_quantiles
 from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
-from .measurement import Distribution, Measurement, distribution_of, measure
+from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
@@ -29,12 +31,15 @@ __all__ = [
     "CERTIFIED",
     "KERNEL_VARIABLE",
     "LEVEL",
+    "MIN_CLUSTERS",
     "MIN_SEEDS",
     "ROTATIONS",
     "SMILE",
     "Attribution",
     "Distribution",
+    "Explained",
     "GroupSummary",
+    "Influence",
     "Measurement",
     "Moments",
     "OffsetParts",
@@ -55,7 +60,11 @@ __all__ = [
     "decompose",
     "distribution_of",
     "effective_contexts",
+    "explained",
+    "governed_estimate",
+    "governing_factors",
     "grade",
+    "influence",
     "jackknife_estimate",
     "kernel_named",
     "measure",
@@ -63,6 +72,7 @@ __all__ = [
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "omega_squared",
     "profile_layers",
     "register_statistic",
     "rotated_values",
