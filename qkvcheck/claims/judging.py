@@ -146,7 +146,7 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     assert claim.threshold is not None  # exact claims are judged by their conditions
     decision = BY_SIDE[claim.side(estimate.low, estimate.high)]
     needed = (
-        contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.scale)
+        contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.interval_scale)
         if decision == Decision.INCONCLUSIVE
         else None
     )

@@ -4,6 +4,7 @@ from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
 from .dependence.factors import Explained, explained, governing_factors, omega_squared
 from .dependence.intervals import Influence, governed_estimate, influence
+from .dependence.tails import HEAVY, tail_ratio
 from .formulas import observations, row_quantiles
 from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
@@ -29,6 +30,7 @@ from .streaming import Moments, accumulate, summarise_moments
 
 __all__ = [
     "CERTIFIED",
+    "HEAVY",
     "KERNEL_VARIABLE",
     "LEVEL",
     "MIN_CLUSTERS",
@@ -88,6 +90,7 @@ __all__ = [
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
+    "tail_ratio",
     "token_metric",
     "unit_columns",
     "violation_rate",

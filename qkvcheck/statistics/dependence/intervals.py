@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qkvcheck.statistics.dependence.factors import governing_factors
-from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, jackknife_estimate, pseudo_values
+from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, centre_and_error, pseudo_values, reached
 from qkvcheck.statistics.measurement import Measurement
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Rows
@@ -59,17 +59,26 @@ def two_way_estimate(
     """
     from scipy.special import stdtrit
 
-    scale = statistic.scale
-    every = [jackknife_estimate(r, scale=scale, widening=statistic.widening, level=level) for r in (one, other, both)]
-    centres = [float(np.sort(pseudo_values(r, scale=scale)).mean()) for r in (one, other, both)]
-    squares = [found.standard_error**2 for found in every]
-    centre = centres[0] + centres[1] - centres[2]
-    error = float(np.sqrt(max(squares[0] + squares[1] - squares[2], squares[0], squares[1])))
-    clusters = min(every[0].clusters, every[1].clusters)
-    reach = float(stdtrit(clusters - 1, 0.5 + level / 2)) * error
-    low, high = sorted(float(scale.inverse(np.float64(centre + side * reach))) for side in (-1, 1))
-    value = float(scale.inverse(np.float64(centre)))
+    widening = statistic.widening
+    on = {
+        scale.name: _two_way([centre_and_error(r, scale=scale, widening=widening) for r in (one, other, both)])
+        for scale in (statistic.scale, statistic.interval_scale)
+    }
+    centre, error = on[statistic.scale.name]
+    clusters = min(len(one.without), len(other.without))
+    low, high = reached(
+        *on[statistic.interval_scale.name],
+        critical=float(stdtrit(clusters - 1, 0.5 + level / 2)),
+        scale=statistic.interval_scale,
+        possible=statistic.possible,
+    )
+    value = float(statistic.scale.inverse(np.float64(centre)))
     return Estimate(one.whole, value, error, low, high, level, clusters)
+
+
+def _two_way(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    (c_1, s_1), (c_2, s_2), (c_12, s_12) = found
+    return c_1 + c_2 - c_12, float(np.sqrt(max(s_1**2 + s_2**2 - s_12**2, s_1**2, s_2**2)))
 
 
 def governed_estimate(own: Measurement, *, level: float = LEVEL) -> Governed | None:
@@ -97,11 +106,7 @@ def governed_estimate(own: Measurement, *, level: float = LEVEL) -> Governed | N
     labels = rows.factors[factors[0]] if factors else [f"row {number:06d}" for number in range(len(rows.labels[0]))]
     if len(set(labels)) < 2 or _partition(labels) == _partition(rows.labels[0]):
         return None
-    statistic = own.statistic
-    estimate = jackknife_estimate(
-        _replicates(own, labels), scale=statistic.scale, widening=statistic.widening, level=level
-    )
-    return Governed(factors, estimate)
+    return Governed(factors, own.statistic.estimate(_replicates(own, labels), level=level))
 
 
 def _replicates(own: Measurement, labels: Sequence[str]) -> Replicates:
@@ -140,7 +145,7 @@ class Influence:
 def influence(own: Measurement, *, level: float = LEVEL) -> Influence | None:
     """Return how much one cluster of contexts makes of the interval, and the estimate without the two largest.
 
-    With pseudo-values p_g on the statistic's scale and p their mean, the share of a cluster is
+    With pseudo-values p_g on the scale of the statistic's estimate and p their mean, the share of a cluster is
     (p_g - p)^2 / sum_g (p_g - p)^2. The two with the largest shares (of equal ones the first by name) leave together,
     and the rest is jackknifed anew.
 
@@ -172,7 +177,7 @@ def influence(own: Measurement, *, level: float = LEVEL) -> Influence | None:
         labels=tuple([labels[number] for number in at] for labels, at in zip(rows.labels, kept, strict=True)),
         factors={},
     )
-    without = jackknife_estimate(_of(own, left), scale=statistic.scale, widening=statistic.widening, level=level)
+    without = statistic.estimate(_of(own, left), level=level)
     return Influence(share, largest, without)
 
 

@@ -7,7 +7,16 @@ from qkvcheck.claims.companions.registry import Companion, register_companion
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import BY_SIDE, Decision, Verdict, number_text, share_text
 from qkvcheck.groups import FACTORS
-from qkvcheck.statistics import LEVEL, MIN_CLUSTERS, Measurement, explained, governed_estimate, influence
+from qkvcheck.statistics import (
+    HEAVY,
+    LEVEL,
+    MIN_CLUSTERS,
+    Measurement,
+    explained,
+    governed_estimate,
+    influence,
+    tail_ratio,
+)
 
 
 @register_companion
@@ -86,6 +95,31 @@ class MostInfluential(Companion):
         text += f"[{number_text(without.low)}, {number_text(without.high)}]"
         text += f": then it is {decision}" if differs else ""
         return Beside(self.name, text, found.share, without.low, without.high, warns=differs)
+
+
+@register_companion
+class HeavyTails(Companion):
+    """A few long rows make sums over contexts, and the jackknife does not see how many more there might be."""
+
+    name = "heavy-tails"
+    says = "how much longer (squared) the longest row is than the middle one; where it is much, intervals are short"
+    order = 43
+    axis = "dimensions"
+
+    def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
+        """Return the largest ratio over the projections; it warns above the bound."""
+        if not _is_jackknifed(claim, own, verdict) or [array.ndim for array in own.rows.arrays] != [2]:
+            return None
+        rows, names = own.rows.arrays[0], sorted(set(own.comparison.group) & set(own.rows.projections))
+        found = {name: tail_ratio(rows[:, own.rows.projections[name]]) for name in names}
+        known = {name: ratio for name, ratio in found.items() if ratio is not None}
+        if not known:
+            return None
+        name = max(known, key=lambda one: known[one])
+        heavy = known[name] > HEAVY
+        text = f"the longest row of {name} is {known[name]:.1f} times the middle one (squared, mean taken off)"
+        text = f"heavy-tailed rows: the interval may be short; {text}" if heavy else text
+        return Beside(self.name, text, known[name], warns=heavy)
 
 
 def _is_jackknifed(claim: Claim, own: Measurement, verdict: Verdict) -> bool:
