@@ -94,3 +94,19 @@ def test_one_outlier_is_told_with_what_is_without_it(rng):
     assert beside.text.endswith(": then it is SUPPORTED")
     assert beside.warns
     assert not judged(sample, -0.9)[1]["most-influential"].warns
+
+
+def test_heavy_tailed_rows_are_told_beside_claims_over_dimensions(rng):
+    claim = Claim(
+        "X", "x", "variance", Direction.ABOVE, 0.4, groups=("QQ",), measures=("cosine",),
+        primary=(Comparison("QQ", "cosine"),),
+    )  # fmt: skip
+    x = rng.normal(size=(40, 30)) + 1
+    for heavy in (False, True):
+        x[7] *= 9 if heavy else 1
+        verdict = judge_sample(claim, cells(claim, layers=[6])[0], Sample((x,), {"Q": slice(0, 30)}))
+        beside = {one.name: one for one in verdict.evidence.beside}["heavy-tails"]
+        squares = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
+        assert abs(beside.value - squares.max() / np.median(squares)) < 1e-10
+        assert beside.warns == heavy == ("the interval may be short" in beside.text)
+    assert "heavy-tails" not in {one.name for one in judged(of_verbs(rng, verbs=18), 0.5)[0].evidence.beside}
