@@ -95,7 +95,7 @@ class Verdict:
     >>> import qkvcheck
     >>> rows = np.random.default_rng(0).normal(size=(30, 8)) + 5
     >>> qkvcheck.judge(rows, statistic="row_mean", group="Q", above=0.9)
-    Verdict(claim-L00-Q: SUPPORTED, 0.9665 [0.9593, 0.9736] > 0.9)
+    Verdict(claim-L00-Q: SUPPORTED, 0.9665 [0.9582, 0.9728] > 0.9)
     """
 
     key: str

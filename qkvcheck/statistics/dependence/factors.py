@@ -75,7 +75,7 @@ def omega_squared(x: np.ndarray, labels: Sequence[str], *, beyond: Sequence[str]
     >>> import numpy as np
     >>> x = np.array([[0.0], [0.2], [5.0], [5.2], [9.0], [9.2]])
     >>> round(omega_squared(x, list("aabbcc")), 3), omega_squared(x, list("abcdef"))
-    (0.998, None)
+    (0.999, None)
     """
     rows = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
     rows = rows - rows.mean(axis=0)
