@@ -288,7 +288,7 @@ def simultaneous_critical(
 def contexts_needed(estimate: Estimate, threshold: float, *, n: int, scale: Scale = RAW) -> int | None:
     """Return how many distinct contexts would settle on which side of a threshold the value is.
 
-    The interval's width falls as 1 / sqrt(n): n (half-width / distance)^2, if the value stays where it is.
+    The interval's width falls as 1 / sqrt(n): n (longer half / distance)^2, if the value stays where it is.
     None if it stands on the threshold.
     """
     centre, edge, low, high = (
@@ -297,5 +297,6 @@ def contexts_needed(estimate: Estimate, threshold: float, *, n: int, scale: Scal
     distance = abs(centre - edge)
     if not distance > 0 or not np.isfinite(distance):
         return None
-    needed = n * ((high - low) / 2 / distance) ** 2
+    half = max(high - centre, centre - low)  # the other may have been cut at what is possible
+    needed = n * (half / distance) ** 2
     return int(np.ceil(needed)) + 1 if needed < 1e9 else None

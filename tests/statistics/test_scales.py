@@ -67,7 +67,8 @@ def test_contexts_that_would_settle_it_are_counted_on_the_scale_of_the_interval(
     found = own.estimate()
     threshold = (found.value + found.high) / 2
     z = np.arctanh
-    needed = 25 * ((z(found.high) - z(found.low)) / 2 / (z(threshold) - z(found.value))) ** 2
+    half = max(z(found.high) - z(found.value), z(found.value) - z(found.low))
+    needed = 25 * (half / (z(threshold) - z(found.value))) ** 2
     assert own.statistic.interval_scale is FISHER_Z
     assert contexts_needed(found, threshold, n=25, scale=FISHER_Z) == int(np.ceil(needed)) + 1
     assert statistic_named("variance").interval_scale is RAW
