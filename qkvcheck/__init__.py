@@ -6,7 +6,7 @@ A first look, on an array of your own with one row a context::
     >>> import qkvcheck
     >>> rows = np.random.default_rng(0).normal(size=(54, 8)) + 5
     >>> qkvcheck.judge(rows, statistic="row_mean", group="Q", above=0.9)
-    Verdict(claim-L00-Q: SUPPORTED, 0.9648 [0.9595, 0.9701] > 0.9)
+    Verdict(claim-L00-Q: SUPPORTED, 0.9648 [0.9589, 0.9697] > 0.9)
 
 Names are imported when they are first used, so that a pytest with this plugin starts without torch.
 """

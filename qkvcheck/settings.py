@@ -25,7 +25,7 @@ from qkvcheck.files import is_there
 from qkvcheck.groups import HEADS_FORM, Heads, Layers, heads_of
 
 UPDATE_MODES = ("new", "all")
-CLUSTERINGS = ("auto", "first-word", "prefix", "label")
+CLUSTERINGS = ("auto", "first-word", "preceding-token", "position", "explains-most", "prefix", "label")
 _YES, _NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 LONGEST = 10_000
 """Characters of a value."""
@@ -310,7 +310,8 @@ class Settings:
     )
     clusters: str = _row(
         "auto",
-        "contexts that leave the jackknife together: auto, first-word, prefix or label",
+        "contexts that leave the jackknife together: auto, first-word, preceding-token, position, explains-most "
+        "(one of these three), prefix or label",
         parse=partial(_one_of, allowed=CLUSTERINGS),
     )
     batch_size: int = _row(

@@ -78,7 +78,11 @@ def test_layers_that_make_no_sense(text):
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),
         ({"heads": "six"}, "heads 'six' can't be read; .*Check --qkv-heads"),
-        ({"clusters": "none"}, "--qkv-clusters 'none' is not known; allowed: auto, first-word, prefix, label"),
+        (
+            {"clusters": "none"},
+            "--qkv-clusters 'none' is not known; allowed: auto, first-word, preceding-token, "
+            "position, explains-most, prefix, label",
+        ),
         ({"strict": "perhaps"}, "qkv_strict 'perhaps' is neither yes nor no; check it"),
         ({"target": "9" * 23}, "--qkv-target '9{23}' is not a whole number from 0 to 2147483647, or a text in double"),
         ({"target": "9" * 5000}, r"--qkv-target '9+\.\.\.9+' is not a whole number from 0"),

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from qkvcheck.capture.activations import Activations, Captured
+from qkvcheck.capture.activations import Activations, Captured, sample_of
 from qkvcheck.capture.hooks import ALL, BATCH_SIZE, PRECEDING, TARGET, capture, capture_words
 from qkvcheck.capture.source import capture_named
 from qkvcheck.contexts import (
@@ -24,9 +24,13 @@ from qkvcheck.contexts import (
     read_corpus,
 )
 from qkvcheck.errors import NotCapturedError
-from qkvcheck.groups import Capture
+from qkvcheck.groups import FIRST_TOKEN, POSITION, PRECEDING_TOKEN, Capture
 from qkvcheck.models import HookedModel, untrained_twin
+from qkvcheck.statistics import governing_factors
 
+EXPLAINS_MOST = "explains-most"
+"""Clusters by the factor that `qkvcheck.statistics.governing_factors` names first."""
+_BY_FACTOR = {FIRST_TOKEN: "first-word", PRECEDING_TOKEN: "preceding-token", POSITION: "position"}
 BALANCED_TARGET = " her"
 """What every context of the balanced corpus holds."""
 
@@ -66,7 +70,8 @@ class Plan:
     fresh_count, fresh_seed : int
         How many contexts to draw that nobody picked, and from which seed.
     clusters : str
-        As `qkvcheck.contexts.clusters_of` takes it.
+        As `qkvcheck.contexts.clusters_of` takes it, or ``"explains-most"``: by the factor that explains most of the
+        corpus' own target, over the layers and Q, K and V.
     batch_size : int
         Token positions a forward.
     exact_layout : bool
@@ -207,9 +212,9 @@ class Samples:
         plan: Plan | None = None,
         variant: Variant | None = None,
     ) -> Samples:
-        other = Samples(
-            hooked or self.hooked, contexts or self.contexts, plan or self.plan, variant=variant or self._variant
-        )
+        # Controls, twins and other layers have the clusters of the corpus' own target, so that they can be paired.
+        plan = replace(plan or self.plan, clusters=self._clustering)
+        other = Samples(hooked or self.hooked, contexts or self.contexts, plan, variant=variant or self._variant)
         other._asked_target = self._asked_target
         return other
 
@@ -369,4 +374,13 @@ class Samples:
         return replace(captured, clusters=clusters, provenance={**captured.provenance, "clusters": kind})
 
     def _clusters(self, contexts: ContextSet) -> tuple[tuple[str, ...], str]:
-        return clusters_of(contexts, self.plan.clusters, causal=self.hooked.architecture.causal)
+        return clusters_of(contexts, self._clustering, causal=self.hooked.architecture.causal)
+
+    @cached_property
+    def _clustering(self) -> str:
+        """How contexts are clustered, as `clusters_of` takes it."""
+        if self.plan.clusters != EXPLAINS_MOST:
+            return self.plan.clusters
+        captured = self._run(self.contexts)
+        factors = governing_factors([sample_of(captured, layer=layer).rows for layer in self.layers])
+        return _BY_FACTOR[factors[0]] if factors else "prefix"

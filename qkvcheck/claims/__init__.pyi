@@ -37,6 +37,7 @@ from .verdict import (
     make_verdict,
     not_judged,
     number_text,
+    share_text,
     threshold_text,
     verdict_from_dict,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "register_companion",
     "register_control",
     "seed_controls",
+    "share_text",
     "threshold_text",
     "verdict_from_dict",
 ]

@@ -122,7 +122,7 @@ def _paired(claim: Claim, own: Measurement, other: Measurement, name: str, level
     first, second = own.paired_with(other)
     widening = own.statistic.widening
     difference = jackknife_estimate(first - second, widening=widening, level=level)
-    alone = jackknife_estimate(second, scale=own.statistic.scale, widening=widening)
+    alone = own.statistic.estimate(second)
     passes = claim.meets(alone.value) and has_both_poles(claim.criterion, other.rows, own.comparison)
     counted = _counted(other)
     if name == UNTRAINED:  # one network says nothing about training

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from qkvcheck.inputs import from_document
-from qkvcheck.statistics import Attribution, Distribution, OffsetParts, Rows, ViolationRate
+from qkvcheck.statistics import Attribution, Distribution, Explained, OffsetParts, Rows, ViolationRate
 
 
 @dataclass(frozen=True)
@@ -276,6 +276,8 @@ class Evidence:
         Those of an exact claim.
     attribution : Attribution or None
         Where the target's energy comes from.
+    explained : sequence of Explained, or None
+        What first token, preceding token and position explain of the rows, beside cells that decide.
     beside : sequence of Beside, or None
         Further numbers, which decide nothing.
     further : mapping of str to plain data
@@ -311,6 +313,7 @@ class Evidence:
     search: SearchRecord | None = None
     conditions: Mapping[str, bool] | None = None
     attribution: Attribution | None = None
+    explained: Sequence[Explained] | None = None
     beside: Sequence[Beside] | None = None
     further: Mapping[str, Any] = field(default_factory=dict)
 

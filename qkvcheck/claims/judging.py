@@ -26,6 +26,7 @@ from qkvcheck.statistics import (
     contexts_needed,
     decompose,
     effective_contexts,
+    explained,
     grade,
     measure,
     observations,
@@ -104,6 +105,8 @@ def judge_sample(
     else:
         verdict = _decide(claim, cell, measured, _comparisons(cell, family))
     evidence = _with_evidence(verdict.evidence, claim, measured)
+    if cell.role is Role.DECIDES and [array.ndim for array in measured.rows.arrays] == [2]:
+        evidence = replace(evidence, explained=list(explained(measured.rows)) or None)
     if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
     verdict = with_certificate(_with_poles(claim, replace(verdict, evidence=evidence), measured))
@@ -146,7 +149,7 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     assert claim.threshold is not None  # exact claims are judged by their conditions
     decision = BY_SIDE[claim.side(estimate.low, estimate.high)]
     needed = (
-        contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.scale)
+        contexts_needed(estimate, claim.threshold, n=rows.n_distinct, scale=statistic.interval_scale)
         if decision == Decision.INCONCLUSIVE
         else None
     )

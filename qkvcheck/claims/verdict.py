@@ -99,7 +99,7 @@ class Verdict:
     >>> import qkvcheck
     >>> rows = np.random.default_rng(0).normal(size=(30, 8)) + 5
     >>> qkvcheck.judge(rows, statistic="row_mean", group="Q", above=0.9)
-    Verdict(claim-L00-Q: SUPPORTED, 0.9665 [0.9593, 0.9736] > 0.9)
+    Verdict(claim-L00-Q: SUPPORTED, 0.9665 [0.9582, 0.9728] > 0.9)
     """
 
     key: str
@@ -195,6 +195,17 @@ def number_text(value: float | None) -> str:
     ('0.1235', '-')
     """
     return "-" if value is None else f"{value:.4f}"
+
+
+def share_text(share: float | None) -> str:
+    """Return a share of the spread in three digits.
+
+    Examples
+    --------
+    >>> share_text(0.9852), share_text(-0.0062), share_text(None)
+    ('.985', '-.006', 'not defined')
+    """
+    return "not defined" if share is None else f"{share:.3f}".replace("0.", ".", 1)
 
 
 def estimate_text(verdict: Verdict) -> str:

@@ -164,9 +164,10 @@ def clusters_of(contexts: ContextSet, how: str = "auto", *, causal: bool = True)
     ----------
     contexts : ContextSet
         The contexts.
-    how : {"auto", "first-word", "prefix", "label"}
-        By their first token, by all tokens left of the target, or by the labels that a JSONL corpus gives. ``auto``
-        takes labels where every context has one, else first tokens where there are at least 18, else prefixes.
+    how : {"auto", "first-word", "preceding-token", "position", "prefix", "label"}
+        By their first token, by the token before the target, by the target's place, by all tokens left of the target,
+        or by the labels that a JSONL corpus gives. ``auto`` takes labels where every context has one, else first tokens
+        where there are at least 18, else prefixes.
     causal : bool
         Whether a target sees nothing after it. Where it sees the whole context, ``auto`` and ``prefix`` go by that.
 
@@ -191,6 +192,10 @@ def clusters_of(contexts: ContextSet, how: str = "auto", *, causal: bool = True)
         )
     if how == "label" or (how == "auto" and labelled):
         return tuple(str(row.cluster) for row in rows), "label"
+    if how == "preceding-token":
+        return tuple(f"before {row.prefix[-1]:06d}" if row.prefix else "none" for row in rows), "preceding token"
+    if how == "position":
+        return tuple(f"position {row.target_index:04d}" for row in rows), "position"
     if not causal and how != "first-word":
         wholes = (" ".join(f"{token:06d}" for token in row.token_ids) for row in rows)
         return tuple(

@@ -21,6 +21,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
 from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
+from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
@@ -163,7 +164,7 @@ def _run(results: Results) -> dict[str, Any]:
             if any(f.verdict.control(control.name) for f in findings)
         ],
         "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
-        "facts": _facts(run),
+        "facts": [*_facts(run), *(("explained", text) for text in explained_texts(findings))],
         "claims": claims,
         "cell_count": len(findings),
         "figures": figures,

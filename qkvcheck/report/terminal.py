@@ -19,11 +19,12 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import Heads, Stage, heads_text
+from qkvcheck.groups import Heads, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
+from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.heads import Family, family_label, head_families, middle, reason_lines, spread_text
 from qkvcheck.report.tally import by_claim, is_tagged, tally, tally_sentences
-from qkvcheck.report.texts import control_text, settled_text
+from qkvcheck.report.texts import control_text, settled_text, stage_text
 
 WIDTH = 116
 _INDENT = " " * 7
@@ -85,7 +86,7 @@ def summary_lines(
         Why no recorded verdicts apply.
     """
     headings = [*(control.column or "" for control in column_controls()), "offset"]
-    lines = [*_measured(run), *_merged(findings), Line("")]
+    lines = [*_measured(run), *_explained(findings), *_merged(findings), Line("")]
     lines.append(Line(_row("claim", "cell", "estimate [95 %]", "threshold", headings, "verdict"), "bold"))
     for claim in by_claim(findings).values():
         lines += _claim_lines(claim, every_cell=every_cell)
@@ -151,6 +152,11 @@ def _measured(run: Run) -> list[Line]:
     return lines
 
 
+def _explained(findings: Iterable[Finding]) -> list[Line]:
+    wrapped = [part for text in explained_texts(findings) for part in textwrap.wrap(text, WIDTH - 10)]
+    return [Line(f"{'' if number else 'explained':<10}{text}") for number, text in enumerate(wrapped)]
+
+
 def _merged(findings: Iterable[Finding]) -> list[Line]:
     """Say where contexts count with others, once for all claims; what a reason says already is left out."""
     told: dict[str, dict[str, None]] = {}
@@ -160,7 +166,7 @@ def _merged(findings: Iterable[Finding]) -> list[Line]:
             if number not in (finding.verdict.reason or ""):
                 text = f"{number} at layer {one.layer}: {one.why}"
                 told.setdefault(text, {})[finding.verdict.claim] = None
-    every = [f"{text} (in {', '.join(claims)})" for text, claims in told.items()]
+    every = (f"{text} (in {', '.join(claims)})" for text, claims in told.items())
     wrapped = [part for text in every for part in textwrap.wrap(text, WIDTH - 10)]
     return [Line(f"{'' if number else 'merged':<10}{text}", "yellow") for number, text in enumerate(wrapped)]
 
@@ -316,20 +322,6 @@ def dependent_groups(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
 def column_controls() -> list[Control]:
     """Return the controls that have a column in the table."""
     return [control for control in controls_by_name().values() if control.column is not None]
-
-
-def stage_text(origin: FileOrigin) -> str:
-    """Return what Q and K of a file are, and whether it says so.
-
-    Examples
-    --------
-    >>> stage_text(FileOrigin("rows.npz", "0" * 64, 1))
-    'Q and K taken as the projections put them out: the file does not say its stage'
-    """
-    if origin.stage is Stage.ATTENTION:
-        return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
-    told = " (stage projection)" if origin.stage else ": the file does not say its stage"
-    return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -15,7 +15,8 @@ from qkvcheck.claims import (
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.record import Finding, Run, change_rows, label
+from qkvcheck.groups import Stage
+from qkvcheck.record import FileOrigin, Finding, Run, change_rows, label
 
 
 def failure_text(finding: Finding, run: Run) -> str:
@@ -157,3 +158,17 @@ def control_text(control: ControlResult) -> str:
     if control.p_value is not None:
         text += f" (p = {control.p_value:.2f} as one more seed)"
     return text if control.reason is None else f"{text} ({control.reason})"
+
+
+def stage_text(origin: FileOrigin) -> str:
+    """Return what Q and K of a file are, and whether it says so.
+
+    Examples
+    --------
+    >>> stage_text(FileOrigin("rows.npz", "0" * 64, 1))
+    'Q and K taken as the projections put them out: the file does not say its stage'
+    """
+    if origin.stage is Stage.ATTENTION:
+        return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
+    told = " (stage projection)" if origin.stage else ": the file does not say its stage"
+    return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"

@@ -2,6 +2,9 @@ from .basis.rotations import ROTATIONS, rotated_values, rotation_obstacle
 from .basis.scores import score_rows, score_values
 from .basis.tokens import TokenMetric, token_metric
 from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, specificity, violation_rate
+from .dependence.factors import Explained, explained, governing_factors, omega_squared
+from .dependence.intervals import Influence, governed_estimate, influence
+from .dependence.tails import HEAVY, tail_ratio
 from .formulas import observations, row_quantiles
 from .further.discriminant import permutation_test
 from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
@@ -11,7 +14,7 @@ from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
-from .measurement import Distribution, Measurement, distribution_of, measure
+from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registered.identity import right_names
@@ -32,15 +35,19 @@ from .streaming import Moments, accumulate, summarise_moments
 
 __all__ = [
     "CERTIFIED",
+    "HEAVY",
     "KERNEL_VARIABLE",
     "LEVEL",
+    "MIN_CLUSTERS",
     "MIN_SEEDS",
     "ROTATIONS",
     "SMILE",
     "TOP",
     "Attribution",
     "Distribution",
+    "Explained",
     "GroupSummary",
+    "Influence",
     "Measurement",
     "Moments",
     "OffsetParts",
@@ -63,7 +70,11 @@ __all__ = [
     "dip_obstacle",
     "distribution_of",
     "effective_contexts",
+    "explained",
+    "governed_estimate",
+    "governing_factors",
     "grade",
+    "influence",
     "jackknife_estimate",
     "kernel_named",
     "measure",
@@ -72,6 +83,7 @@ __all__ = [
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "omega_squared",
     "participation",
     "parts_of",
     "permutation_test",
@@ -94,6 +106,7 @@ __all__ = [
     "summarise_group",
     "summarise_groups",
     "summarise_moments",
+    "tail_ratio",
     "token_metric",
     "top_dimensions",
     "two_way_estimate",

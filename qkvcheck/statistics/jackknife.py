@@ -47,7 +47,15 @@ def _logarithm(values: np.ndarray) -> np.ndarray:
     return logs
 
 
+def _fisher_z(values: np.ndarray) -> np.ndarray:
+    z: np.ndarray = np.arctanh(np.clip(values, -_NEAREST, _NEAREST))
+    return z
+
+
+_NEAREST = 1 - 1e-12
+ANY_NUMBER = (-np.inf, np.inf)
 RAW = Scale("raw", _same, _same)
+FISHER_Z = Scale("Fisher z", _fisher_z, np.tanh)
 LOGARITHM = Scale("logarithm", _logarithm, np.exp)
 
 
@@ -161,6 +169,8 @@ def jackknife_estimate(
     level: float = LEVEL,
     critical: float | None = None,
     widening: float = WIDENING,
+    ends: Scale | None = None,
+    possible: tuple[float, float] = ANY_NUMBER,
 ) -> Estimate:
     """Return the bias-corrected delete-one-cluster jackknife estimate with its interval.
 
@@ -174,7 +184,7 @@ def jackknife_estimate(
     replicates : Replicates
         The statistic, whole and without each cluster.
     scale : Scale
-        On which value and interval are formed before they are taken back.
+        On which the value is formed before it is taken back, and the standard error stands.
     level : float
         Nominal coverage of the interval.
     critical : float, optional
@@ -182,26 +192,49 @@ def jackknife_estimate(
     widening : float
         w above: few clusters understate the spread of statistics that are not linear in the rows. Found by
         simulation (docs/statistics.md); 0 leaves the plain jackknife.
+    ends : Scale, optional
+        On which the interval is formed, around the mean of the pseudo-values on that scale; by default `scale`.
+    possible : tuple of float
+        Least and greatest number that the statistic can be: an end beyond is put there.
     """
     from scipy.special import stdtrit
 
-    pseudo = np.sort(pseudo_values(replicates, scale=scale))  # so that the order of the clusters changes no bit
-    count = len(pseudo)
+    count = len(replicates.without)
+    centre, error = centre_and_error(replicates, scale=scale, widening=widening)
     if critical is None:
         critical = float(stdtrit(count - 1, 0.5 + level / 2))
-    centre = float(pseudo.mean())
-    wider = np.sqrt((count + widening) / (count - widening)) if count > 2 * widening else np.sqrt(3.0)
-    error = float(pseudo.std(ddof=1) / np.sqrt(count) * wider)
-    ends = [float(scale.inverse(np.float64(centre + side * critical * error))) for side in (-1, 1)]
+    low, high = reached(
+        *((centre, error) if ends is None else centre_and_error(replicates, scale=ends, widening=widening)),
+        critical=critical,
+        scale=ends or scale,
+        possible=possible,
+    )
     return Estimate(
         plug_in=float(replicates.whole),
         value=float(scale.inverse(np.float64(centre))),
         standard_error=error,
-        low=min(ends),
-        high=max(ends),
+        low=low,
+        high=high,
         level=level,
         clusters=count,
     )
+
+
+def centre_and_error(replicates: Replicates, *, scale: Scale, widening: float) -> tuple[float, float]:
+    """Return the mean of the pseudo-values on a scale, and its standard error, widened for few clusters."""
+    pseudo = np.sort(pseudo_values(replicates, scale=scale))  # so that the order of the clusters changes no bit
+    count = len(pseudo)
+    wider = np.sqrt((count + widening) / (count - widening)) if count > 2 * widening else np.sqrt(3.0)
+    return float(pseudo.mean()), float(pseudo.std(ddof=1) / np.sqrt(count) * wider)
+
+
+def reached(
+    centre: float, error: float, *, critical: float, scale: Scale, possible: tuple[float, float] = ANY_NUMBER
+) -> tuple[float, float]:
+    """Return the ends of an interval, taken back from a scale and not beyond what is possible."""
+    low, high = sorted(float(scale.inverse(np.float64(centre + side * critical * error))) for side in (-1, 1))
+    least, most = possible
+    return min(max(low, least), most), max(min(high, most), least)
 
 
 def simultaneous_critical(
@@ -255,7 +288,7 @@ def simultaneous_critical(
 def contexts_needed(estimate: Estimate, threshold: float, *, n: int, scale: Scale = RAW) -> int | None:
     """Return how many distinct contexts would settle on which side of a threshold the value is.
 
-    The interval's width falls as 1 / sqrt(n): n (half-width / distance)^2, if the value stays where it is.
+    The interval's width falls as 1 / sqrt(n): n (longer half / distance)^2, if the value stays where it is.
     None if it stands on the threshold.
     """
     centre, edge, low, high = (
@@ -264,5 +297,6 @@ def contexts_needed(estimate: Estimate, threshold: float, *, n: int, scale: Scal
     distance = abs(centre - edge)
     if not distance > 0 or not np.isfinite(distance):
         return None
-    needed = n * ((high - low) / 2 / distance) ** 2
+    half = max(high - centre, centre - low)  # the other may have been cut at what is possible
+    needed = n * (half / distance) ** 2
     return int(np.ceil(needed)) + 1 if needed < 1e9 else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.jackknife import LEVEL, jackknife_estimate, simultaneous_critical
+from qkvcheck.statistics.jackknife import LEVEL, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Sample, too_few, unjudgeable
 
@@ -74,13 +74,11 @@ def profile_layers(
             found[layer] = statistic.replicate(rows, [comparison], names)[comparison]
     if not found:
         return points
-    critical = simultaneous_critical(list(found.values()), scale=statistic.scale, level=level)
+    critical = simultaneous_critical(list(found.values()), scale=statistic.interval_scale, level=level)
     judged = []
     for point in points:
         if point.layer in found:
-            estimate = jackknife_estimate(
-                found[point.layer], scale=statistic.scale, critical=critical, widening=statistic.widening, level=level
-            )
+            estimate = statistic.estimate(found[point.layer], critical=critical, level=level)
             point = replace(point, estimate=estimate.value, low=estimate.low, high=estimate.high)
         judged.append(point)
     return judged

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, jackknife_estimate, simultaneous_critical
+from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, too_few, unjudgeable
 from qkvcheck.statistics.similarity import summarise_group
@@ -102,16 +102,13 @@ class Measurement:
         return self.rows.keep(
             ("critical", self.statistic, self.together, family, level),
             lambda: simultaneous_critical(
-                [every[comparison] for comparison in family], scale=self.statistic.scale, level=level
+                [every[comparison] for comparison in family], scale=self.statistic.interval_scale, level=level
             ),
         )
 
     def estimate(self, *, critical: float | None = None, level: float = LEVEL) -> Estimate:
         """Return the bias-corrected estimate with its interval."""
-        statistic = self.statistic
-        return jackknife_estimate(
-            self.replicates, scale=statistic.scale, critical=critical, widening=statistic.widening, level=level
-        )
+        return self.statistic.estimate(self.replicates, critical=critical, level=level)
 
     @property
     def parts(self) -> list[Part]:

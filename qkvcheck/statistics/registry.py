@@ -25,7 +25,16 @@ import numpy as np
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import Capture, Comparison
 from qkvcheck.statistics.group_moments import Deletions, MomentSource, group_moments
-from qkvcheck.statistics.jackknife import RAW, WIDENING, Replicates, Scale
+from qkvcheck.statistics.jackknife import (
+    ANY_NUMBER,
+    LEVEL,
+    RAW,
+    WIDENING,
+    Estimate,
+    Replicates,
+    Scale,
+    jackknife_estimate,
+)
 from qkvcheck.statistics.sample import Part, Rows, parts_of
 from qkvcheck.statistics.similarity import row_similarities, scaled_columns
 
@@ -44,7 +53,11 @@ class Statistic(ABC):
     captured_on : Capture
         What it takes, unless a claim names another.
     scale : Scale
-        On which its interval is formed.
+        On which its estimate is formed.
+    ends : Scale or None
+        On which its interval is formed; None: on the same.
+    possible : tuple of float
+        The least and the greatest number that it can be; no interval goes beyond.
     widening : float
         Of its interval for few clusters, as `jackknife_estimate` takes it.
     counts : bool
@@ -67,6 +80,8 @@ class Statistic(ABC):
     reading: ClassVar[str]
     captured_on: ClassVar[Capture] = Capture.TARGET
     scale: ClassVar[Scale] = RAW
+    ends: ClassVar[Scale | None] = None
+    possible: ClassVar[tuple[float, float]] = ANY_NUMBER
     widening: ClassVar[float] = WIDENING
     counts: ClassVar[bool] = False
     one_target: ClassVar[bool] = True
@@ -116,6 +131,23 @@ class Statistic(ABC):
         """
         del reference, rows, comparison
         return None
+
+    @property
+    def interval_scale(self) -> Scale:
+        """The scale on which its interval is formed."""
+        return self.ends or self.scale
+
+    def estimate(self, replicates: Replicates, *, critical: float | None = None, level: float = LEVEL) -> Estimate:
+        """Return the bias-corrected estimate with its interval, as `jackknife_estimate` does."""
+        return jackknife_estimate(
+            replicates,
+            scale=self.scale,
+            level=level,
+            critical=critical,
+            widening=self.widening,
+            ends=self.ends,
+            possible=self.possible,
+        )
 
     def values(self, arrays: Sequence[np.ndarray], rows: Rows, comparisons: Sequence[Comparison]) -> list[float]:
         """Return the number for several comparisons at once, on rows or a part of them."""

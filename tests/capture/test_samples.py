@@ -45,3 +45,21 @@ def test_matched_arms_hold_each_position_equally(samples, embedded):
     before = [int(np.abs(everywhere.at(6) - row).max(axis=2).argmin() % 8) for row in preceding.at(6)]
     assert sorted(places) == sorted(before)
     assert set(places) == {2, 3, 4, 5}
+
+
+def test_controls_have_the_clusters_that_the_corpus_own_target_chose(embedded, replication, monkeypatch):
+    chosen = []
+
+    def rule(every):
+        chosen.append(every)
+        return ("position",) if len(chosen) > 1 else ("preceding token", "first token")
+
+    monkeypatch.setattr("qkvcheck.capture.samples.governing_factors", rule)
+    samples = Samples(embedded, replication, Plan((5, 6), WORDS, clusters="explains-most"))
+    for one in (samples, samples.at_layers([2]), samples.untrained(0)):
+        assert one.target.provenance["clusters"] == "preceding token"
+    assert [len(every) for every in chosen] == [2]
+    np.testing.assert_array_equal(chosen[0][1].arrays[0], samples.target.at(6))
+    monkeypatch.setattr("qkvcheck.capture.samples.governing_factors", lambda _: ())
+    samples = Samples(embedded, replication, Plan((6,), WORDS, clusters="explains-most"))
+    assert samples.target.provenance["clusters"] == "distinct row"

@@ -129,3 +129,18 @@ def test_a_bidirectional_model_sees_whole_contexts():
         assert kind == "whole context"
         assert clusters[0] == clusters[2] != clusters[1]
     assert clusters_of(contexts, "first-word", causal=False) == clusters_of(contexts, "first-word")
+
+
+def test_clusters_by_the_token_before_the_target_and_by_its_place():
+    rows = (
+        Context("I saw her.", (40, 2497, 607, 13), 2),
+        Context("We saw her.", (1135, 2497, 607, 13), 2),
+        Context("Then we saw her.", (6423, 356, 2497, 607, 13), 3),
+        Context(" her", (607,), 0),
+    )
+    contexts = ContextSet(rows, " her", 607, "four", "0" * 64)
+    before, kind = clusters_of(contexts, "preceding-token")
+    assert (kind, before[0] == before[1] == before[2] != before[3]) == ("preceding token", True)
+    places, kind = clusters_of(contexts, "position")
+    assert (kind, places[0] == places[1], len(set(places))) == ("position", True, 3)
+    assert clusters_of(contexts, "preceding-token", causal=False)[1] == "preceding token"

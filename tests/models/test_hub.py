@@ -372,7 +372,7 @@ def test_hub_model_without_a_tokenizer_takes_a_named_one(machine, repositories):
         status, text, _ = here.run("--qkv-model", "someone/bare")
         assert status == 4
         assert "is not whole: its tokenizer is missing" in error_line(text)
-        status, text, _ = here.run("--qkv-model", "someone/bare", "--qkv-tokenizer", str(embedded_directory()))
+        status, text, _ = here.run("--qkv-model", "someone/bare", f"--qkv-tokenizer={embedded_directory()}")
         assert status == 0, text
 
 

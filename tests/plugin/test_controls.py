@@ -111,6 +111,7 @@ def test_clusters_can_be_chosen(controlled, corpus_records):
     for name, more, want in (
         ("a.json", (), (47, "first token")),
         ("b.json", ("--qkv-clusters", "prefix"), (54, "distinct row")),
+        ("d.json", ("--qkv-clusters", "explains-most"), (49, "preceding token")),
         ("c.json", ("--qkv-corpus", "labelled.jsonl"), (15, "label")),
     ):
         found = numbers_of(controlled, name, *options, *more)["ALL-L06-QQ"]

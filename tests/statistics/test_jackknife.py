@@ -159,7 +159,7 @@ def test_contexts_needed_by_hand():
     assert contexts_needed(found, 0.5 + 1e-6, n=30) is None  # 1.9e12 of them
     assert contexts_needed(found, 0.5 + 1e-4, n=30) == pytest.approx(30 * 2500**2, rel=1e-6)
     centre, edge, low, high = (np.log(v) for v in (0.5, 0.4, 0.25, 0.75))
-    want = 30 * ((high - low) / 2 / abs(centre - edge)) ** 2
+    want = 30 * (max(high - centre, centre - low) / abs(centre - edge)) ** 2
     assert contexts_needed(found, 0.4, n=30, scale=LOGARITHM) == int(np.ceil(want)) + 1
 
 

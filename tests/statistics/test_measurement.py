@@ -54,6 +54,12 @@ DEFINED = {
     "offset_share": ("QQ", offset_share, False, 6),
 }
 
+POSSIBLE = {
+    **dict.fromkeys(("row_mean", "row_cosine", "sign_balance"), (-1, 1)),
+    "collapse": (0, np.inf),
+    "offset_share": (-np.inf, np.inf),
+}
+
 
 @pytest.mark.parametrize("measure_name", ["cosine", "pearson"])
 @pytest.mark.parametrize("name", DEFINED)
@@ -71,6 +77,12 @@ def test_the_interval_is_what_its_definition_says(name, measure_name, rng):
     half = stats.t.ppf(0.975, n - 1) * error
     assert found.plug_in == pytest.approx(back(whole), rel=1e-9, abs=1e-12)
     assert found.standard_error == pytest.approx(error, rel=1e-8)
-    want = (back(pseudo.mean()), back(pseudo.mean() - half), back(pseudo.mean() + half))
+    ends = [back(pseudo.mean() - half), back(pseudo.mean() + half)]
+    if name in ("row_mean", "row_cosine"):  # in Fisher's z
+        z = n * np.arctanh(whole) - (n - 1) * np.arctanh(without)
+        half = stats.t.ppf(0.975, n - 1) * z.std(ddof=1) / np.sqrt(n) * np.sqrt((n + widening) / (n - widening))
+        ends = [np.tanh(z.mean() - half), np.tanh(z.mean() + half)]
+    least, most = POSSIBLE.get(name, (0, 1))
+    want = (back(pseudo.mean()), *np.clip(ends, least, most))
     assert (found.value, found.low, found.high) == pytest.approx(want, rel=1e-8, abs=1e-10)
     assert (found.clusters, found.level) == (n, 0.95)

@@ -8,7 +8,7 @@ import numpy as np
 
 from qkvcheck.groups import Capture
 from qkvcheck.statistics import formulas
-from qkvcheck.statistics.jackknife import LOGARITHM
+from qkvcheck.statistics.jackknife import FISHER_Z, LOGARITHM
 from qkvcheck.statistics.registered.dimensions import TWO_PEAKS
 from qkvcheck.statistics.registry import RowStatistic, Statistic, register_statistic
 from qkvcheck.statistics.sample import Part
@@ -22,6 +22,8 @@ class RowMean(RowStatistic):
     words = "the mean {one} between contexts"
     reading = "1 if the vectors are the same in every sentence, about 0 for vectors that have nothing in common."
     of_contexts = True
+    ends = FISHER_Z
+    possible = (-1.0, 1.0)
 
     def of_similarities(self, similarities: np.ndarray) -> float:
         return float(similarities[np.triu_indices(len(similarities), k=1)].mean())
@@ -46,6 +48,7 @@ class RowVariance(RowStatistic):
     # Skewed where it is small: on the raw scale it covered 0.88.
     scale = LOGARITHM
     widening = 6.0
+    possible = (0.0, 1.0)
 
     def of_similarities(self, similarities: np.ndarray) -> float:
         return float(similarities[np.triu_indices(len(similarities), k=1)].var())

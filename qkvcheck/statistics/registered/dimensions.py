@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from math import inf
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Capture, Comparison
@@ -41,6 +42,7 @@ class Variance(PairStatistic, _WithNull):
     """V, the variance of the similarities."""
 
     name = "variance"
+    possible = (0.0, 1.0)
     words = "the variance of the {many}"
     reading = f"{TWO_PEAKS}; below that, there may be one peak or several."
 
@@ -74,6 +76,7 @@ class MeanSquare(PairStatistic, _WithNull):
     """P, the mean squared similarity."""
 
     name = "mean_square"
+    possible = (0.0, 1.0)
     words = "the mean squared {one}"
     reading = "0 if no two are alike, 0.333 for a flat histogram, 1 if all are -1 or +1."
 
@@ -93,6 +96,7 @@ class MeanAbsolute(PairStatistic, _WithNull):
     """The mean magnitude of the similarities."""
 
     name = "mean_absolute"
+    possible = (0.0, 1.0)
     words = "the mean magnitude of the {many}"
     reading = "0.5 for a flat histogram, 1 if all are -1 or +1."
 
@@ -112,6 +116,7 @@ class SignBalance(PairStatistic, _WithNull):
     """The mean of the similarities over their mean magnitude."""
 
     name = "sign_balance"
+    possible = (-1.0, 1.0)
     words = "the mean of the {many} over their mean magnitude"
     reading = "-1 if all are negative, 0 if both signs weigh alike, 1 if all are positive."
     # A ratio whose numerator is a squared length: skewed, and short of coverage by more than the others.
@@ -135,6 +140,7 @@ class Collapse(PairStatistic, _WithNull):
     """What centring leaves of the mean squared cosine."""
 
     name = "collapse"
+    possible = (0.0, inf)
     words = "the mean squared Pearson correlation over the mean squared cosine"
     reading = (
         "1 if taking each dimension's mean off leaves as much, 0 if it leaves nothing. Pearson is scaled anew after "

@@ -61,6 +61,7 @@ class TokenMinusContext(_LeavesContexts):
     """The token's share of the variance less the context's."""
 
     name = "token_minus_context"
+    possible = (-1.0, 1.0)
     words = "the token's share of the variance less the context's"
     reading = (
         "every context was continued with each of several words; 1 if only the word makes a difference, 0 if word and "
@@ -86,6 +87,7 @@ class Stability(_LeavesContexts):
     """The anisotropy-adjusted self-similarity: how far the same token stands above different ones."""
 
     name = "stability"
+    possible = (-np.inf, 1.0)
     words = "the target's likeness from sentence to sentence, beyond that of different words,"
     reading = (
         "1 if the target's vectors are the same in every sentence, 0 if they are no more alike than those of "
