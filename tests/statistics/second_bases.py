@@ -1,4 +1,4 @@
-"""The second implementation of numbers of heads and bases; see second_implementation.py for from what it was written."""
+"""The second implementation, of numbers of heads and bases: written from the text as second_implementation.py is."""
 
 import itertools
 

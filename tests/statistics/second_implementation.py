@@ -1,10 +1,10 @@
 """A second implementation of the numbers that came with the second edition.
 
 Written from docs/statistics.md and docs/claims.md alone, before any of the package's code for these numbers was read:
-slow, plain, float64, straight from the definition. Nothing here imports the package. Two things the text did not say
-then were changed after the comparison, and the text with them: that `above-other-words` has its bias taken off, and by
-how much intervals over few units are widened. test_second_implementation.py compares the two; numbers that hang on heads
-and bases are in second_bases.py.
+slow, plain, float64, straight from the definition. Nothing here imports the package. Two things that the text left
+open then were settled by the code, and are in the text now: `above-other-words` has its bias taken off, and how much
+intervals over few units are widened. test_second_implementation.py compares the two; second_bases.py has the numbers
+that hang on heads and their bases.
 """
 
 import itertools
@@ -304,6 +304,13 @@ def jackknife(statistic, units, widen):
     error = np.sqrt(sum((p - value) ** 2 for p in pseudo) / (count * (count - 1)))
     wider = np.sqrt((count + widen) / (count - widen)) if count > 2 * widen else np.sqrt(3)
     return value, error * wider
+
+
+def jackknife_interval(rows, number, clusters, *, widen=3):
+    """Value and interval of a number of rows, clusters of them left out one by one."""
+    rows = np.array(rows, dtype=np.float64)
+    value, error = jackknife(lambda kept: number(rows[[one in kept for one in clusters]]), clusters, widen)
+    return interval(value, error, len(set(clusters)) - 1)
 
 
 def over_words_too(grid, clusters, *, widen, statistic=token_minus_context, level=0.95):

@@ -9,13 +9,10 @@ from math import factorial
 import numpy as np
 import pytest
 
-from qkvcheck.capture import sample_of
-from qkvcheck.capture.samples import Plan, Samples
 from qkvcheck.claims import load_claims
 from qkvcheck.claims.claim import Claim, Direction, Role, cells
-from qkvcheck.claims.controls.registered.different_words import DifferentWords
 from qkvcheck.claims.judging import judge_sample
-from qkvcheck.groups import POSITION, Capture, Comparison, Turns
+from qkvcheck.groups import POSITION, Comparison, Turns
 from qkvcheck.statistics import Sample, dip, measure, rotated_values, statistic_named
 from qkvcheck.statistics.further.discriminant import right_by_chance
 from tests.conftest import CLAIM_FILES
@@ -88,6 +85,40 @@ def test_unimodal_excess(seed, how):
     for group in GROUPS:
         similar = second.pairs(*parts(x, group), centred=how == "pearson")
         assert plug_in("unimodal_excess", x, group, how) == near(second.unimodal_excess(similar))
+
+
+@pytest.mark.parametrize("how", MEASURES)
+@pytest.mark.parametrize(("n", "statistic"), [(24, second.unimodal_excess), (33, second.sign_balance)])
+def test_intervals_over_clusters(n, statistic, how):
+    """Few clusters and few units; sign balance, a ratio, is widened more."""
+    x, clusters = rows_of(7, n), clusters_of(n)
+    found = judged(statistic.__name__, Sample((x,), PLACES, (clusters,)), "VV", how)
+
+    def number(rows):
+        return statistic(second.pairs(rows[:, PLACES["V"]], centred=how == "pearson"))
+
+    widen = 6 if statistic is second.sign_balance else 3
+    expected = second.jackknife_interval(x, number, clusters, widen=widen)
+    assert (found.estimate, found.low, found.high) == near(expected)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_contexts_that_are_one_count_once(seed):
+    """Their clusters become one, and the rows that stay are the first of each, in their order."""
+    grid, labels = grid_of(seed, 24, 11), list(clusters_of(24))
+    twice = [5, 0, 17]
+    sample = Sample((np.concatenate([grid[:7], grid[twice], grid[7:]]),), PLACES,
+                    ((*labels[:7], *(f"new {n}" for n in twice), *labels[7:]),))  # fmt: skip
+    mine = grid[..., PLACES["K"]]
+    found = beside(judged("token_minus_context", sample, "K", "variance", 0.0))
+    assert found["noise-value"].value == near(second.noise_value(24, 11))
+    told = found["over-words-too"]
+    assert (told.value, told.low, told.high) == near(second.over_words_too(mine, tuple(labels), widen=3))
+    verdict = judged("token_identity", sample, "K", "accuracy")
+    firsts = [*range(7), *(n for n in twice if n > 6), *(n for n in range(7, 24) if n not in twice)]
+    assert verdict.plug_in == near(second.token_identity(mine)[0])
+    p_value = second.permuted_words(mine[firsts])
+    assert beside(verdict)["permuted-words"].value == pytest.approx(p_value, rel=1e-10)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -164,8 +195,6 @@ def test_sign_balance_and_its_floor(seed, how):
 
 
 def floor_told(x, group, how, more):
-    from dataclasses import replace
-
     claim = replace(load_claims(*CLAIM_FILES).claims["P3b"], axis="dimensions", groups=(group,), measures=(how,))
     claim = replace(claim, primary=(Comparison(group, how),), **more)
     cell = next(one for one in cells(claim, layers=[6]) if one.role == Role.DECIDES)
@@ -188,8 +217,7 @@ def test_naming_words(seed, shape, strength):
         assert found["target-named"].value == near(by_word[0])
         assert f"the hardest word in {by_word.min():.0%}" in found["target-named"].text
         assert found["permuted-words"].value == pytest.approx(second.permuted_words(mine), rel=1e-10)
-        value, error = second.jackknife(lambda kept: by_context[[one in kept for one in clusters]].mean(), clusters, 3)
-        expected = second.interval(value, error, len(set(clusters)) - 1)
+        expected = second.jackknife_interval(by_context, np.mean, clusters)
         assert (verdict.estimate, verdict.low, verdict.high) == near(expected)
 
 
@@ -292,83 +320,13 @@ def test_rotations(how, turns):
         assert (told.low, told.high, told.value) == near((min(numbers), max(numbers), np.mean(numbers)))
 
 
-# ---------------------------------------------------------------- rows that a model made
-
-
-@pytest.fixture(scope="module")
-def captured(embedded, replication):
-    """The target's rows, the words grid and different words in the same frames, at layer 6."""
-    samples = Samples(embedded, replication, Plan((6,), load_claims(*CLAIM_FILES).words.lists()))
-    made = (samples, Capture.TARGET), (samples, Capture.WORDS), (DifferentWords().vary(samples), Capture.TARGET)
-    return [sample_of(one.captured(what), layer=6) for one, what in made]
-
-
-@pytest.mark.parametrize("group", ["Q", "K", "V"])
-def test_rows_of_the_embedded_model(captured, group):
-    target, words, different = captured
-    place, clusters, heads = target.projections[group], target.rows.labels[0], target.heads[group]
-    (x,), (grid,), (others,) = (one.rows.arrays for one in captured)
-    x, grid, others = (one[..., place].astype(np.float64) for one in (x, grid, others))
-    assert x.shape[0] == 54
-    for how in MEASURES:
-        centred, controls = how == "pearson", {"different-words": different}
-        found = beside(judged("row_mean", target, group, how, 0.5, controls=controls, tokens=lambda: words))
-        assert found["share-above"].value == near(second.share_above(x, 0.5, centred=centred))
-        assert found["without-top-dimensions"].value == near(second.without_top_dimensions(x, centred=centred))
-        assert found["participation-ratio"].value == near(second.participation_ratio(x, centred=centred))
-        assert found["standardised"].value == near(second.standardised(x, others, centred=centred))
-        above = second.above_other_words(x, others, clusters, centred=centred)
-        told = found["above-other-words"]
-        assert (told.value, told.low, told.high) == near(above)
-        assert found["token-metric"].value == near(bases.token_metric(x, grid, heads))
-        assert found["token-distance"].value == near(bases.token_distance(x, grid, heads))
-        at = target.rows.factors[POSITION]
-        assert found["same-position"].value == near(second.same_position(x, at, centred=centred)[-1])
-        exclusion = beside(judged("row_variance", target, group, how))["exclusion"]
-        assert exclusion.value == near(second.exclusion(x, centred=centred))
-
-
-@pytest.mark.parametrize("group", ["Q", "K", "V"])
-def test_words_of_the_embedded_model(captured, group):
-    words = captured[1]
-    clusters, grid = words.rows.labels[0], words.rows.arrays[0][..., words.projections[group]].astype(np.float64)
-    verdict = judged("token_identity", words, group, "accuracy")
-    share, _, by_word = second.token_identity(grid)
-    assert verdict.plug_in == near(share)
-    found = beside(verdict)
-    assert found["target-named"].value == near(by_word[0])
-    assert found["permuted-words"].value == max(second.permuted_words(grid), np.finfo(np.float64).tiny)
-    found = beside(judged("token_minus_context", words, group, "variance", 0.0))
-    assert found["noise-value"].value == near(second.noise_value(54, 20))
-    told = found["over-words-too"]
-    assert (told.value, told.low, told.high) == near(second.over_words_too(grid, clusters, widen=3))
-
-
-def test_dimensions_of_the_embedded_model(captured):
-    target = captured[0]
-    x = {name: target.rows.arrays[0][:, place].astype(np.float64) for name, place in target.projections.items()}
-    heads = target.heads
-    assert target.turns == Turns()
-    assert plug_in_of(target, "unimodal_excess", "QQ") == near(
-        second.unimodal_excess(second.pairs(x["Q"], centred=False))
-    )
-    q, k = bases.scores_in_place(x["Q"], x["K"], heads["Q"], heads["K"])
-    found = beside(judged("variance", target, "QQ", "cosine"))
-    assert found["score-metric"].value == near(second.variance(second.pairs(q, centred=False)))
-    found = beside(judged("variance", target, "QK", "cosine"))
-    assert found["score-metric"].value == near(second.variance(second.pairs(q, k, centred=False)))
-    turned = [
-        bases.rotated_rows(x["Q"], x["K"], x["V"], query_heads=heads["Q"], key_heads=heads["K"], seed=seed)
-        for seed in range(20)
-    ]
-    for group, numbers in (
-        ("QQ", [second.variance(second.pairs(q, centred=False)) for q, _, _ in turned]),
-        ("VV", [second.variance(second.pairs(v, centred=False)) for _, _, v in turned]),
-        ("QK", [second.variance(second.pairs(q, k, centred=False)) for q, k, _ in turned]),
-    ):
-        told = beside(judged("variance", target, group, "cosine"))["rotated"]
-        assert (told.low, told.high, told.value) == near((min(numbers), max(numbers), np.mean(numbers)))
-
-
-def plug_in_of(sample, statistic, group):
-    return measure(statistic_named(statistic), sample, Comparison(group, "cosine")).plug_in
+def test_where_keys_are_not_rotated_values_draw_first():
+    x = rows_of(4, n=24)
+    sample = Sample((x,), PLACES, heads=HEADS, turns=Turns(obstacle="normed"))
+    expected = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        heads = [rows @ bases.orthogonal(rng, 5) for rows in bases.heads_of(x[:, PLACES["V"]], 2)]
+        expected.append(second.variance(second.pairs(np.concatenate(heads, axis=1), centred=False)))
+    comparison = Comparison("VV", "cosine")
+    assert rotated_values(statistic_named("variance"), sample.rows, [comparison])[comparison] == near(expected)
