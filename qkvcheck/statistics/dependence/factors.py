@@ -49,8 +49,8 @@ def omega_squared(x: np.ndarray, labels: Sequence[str], *, beyond: Sequence[str]
 
         omega^2 = (SS_between - (k - 1) MS_within) / (SS_total + MS_within)
 
-    (Hays 1963; of one dimension it is the usual one). Levels may have different sizes; one of a single row adds to
-    SS_between and nothing to what is within. It can be a little below 0.
+    (of one dimension it is the usual one of a one-way layout). Levels may have different sizes; one of a single row adds
+    to SS_between and nothing to what is within. It can be a little below 0.
 
     Beyond another factor with k' levels, the rows are taken less the means of its levels: with r_i = x_i - m'_{g'(i)},
     SS_between = sum_g n_g |mean of r in g|^2, MS_within = (sum_i |r_i|^2 - SS_between) / (n - k - k' + 1), and SS_total
