@@ -49,7 +49,7 @@ def omega_squared(x: np.ndarray, labels: Sequence[str], *, beyond: Sequence[str]
 
         omega^2 = (SS_between - (k - 1) MS_within) / (SS_total + MS_within)
 
-    (of one dimension it is the usual one of a one-way layout). Levels may have different sizes; one of a single row adds
+    (of one dimension: the usual one of a one-way layout). Levels may have different sizes; one of a single row adds
     to SS_between and nothing to what is within. It can be a little below 0.
 
     Beyond another factor with k' levels, the rows are taken less the means of its levels: with r_i = x_i - m'_{g'(i)},
