@@ -40,8 +40,9 @@ CORPORA = Path(__file__).parents[1] / "qkvcheck" / "data" / "corpora"
 
 
 def corpus_sentences() -> frozenset[str]:
-    """The sentences of both corpora, which the training text must not hold."""
-    lines = itertools.chain.from_iterable(p.read_text("utf-8").splitlines() for p in sorted(CORPORA.glob("*.jsonl")))
+    """The sentences that the training text must not hold: of the corpora that there were when the model was trained."""
+    files = [CORPORA / f"{name}.jsonl" for name in ("balanced", "replication")]
+    lines = itertools.chain.from_iterable(path.read_text("utf-8").splitlines() for path in files)
     return frozenset(json.loads(line)["text"] for line in lines)
 
 

@@ -27,6 +27,10 @@ WHOLE[5] |= {"gpt_neox", "mixtral", "xlm-roberta", "camembert"}
 """What a line of transformers reads whole: ALBERT, and what it calls otherwise in files than in the model."""
 
 
+OFTEN = {"gpt2", "llama", "gpt_neox", "falcon, every head", "gemma3_text", "phi3", "bert", "t5", "albert"}
+"""A family of each layout, position and kind; the others are in the lane `long`."""
+
+
 def held_of(hooked: HookedModel, folder: Path) -> HookedModel | None:
     """Return a model with its weights in files, if its first layers can be read alone."""
     hooked.model.save_pretrained(folder)
@@ -39,7 +43,11 @@ def held_of(hooked: HookedModel, folder: Path) -> HookedModel | None:
     return replace(hooked, held=Held(outline, files))
 
 
-@pytest.mark.parametrize("case", HERE, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [case if case.name in OFTEN else pytest.param(case, marks=pytest.mark.long) for case in HERE],
+    ids=lambda case: case.name,
+)
 def test_the_first_layers_alone_give_what_the_whole_gives(case: Case, tmp_path: Path) -> None:
     """Every family, both stages, layer by layer; the fingerprint's tensors from the files too."""
     whole = build(case, None)

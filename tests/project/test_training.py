@@ -43,6 +43,11 @@ def test_no_corpus_sentence_in_the_training_text(sample_texts):
     assert not [text for text in sample_texts if any(sentence in text for sentence in corpus)]
 
 
+def test_no_sentence_of_the_later_corpus_either(sample_texts, corpus_records):
+    sentences = [record["text"] for record in corpus_records["grammatical"]]
+    assert not [text for text in sample_texts if any(sentence in text for sentence in sentences)]
+
+
 def test_corpus_words_and_control_words_are_single_tokens(embedded, corpus_records):
     texts = [r["text"] for r in corpus_records["replication"] + corpus_records["balanced"]]
     for text in texts:

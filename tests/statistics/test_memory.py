@@ -46,7 +46,7 @@ print(json.dumps({"pairs": sum(s.pairs for s in found), "counted": sum(int(s.cou
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux gives it")
-@pytest.mark.parametrize("kernel", ["torch", "numba"])
+@pytest.mark.parametrize("kernel", [pytest.param("torch", marks=pytest.mark.long), "numba"])
 def test_a_model_of_gpt3s_width_takes_tiles_only(kernel):
     """36,864 dimensions have 679 million pairs, whose matrix would take 5.4 GB in float32."""
     if kernel == "numba" and find_spec("numba") is None:
@@ -115,7 +115,14 @@ def bytes_of_arrays() -> int:
     return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([of_numpy]).traces)
 
 
-@pytest.mark.parametrize(("statistic", "group"), [("variance", "QQ"), ("row_mean", "Q"), ("variance_difference", "QQ")])
+@pytest.mark.parametrize(
+    ("statistic", "group"),
+    [
+        pytest.param("variance", "QQ", marks=pytest.mark.long),
+        ("row_mean", "Q"),
+        pytest.param("variance_difference", "QQ", marks=pytest.mark.long),
+    ],
+)
 def test_captures_that_were_judged_are_kept_by_nothing(statistic, group, rng):
     """A hundred of them, one after another, as a training run judges its checkpoints."""
     place = Comparison(group, "cosine")
