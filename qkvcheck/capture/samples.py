@@ -138,7 +138,7 @@ class Samples:
         self._asked_target = contexts.target  # a control may put another word in its place
         self._grids: dict[str, Activations] = {}
         self._twin: tuple[int, Samples] | None = None
-        self._alone: dict[tuple[tuple[int, ...], int], Activations] = {}
+        self._alone: dict[tuple[int, tuple[int, ...], int], Activations] = {}
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -218,12 +218,12 @@ class Samples:
         other._asked_target = self._asked_target
         return other
 
-    def alone(self, context: Context) -> Activations:
-        """The target of one further context: (1, layer, width)."""  # noqa: D401
-        key = (context.token_ids, context.target_index)
+    def alone(self, context: Context, layer: int) -> Activations:
+        """Return the target of one further context at a layer, (1, 1, width): no layer behind it is computed."""
+        key = (layer, context.token_ids, context.target_index)
         if key not in self._alone:
             one = replace(self.contexts, contexts=(context,))
-            self._alone[key] = self._run(one)
+            self._alone[key] = self.at_layers([layer])._run(one)
         return self._alone[key]
 
     @cached_property

@@ -47,7 +47,8 @@ class ContextMeasure:
 
     def value(self, example: Context) -> float:
         """Return its mean similarity to the corpus."""
-        alone = sample_of(self._samples.alone(example), layer=self._cell.layer, head=self._cell.at_head)
+        layer = self._cell.layer
+        alone = sample_of(self._samples.alone(example, layer), layer=layer, head=self._cell.at_head)
         row, _ = alone.part(self._cell.group)
         return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
 
