@@ -131,7 +131,7 @@ class Held:
     def first(self, layers: int) -> Any:
         """Return the model with at least its first so many layers; what is held already is not read again."""
         if self.files is not None and self._layers < layers:
-            self._model = None  # before the next is read, so that memory holds one
+            self._model, self._layers = None, 0  # before the next is read, so that memory holds one
             self._model, self._layers = self.files.read(layers if layers < self._depth else None), layers
         return self._model
 
