@@ -104,5 +104,5 @@ def test_readme_commands_in_a_new_environment(distributions, tmp_path):
     assert list(zip(commands, found, strict=True)) == [
         ("python make_model.py", 0), ("pytest", 0), ("pytest --qkv-update=all", 0), ("pytest", 0),
         ("python make_model.py --steps 0", 0), ("pytest", 1),
-        ("pytest --qkv-baseline baselines/model+contexts.txt.json", 4),
+        ("pytest --qkv-baseline=baselines/model+contexts.txt.json", 4),
     ]  # fmt: skip
