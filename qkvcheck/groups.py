@@ -123,6 +123,9 @@ class Turns(NamedTuple):
         return tuple((2 * n, 2 * n + 1) if self.neighbours else (n, half + n) for n in range(half))
 
 
+TURNS_UNTOLD = Turns(obstacle="whether rotary embedding or a norm follows the projections is not told")
+"""Of rows of which nobody said what follows."""
+
 FIRST_TOKEN, PRECEDING_TOKEN, POSITION = FACTORS = ("first token", "preceding token", "position")
 """What is told of each context besides its rows: its first token, the one before the rows', and their place."""
 

@@ -10,7 +10,6 @@ from qkvcheck.models import HookedModel, rope_of
 
 NORM = "queries and keys are normed between projection and score, with a gain for each dimension"
 CLIP = "what the projections put out is clipped, dimension by dimension"
-UNTOLD = "whether rotary embedding or a norm follows the projections is not told"
 
 
 def turns_of(hooked: HookedModel, layers: Sequence[int], *, stage: Stage) -> tuple[Turns, ...]:

@@ -193,6 +193,7 @@ class Samples:
     def untrained(self, seed: int) -> Samples:
         """Return the same samples of the model's untrained twin; the last one asked for is kept."""
         if self._twin is None or self._twin[0] != seed:
+            self._twin = None  # before the next one is drawn: there is room for one
             self._twin = seed, self.of_model(untrained_twin(self.hooked, seed=seed))
         return self._twin[1]
 
@@ -223,7 +224,7 @@ class Samples:
         key = (layer, context.token_ids, context.target_index)
         if key not in self._alone:
             one = replace(self.contexts, contexts=(context,))
-            self._alone[key] = self.at_layers([layer])._run(one)
+            self._alone[key] = self._run(one, layers=(layer,))
         return self._alone[key]
 
     @cached_property
@@ -359,11 +360,13 @@ class Samples:
         changed = contexts if self._variant.change is None else self._variant.change(contexts)
         return self._clustered(self._run(changed, positions), contexts)
 
-    def _run(self, contexts: ContextSet, positions: str = TARGET) -> Activations:
+    def _run(
+        self, contexts: ContextSet, positions: str = TARGET, *, layers: tuple[int, ...] | None = None
+    ) -> Activations:
         return capture(
             self.hooked,
             contexts,
-            layers=self.layers,
+            layers=layers or self.layers,
             positions=positions,
             batch_size=self.plan.batch_size,
             exact_layout=self.plan.exact_layout,

@@ -31,13 +31,12 @@ from typing import Any
 import numpy as np
 
 from qkvcheck.capture.activations import SCHEMA, Activations, Captured, load_activations
-from qkvcheck.capture.freedom import UNTOLD
 from qkvcheck.capture.samples import Samples, listed_words, subsets_of, without_generic
 from qkvcheck.capture.source import capture_named
 from qkvcheck.capture.submitted import Submitted, read_npz_submission, read_safetensors_submission, text_list
 from qkvcheck.contexts import LEAST_FIRST_WORDS
 from qkvcheck.errors import CaptureError, NotCapturedError, shown
-from qkvcheck.groups import PROJECTIONS, Capture, Stage, Turns
+from qkvcheck.groups import PROJECTIONS, TURNS_UNTOLD, Capture, Stage, Turns
 from qkvcheck.inputs import Given, read_tensor_header
 
 
@@ -219,7 +218,7 @@ def _source(path: Path, sha256: str, held: Submitted, lists: Mapping[str, Sequen
             clusters=None if clusters is None else tuple(clusters),
             heads=held.heads,
             stage=held.stage or Stage.PROJECTION,
-            turns=(Turns() if held.stage is Stage.ATTENTION else Turns(obstacle=UNTOLD),) * len(held.layers),
+            turns=(Turns() if held.stage is Stage.ATTENTION else TURNS_UNTOLD,) * len(held.layers),
         )
 
     def source(prefix: str, network: int | None = None) -> FileSource:

@@ -219,7 +219,7 @@ def _with_poles(claim: Claim, verdict: Verdict, measured: Measurement) -> Verdic
     if min(shape.share_low, shape.share_high) < claim.pole_share:
         return replace(verdict, verdict=Decision.REFUTED, n_needed=None, reason=f"not both poles present: {text}")
     if abs(verdict.estimate or 0.0) < (claim.equally_common_below or 0.0):
-        text = f"{EQUALLY_COMMON}: {text}{_balance_floor(measured, zero_columns=shape.zero_columns)}"
+        text = f"{EQUALLY_COMMON}: {text}{_balance_floor(measured)}"
         return replace(verdict, reason=text, lead=EQUALLY_COMMON, n_needed=None)
     return replace(verdict, reason=text)
 
@@ -233,17 +233,17 @@ def with_certificate(verdict: Verdict) -> Verdict:
     return replace(verdict, reason="; ".join(filter(None, (verdict.reason, NOT_EXCLUDED))))
 
 
-def _balance_floor(measured: Measurement, *, zero_columns: int) -> str:
+def _balance_floor(measured: Measurement) -> str:
     """Return how low a sign balance can lie within a block; empty across two blocks, where nothing bounds it but -1.
 
-    Over d columns, f of them of length 1 and the rest of length 0, the mean cosine over pairs is
-    (abs(their sum)^2 - f) / (d (d - 1)), so at least -f / (d (d - 1)): -1 / (d - 1) if all are filled.
+    Over d columns of length 1 (a column of zeros is not judged) the mean cosine over pairs is
+    (abs(their sum)^2 - d) / (d (d - 1)), so at least -1 / (d - 1).
     """
     x, y = measured.parts[0]
     if y is not None or measured.statistic.name != "sign_balance":
         return ""
     width = x.shape[1]
-    least = -(width - zero_columns) / (width * (width - 1))
+    least = -1 / (width - 1)
     strength = measure(statistic_named("mean_absolute"), measured.sample, measured.comparison).plug_in
     return (
         f"; within a block of {width} dimensions the mean cosine can't be below {least:.4f}, nor this number below "

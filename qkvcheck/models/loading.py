@@ -122,20 +122,12 @@ def _held(directory: Path, config: Any, how: _How) -> Held:
     """Return the weights of a directory: read when they are asked for, layer by layer, where its family allows it."""
     architecture, dtype = planned_architecture(config), torch_dtype(how.dtype)
     outline = None
-    if how.layout is None and not how.trust and _is_family(config):
+    if how.layout is None and not how.trust:
         outline = readable_in_part(directory, config, architecture)
     if outline is not None:
         return Held(outline, Files(directory, config, architecture, dtype, how.place, stamp_of(directory)))
     model = load_weights(directory, config, architecture=architecture, dtype=dtype, trust_remote_code=how.trust)
     return Held(model.to(device=how.place, dtype=dtype).eval())
-
-
-def _is_family(config: Any) -> bool:
-    try:
-        architecture_of(config)
-    except CaptureError:
-        return False
-    return True
 
 
 def _assembled(held: Held, resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -> HookedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ WHOLE[5] |= {"gpt_neox", "mixtral", "xlm-roberta", "camembert"}
 
 OFTEN = {"gpt2", "llama", "gpt_neox", "falcon, every head", "gemma3_text", "phi3", "bert", "t5", "albert"}
 """A family of each layout, position and kind; the others are in the lane `long`."""
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """Copy a model's files into a folder that is there."""
+    return Path(shutil.copytree(source, folder, dirs_exist_ok=True))
 
 
 def held_of(hooked: HookedModel, folder: Path) -> HookedModel | None:
@@ -78,9 +84,7 @@ def test_every_family_read_in_part_has_a_case() -> None:
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model's own files in a folder."""
     folder = tmp_path_factory.mktemp("deep")
-    for file in embedded_directory().iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    return folder
+    return copied(embedded_directory(), folder)
 
 
 def test_nothing_past_the_layer_asked_for_is_in_memory(deep: Path, replication: ContextSet) -> None:
@@ -107,8 +111,7 @@ def test_the_whole_has_the_same_fingerprint_and_count(deep: Path, embedded: Hook
 
 
 def test_a_last_layer_with_no_number_is_seen_by_the_fingerprint(deep: Path, tmp_path: Path) -> None:
-    for file in deep.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copied(deep, tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     name = next(name for name in tensors if ".11." in name and name.endswith("c_attn.weight"))
     tensors[name][0, 0] = float("nan")
@@ -121,8 +124,7 @@ def test_a_last_layer_with_no_number_is_seen_by_the_fingerprint(deep: Path, tmp_
 
 
 def test_a_tensor_of_the_last_layer_that_is_missing_is_told_at_once(deep: Path, tmp_path: Path) -> None:
-    for file in deep.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copied(deep, tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     tensors.pop(next(name for name in tensors if ".11." in name))
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
@@ -147,8 +149,7 @@ def test_weights_that_change_under_a_run_are_refused(
     deep: Path, tmp_path: Path, replication: ContextSet, ask: str
 ) -> None:
     """A training run that writes its next checkpoint into the same folder: half of either would be measured."""
-    for file in deep.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    copied(deep, tmp_path)
     hooked = load_model(str(tmp_path))
     capture(hooked, replication, layers=[1])
     tensors = {name: 1.5 * one for name, one in load_file(tmp_path / "model.safetensors").items()}

@@ -333,15 +333,20 @@ def _of_another_shape(directory: Path, names: list[str]) -> ModelError:
 
 
 def _refuse_not_finite(directory: Path, model: Any) -> None:
-    broken = sorted(name for name, parameter in model.named_parameters() if not _is_finite(parameter))
+    broken = sorted(name for name, parameter in model.named_parameters() if not is_finite(parameter))
     if broken:
-        raise ModelError(
-            f"the model in {str(directory)!r} holds NaN or infinite numbers in {_some(broken, 'tensor')}. "
-            "Copy or download it again."
-        )
+        raise not_finite(directory, broken)
 
 
-def _is_finite(tensor: Any) -> bool:
+def not_finite(directory: Path, names: list[str]) -> ModelError:
+    """Return what to raise of tensors that hold numbers that are none."""
+    return ModelError(
+        f"the model in {str(directory)!r} holds NaN or infinite numbers in {_some(names, 'tensor')}. "
+        "Copy or download it again."
+    )
+
+
+def is_finite(tensor: Any) -> bool:
     """Tell whether all numbers are finite; their sum, which is quicker, is finite only then, but may overflow."""
     return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.errors import ModelError, shown
-from qkvcheck.models.weights.files import weight_files
+from qkvcheck.models.weights.files import is_finite, not_finite, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +58,8 @@ def parameters_in(directory: Path, outline: Any, dtype: torch.dtype) -> Iterator
         where = {name: file for file in files for name in file.keys()}  # noqa: SIM118 (no mapping)
         for name, inside in sorted(names_of(outline).items()):
             tensor = where[inside].get_tensor(inside).to(dtype)
-            if not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
-                raise ModelError(
-                    f"the model in {shown(str(directory))} holds NaN or infinite numbers in 1 tensor ({name}). Copy or "
-                    "download it again."
-                )
+            if not is_finite(tensor):
+                raise not_finite(directory, [name])
             yield name, tensor
 
 

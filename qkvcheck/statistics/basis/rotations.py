@@ -8,14 +8,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from qkvcheck.groups import HEADS_UNKNOWN, Comparison, Turns
+from qkvcheck.groups import HEADS_UNKNOWN, TURNS_UNTOLD, Comparison, Turns
 from qkvcheck.statistics.group_moments import GroupMoments, group_moments
 from qkvcheck.statistics.registry import PairStatistic, Statistic
 from qkvcheck.statistics.sample import Rows
 from qkvcheck.statistics.similarity import scaled_columns
 
 ROTATIONS = 20
-UNTOLD = "whether rotary embedding or a norm follows the projections is not told"
 _KEPT = 2
 """Sets of rotations that are kept: those of a model's heads, and of one head."""
 
@@ -24,7 +23,7 @@ def rotation_obstacle(rows: Rows, group: str) -> str | None:
     """Return why no rotation of the projections of a group is known to change no score, or None if some are."""
     if not rows.heads:
         return HEADS_UNKNOWN
-    turns = rows.turns or Turns(obstacle=UNTOLD)
+    turns = rows.turns or TURNS_UNTOLD
     if {"Q", "K"} & set(group) and turns.obstacle:
         return turns.obstacle
     return turns.of_values if "V" in group and turns.of_values else None
@@ -49,7 +48,7 @@ def rotated(rows: Rows, seed: int) -> Rows:
         From 0.
     """
     widths = {name: place.stop - place.start for name, place in rows.projections.items()}
-    matrices = _matrices(seed, tuple(rows.heads.items()), tuple(widths.items()), rows.turns or Turns(obstacle=UNTOLD))
+    matrices = _matrices(seed, tuple(rows.heads.items()), tuple(widths.items()), rows.turns or TURNS_UNTOLD)
     arrays = []
     for array in rows.arrays:
         turned = np.array(array, dtype=np.float64)

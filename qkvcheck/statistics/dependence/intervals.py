@@ -38,7 +38,7 @@ class Governed:
         return " and ".join(self.factors) or "distinct row"
 
 
-def two_way_estimate(
+def crossed_estimate(
     one: Replicates, other: Replicates, both: Replicates, *, statistic: Statistic, level: float = LEVEL
 ) -> Estimate:
     """Return the estimate of rows that depend on each other in two ways, which need not be nested.
@@ -102,7 +102,7 @@ def governed_estimate(own: Measurement, *, level: float = LEVEL) -> Governed | N
         found = [_replicates(own, labels) for labels in (*ways, both)]
         if min(len(one.without) for one in found) < 2:
             return None
-        return Governed(factors, two_way_estimate(*found, statistic=own.statistic, level=level))
+        return Governed(factors, crossed_estimate(*found, statistic=own.statistic, level=level))
     labels = rows.factors[factors[0]] if factors else [f"row {number:06d}" for number in range(len(rows.labels[0]))]
     if len(set(labels)) < 2 or _partition(labels) == _partition(rows.labels[0]):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.statistics.jackknife import LEVEL, RAW, WIDENING, Estimate, Replicates, Scale, jackknife_estimate
+from qkvcheck.statistics.jackknife import LEVEL, RAW, WIDENING, Estimate, Replicates, Scale, centre_and_error, reached
 
 
 def noise_token_minus_context(contexts: int, words: int) -> float:
@@ -47,14 +47,12 @@ def two_way_estimate(
     """
     from scipy.special import stdtrit
 
-    one, two = (
-        jackknife_estimate(replicates, scale=scale, widening=widening, level=level)
-        for replicates in (by_context, by_word)
+    (first, e_1), (second, e_2) = (
+        centre_and_error(replicates, scale=scale, widening=widening) for replicates in (by_context, by_word)
     )
-    fewer = min(one.clusters, two.clusters)
-    whole, first, second = (float(scale.forward(np.float64(v))) for v in (one.plug_in, one.value, two.value))
+    whole = float(scale.forward(np.float64(by_context.whole)))
     centre = first + second - whole
-    error = float(np.hypot(one.standard_error, two.standard_error))
-    reach = float(stdtrit(fewer - 1, 0.5 + level / 2)) * error
-    low, value, high = (float(scale.inverse(np.float64(v))) for v in (centre - reach, centre, centre + reach))
-    return Estimate(one.plug_in, value, error, min(low, high), max(low, high), level, fewer)
+    error, fewer = float(np.hypot(e_1, e_2)), min(len(by_context.without), len(by_word.without))
+    low, high = reached(centre, error, critical=float(stdtrit(fewer - 1, 0.5 + level / 2)), scale=scale)
+    value = float(scale.inverse(np.float64(centre)))
+    return Estimate(float(by_context.whole), value, error, low, high, level, fewer)
