@@ -15,7 +15,6 @@ from enum import Enum
 import numpy as np
 
 from qkvcheck.groups import Capture
-from qkvcheck.models import TwinIdentity
 from qkvcheck.statistics import Statistic
 
 
@@ -29,8 +28,8 @@ class KeptNumber:
         Hash of this package's code.
     kernel : str
         The kernel that the environment asks for.
-    twin : TwinIdentity
-        The network, how it is computed, and in which libraries.
+    twin : str
+        Digest of the network, how it is computed, and in which libraries (`qkvcheck.models.twins.TwinIdentity`).
     sampled : str
         Digest of the contexts, and of how they are captured.
     captured : str
@@ -48,7 +47,7 @@ class KeptNumber:
 
     code: str
     kernel: str
-    twin: TwinIdentity
+    twin: str
     sampled: str
     captured: str
     capture: Capture

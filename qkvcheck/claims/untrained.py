@@ -26,7 +26,7 @@ from qkvcheck.errors import DocumentError, NotCapturedError
 from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
 from qkvcheck.inputs import read_json
-from qkvcheck.models import TwinIdentity, twin_identity, untrained_twin
+from qkvcheck.models import twin_identity, untrained_twin
 from qkvcheck.statistics import KERNEL_VARIABLE, Sample
 
 LARGE = 200_000_000
@@ -80,7 +80,7 @@ class Twins:
         self._drawn: set[int] = set()
         self._captured: dict[tuple[int, Capture], Captured | str] = {}
         self._kept: dict[str, Any] = {}
-        self._identities: dict[int, TwinIdentity] = {}
+        self._identities: dict[int, str] = {}
 
     def samples(self, seed: int) -> Samples:
         """Return the samples of one seed's twin; a large one takes the place of the last."""
@@ -118,10 +118,10 @@ class Twins:
             raise NotCapturedError(kept)
         return kept
 
-    def identity(self, seed: int) -> TwinIdentity:
-        """Return what decides the numbers of one seed's twin."""
+    def identity(self, seed: int) -> str:
+        """Return a digest of what decides the numbers of one seed's twin."""
         if seed not in self._identities:
-            self._identities[seed] = twin_identity(self._samples.hooked, seed=seed)
+            self._identities[seed] = digest(twin_identity(self._samples.hooked, seed=seed))
         return self._identities[seed]
 
     @cached_property

@@ -20,7 +20,8 @@ from qkvcheck.models.structure import found_architecture, loader_for, parse_layo
 from qkvcheck.models.tiny import is_family, shrunk, usual_config
 from qkvcheck.models.tokenizers import PretrainedEncoder, check_fits, load_encoder, rows_of
 from qkvcheck.models.tokens.special import special_tokens_of
-from qkvcheck.models.weights.files import headers_of, libraries_unfit, load_weights, loader_of, refuse_pickles
+from qkvcheck.models.weights.drawn import Drawn, draw, drawable_in_part
+from qkvcheck.models.weights.files import headers_of, load_weights, refuse_pickles, without_weights
 from qkvcheck.models.weights.held import Files, Held, readable_in_part, stamp_of
 
 if TYPE_CHECKING:
@@ -105,17 +106,20 @@ def _load(resolved: ModelSpec, directory: Path | None, origin: str, how: _How) -
     config: Any
     if resolved.untrained_seed is not None:
         config = config_of(resolved, directory, trust=how.trust)
-        model = _initialise(config, planned_architecture(config), seed=resolved.untrained_seed, trust=how.trust)
-        origin = f"{origin}, weights drawn under seed {resolved.untrained_seed}"
+        architecture, seed, dtype = planned_architecture(config), resolved.untrained_seed, torch_dtype(how.dtype)
+        if how.trust or how.layout is not None:
+            model = draw(config, architecture, seed=seed, trust_remote_code=how.trust)
+            held = Held(model.to(device=how.place, dtype=dtype).eval())
+        else:
+            held = _untrained(config, architecture, seed=seed, dtype=dtype, device=how.place)
+        origin = f"{origin}, weights drawn under seed {seed}"
     else:
         assert directory is not None  # only an untrained model has no directory
         refuse_pickles(directory)
         headers_of(directory)  # raises where a file is not whole
         config = config_of(resolved, directory, trust=how.trust)
         held = _held(directory, config, how)
-        return _assembled(held, resolved, directory, origin, how)
-    model = model.to(device=how.place, dtype=torch_dtype(how.dtype)).eval()
-    return _assembled(Held(model), resolved, directory, origin, how)
+    return _assembled(held, resolved, directory, origin, how)
 
 
 def _held(directory: Path, config: Any, how: _How) -> Held:
@@ -191,12 +195,12 @@ def untrained_twin(hooked: HookedModel, *, seed: int = 0) -> HookedModel:
     """
     if hooked.spec.untrained_seed == seed:
         seed += 1
-    model = _initialise(hooked.config, hooked.architecture, seed=seed)
-    model = model.to(device=hooked.device, dtype=hooked.held.dtype).eval()
-    spec = replace(hooked.spec, untrained_seed=seed)
-    return HookedModel(
-        Held(model), hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special
+    held = hooked.held
+    drawn = _untrained(
+        hooked.config, hooked.architecture, seed=seed, dtype=held.dtype, device=held.device, outline=held.outline
     )
+    spec = replace(hooked.spec, untrained_seed=seed)
+    return HookedModel(drawn, hooked.encoder, hooked.architecture, spec, f"untrained twin, seed {seed}", hooked.special)
 
 
 def torch_obstacle() -> str | None:
@@ -299,21 +303,14 @@ def _check_heads(architecture: Architecture, config: Any) -> None:
         )
 
 
-def _initialise(config: Any, architecture: Architecture, *, seed: int, trust: bool = False) -> Any:
-    """Draw fresh weights with the library's own initialiser; torch's global generator is left as it was."""
-    import torch
-
-    loader = loader_of(architecture)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            return loader.from_config(config, trust_remote_code=trust)
-        except ImportError as error:
-            raise libraries_unfit(error) from None
-        except Exception as error:  # it raises what it likes
-            raise ModelError(
-                f"no model can be made of the configuration ({first_line(error)}); correct config.json."
-            ) from None
+def _untrained(
+    config: Any, architecture: Architecture, *, seed: int, dtype: Any, device: Any, outline: Any = None
+) -> Held:
+    """Return the weights of an untrained network, drawn when they are asked for where its family allows it."""
+    source = Drawn(config, architecture, seed, dtype, device)
+    if not drawable_in_part(config, architecture):
+        return Held(source.read(None))
+    return Held(outline if outline is not None else without_weights(config, architecture), source)
 
 
 def _check_device(device: str) -> torch.device:

@@ -193,5 +193,5 @@ def test_a_twin_is_sampled_as_the_model_is(drawn):
     assert (found.plan, found.contexts, found.hooked.seed) == (PLAN, CONTEXTS, 1)
     assert networks.samples(1) is found
     assert drawn == [1]
-    assert networks.identity(1) is networks.identity(1) != networks.identity(2)
+    assert networks.identity(1) == networks.identity(1) != networks.identity(2)
     assert networks.sampled == digest((CONTEXTS, PLAN)) != digest((CONTEXTS, replace(PLAN, exact_layout=True)))

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from qkvcheck.errors import ModelError, shown
 from qkvcheck.inputs import TensorEntry
@@ -101,6 +101,25 @@ def stamp_of(directory: Path) -> tuple[tuple[str, int, int], ...]:
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
+class Source(Protocol):
+    """Where the layers of a model come from when they are asked for."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """Of the model's family."""
+
+    @property
+    def dtype(self) -> Any:
+        """Number format of the weights: a torch.dtype."""
+
+    @property
+    def device(self) -> Any:
+        """Where the weights go: a torch.device."""
+
+    def read(self, layers: int | None) -> Any:
+        """Return a model of the first so many layers, or with None of all."""
+
+
 class Held:
     """A model's weights, as far as they have been read.
 
@@ -108,16 +127,21 @@ class Held:
     ----------
     outline : transformers.PreTrainedModel
         The whole model: itself, or its shapes without memory.
-    files : Files, optional
-        Where layers are read from when they are asked for; without it `outline` is the model itself.
+    source : Source, optional
+        Where layers come from when they are asked for; without it `outline` is the model itself.
     """
 
-    def __init__(self, outline: Any, files: Files | None = None) -> None:
+    def __init__(self, outline: Any, source: Source | None = None) -> None:
         self.outline = outline
-        self.files = files
-        self._model: Any = outline if files is None else None
-        self._depth = 0 if files is None else files.architecture.depth(outline)
+        self._source = source
+        self._model: Any = outline if source is None else None
+        self._depth = 0 if source is None else source.architecture.depth(outline)
         self._layers = 0
+
+    @property
+    def files(self) -> Files | None:
+        """Where the weights are read from; None where they are in memory, or are drawn."""
+        return self._source if isinstance(self._source, Files) else None
 
     @property
     def is_whole(self) -> bool:
@@ -130,9 +154,9 @@ class Held:
 
     def first(self, layers: int) -> Any:
         """Return the model with at least its first so many layers; what is held already is not read again."""
-        if self.files is not None and self._layers < layers:
+        if self._source is not None and self._layers < layers:
             self._model, self._layers = None, 0  # before the next is read, so that memory holds one
-            self._model, self._layers = self.files.read(layers if layers < self._depth else None), layers
+            self._model, self._layers = self._source.read(layers if layers < self._depth else None), layers
         return self._model
 
     @property
@@ -143,12 +167,12 @@ class Held:
     @property
     def dtype(self) -> Any:
         """Number format of the weights: a torch.dtype."""
-        return next(self._model.parameters()).dtype if self.files is None else self.files.dtype
+        return next(self._model.parameters()).dtype if self._source is None else self._source.dtype
 
     @property
     def device(self) -> Any:
         """Where the weights are: a torch.device."""
-        return next(self._model.parameters()).device if self.files is None else self.files.device
+        return next(self._model.parameters()).device if self._source is None else self._source.device
 
 
 def readable_in_part(directory: Path, config: Any, architecture: Architecture) -> Any | None:
