@@ -113,6 +113,17 @@ class Variant:
     refused: Mapping[Capture, str] | None = None
 
 
+def _row(captured: Activations, number: int) -> Activations:
+    """Return one context of a capture."""
+    seen = None if captured.seen is None else (captured.seen[number],)
+    factors = {name: (told[number],) for name, told in captured.factors.items()}
+    return replace(captured, values=captured.values[[number]], seen=seen, factors=factors)
+
+
+def _key_of(context: Context, layer: int) -> tuple[int, tuple[int, ...], int]:
+    return layer, context.token_ids, context.target_index
+
+
 class Samples:
     """What experiments measure of one model, captured when first asked for and then kept.
 
@@ -221,11 +232,16 @@ class Samples:
 
     def alone(self, context: Context, layer: int) -> Activations:
         """Return the target of one further context at a layer, (1, 1, width): no layer behind it is computed."""
-        key = (layer, context.token_ids, context.target_index)
-        if key not in self._alone:
-            one = replace(self.contexts, contexts=(context,))
-            self._alone[key] = self._run(one, layers=(layer,))
-        return self._alone[key]
+        self.prepare([context], layer)
+        return self._alone[_key_of(context, layer)]
+
+    def prepare(self, contexts: Sequence[Context], layer: int) -> None:
+        """Capture those of some further contexts that `alone` has not returned yet, in one forward."""
+        new = {key: one for one in contexts if (key := _key_of(one, layer)) not in self._alone}
+        if not new:
+            return
+        captured = self._run(replace(self.contexts, contexts=tuple(new.values())), layers=(layer,))
+        self._alone |= {key: _row(captured, number) for number, key in enumerate(new)}
 
     @cached_property
     def everywhere(self) -> Activations:

@@ -180,7 +180,7 @@ def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, 
     )
     rates = []
     for where in (measure, twin):
-        values = [where.value(example) for example in drawn]
+        values = where.values(drawn)
         if None in values:
             raise ClaimError(f"claim {claim.id} can't be judged on a set that was drawn; count another claim.")
         rates.append((violation_rate(sum(not claim.meets(value) for value in values), len(values)), values))

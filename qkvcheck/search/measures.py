@@ -52,6 +52,11 @@ class ContextMeasure:
         row, _ = alone.part(self._cell.group)
         return float(row_similarities(row, self._reference, measure=self._cell.measure).mean())
 
+    def values(self, examples: Sequence[Context]) -> list[float]:
+        """Return the mean similarity of several contexts, captured together."""
+        self._samples.prepare(examples, self._cell.layer)
+        return [self.value(example) for example in examples]
+
     def corpus(self, claim: Claim) -> float:
         """Return the worst of the corpus' own contexts, each beside the others."""
         similar = row_similarities(self._reference, measure=self._cell.measure)
@@ -95,6 +100,10 @@ class SetMeasure:
             return number_of(captured, self._claim, self._cell)
         except ClaimError:
             return None
+
+    def values(self, examples: Sequence[ContextSet]) -> list[float | None]:
+        """Return the claim's statistic on several sets, each on its own."""
+        return [self.value(example) for example in examples]
 
     def corpus(self, claim: Claim) -> float:
         """Return the corpus' own number."""

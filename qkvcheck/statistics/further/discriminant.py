@@ -56,10 +56,10 @@ def named_words(words: np.ndarray, *, shrinkage: float = SHRINKAGE) -> np.ndarra
     n, w = x.shape[:2]
     dimensions = np.shape(words)[2]
     means = x.mean(axis=0)
-    within = x - means
-    flat = within.reshape(n * w, -1)
+    flat = (x - means).reshape(n * w, -1)
     energies, axes = np.linalg.eigh(flat.T @ flat)
-    energies, x, within, means = np.maximum(energies, 0.0), x @ axes, within @ axes, means @ axes
+    # One product of two matrices: numpy takes a stack of small ones apart.
+    energies, means, within = np.maximum(energies, 0.0), means @ axes, (flat @ axes).reshape(n, w, -1)
     part = (1 - shrinkage) / (w * (n - 1))
     found = np.empty((n, w), dtype=np.int64)
     for c in range(n):
@@ -68,16 +68,17 @@ def named_words(words: np.ndarray, *, shrinkage: float = SHRINKAGE) -> np.ndarra
         if not trace > _ALIKE:
             raise ClaimError("no word differs from one context to another; nothing can be told of the covariance.")
         found[c] = _nearest(
-            x[c], means - within[c] / (n - 1), part * energies + shrinkage * trace / dimensions, part, gone
+            within[c] + means, means - within[c] / (n - 1), part * energies + shrinkage * trace / dimensions, part, gone
         )
     return found
 
 
 def _nearest(x: np.ndarray, means: np.ndarray, diagonal: np.ndarray, part: float, gone: np.ndarray) -> np.ndarray:
     """Return for each row the nearest mean in the metric of diag(diagonal) - part gone' gone (Woodbury's identity)."""
-    scaled = means / diagonal
-    small = np.eye(len(gone)) / part - (gone / diagonal) @ gone.T
-    coefficients = scaled + np.linalg.solve(small, gone @ scaled.T).T @ (gone / diagonal)
+    inverse = 1 / diagonal
+    scaled, lessened = means * inverse, gone * inverse
+    small = np.eye(len(gone)) / part - lessened @ gone.T
+    coefficients = scaled + np.linalg.solve(small, gone @ scaled.T).T @ lessened
     nearest: np.ndarray = (x @ coefficients.T - 0.5 * np.einsum("kj,kj->k", means, coefficients)).argmax(axis=1)
     return nearest
 
