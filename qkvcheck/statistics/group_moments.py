@@ -16,9 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.statistics.kernels.deletions import absolute_sums
 from qkvcheck.statistics.kernels.gram import BlockGram, block_gram, pair_sums
-from qkvcheck.statistics.similarity import check_measure, unit_length
+from qkvcheck.statistics.similarity import check_measure, deletions_kernel, unit_length
 
 SMILE, CERTIFIED = 1 / 3, 4 / 9
 """V of uniform similarities, and the most that a unimodal law on [-1, 1] can have."""
@@ -207,7 +206,8 @@ class Deletions:
                 gone = self._gone(left_out, measure)
                 taken.append((gone[:, first], gone[:, second]))
                 scales.append((scale[first], scale[second]))
-        sums = iter(absolute_sums(x[:, first], None if group[0] == group[1] else x[:, second], taken, scales).tolist())
+        kernel = deletions_kernel(sums=len(taken) * x[:, first].shape[1] * x[:, second].shape[1])
+        sums = iter(kernel(x[:, first], None if group[0] == group[1] else x[:, second], taken, scales).tolist())
         return [next(sums) if wanted else None for wanted in plain]
 
     def _gone(self, left_out: np.ndarray, measure: str) -> np.ndarray:

@@ -7,7 +7,7 @@ two dimensions are compared. Its "above 0.9 across sentences" is of the second.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -23,8 +23,8 @@ from qkvcheck.statistics.kernels import MAGNITUDES, Kernel, PairGroup, Tally
 BINS = 100
 KERNELS = ("auto", "reference", "torch", "numba")
 KERNEL_VARIABLE = "QKV_KERNEL"
-_WORTH_COMPILING = 500_000
-"""Pairs from which on the numba kernel saves more than loading it takes."""
+_WORTH_COMPILING, _WORTH_LOADING = 500_000, 5_000_000
+"""Pairs, and pairs times deletions, from which on the numba kernel saves more than loading it takes."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,6 +195,21 @@ def kernel_named(name: str = "auto", *, pairs: int = 0) -> Kernel:
     if obstacle is not None:
         raise ClaimError(f"kernel {name!r} can't run here: {obstacle}. Check {KERNEL_VARIABLE}.")
     kernel: Kernel = partial(module.tally, device=device) if device else module.tally
+    return kernel
+
+
+def deletions_kernel(*, sums: int) -> Callable[..., np.ndarray]:
+    """Return what sums over pairs without some of the rows; see `qkvcheck.statistics.kernels.deletions.absolute_sums`.
+
+    Parameters
+    ----------
+    sums : int
+        Pairs times sets of rows. As with `kernel_named`, numba is taken where it is installed and there are enough,
+        unless the environment's ``QKV_KERNEL`` names another one.
+    """
+    fast = os.environ.get(KERNEL_VARIABLE, "auto") in ("", "auto", "numba")
+    name = "numba_deletions" if fast and sums >= _WORTH_LOADING and numba_obstacle() is None else "deletions"
+    kernel: Callable[..., np.ndarray] = import_module(f"qkvcheck.statistics.kernels.{name}").absolute_sums
     return kernel
 
 

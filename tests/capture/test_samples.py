@@ -63,3 +63,17 @@ def test_controls_have_the_clusters_that_the_corpus_own_target_chose(embedded, r
     monkeypatch.setattr("qkvcheck.capture.samples.governing_factors", lambda _: ())
     samples = Samples(embedded, replication, Plan((6,), WORDS, clusters="explains-most"))
     assert samples.target.provenance["clusters"] == "distinct row"
+
+
+def test_further_contexts_captured_together_are_what_each_is_alone(samples, embedded):
+    """In any number, of any length, in their order; those that are known already are not run again."""
+    balanced = encode_corpus(read_corpus("balanced"), embedded.encoder).contexts[:5]
+    fresh = Samples(embedded, samples.contexts, samples.plan)
+    one = fresh.alone(balanced[1], 6)
+    fresh.prepare(balanced, 6)
+    assert fresh.alone(balanced[1], 6) is one
+    for context in balanced:
+        own = samples.alone(context, 6)
+        assert fresh.alone(context, 6).values == pytest.approx(own.values, abs=1e-5)
+        assert fresh.alone(context, 6).seen == own.seen
+        assert fresh.alone(context, 6).factors == own.factors

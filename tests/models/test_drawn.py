@@ -49,6 +49,8 @@ def test_every_family_is_drawn_as_the_library_does(case: Case, monkeypatch: pyte
     assert any(
         not torch.equal(one, found[name]) for name, one in weights_of(draw(config, architecture, seed=6)).items()
     )
+    drawn_ones = [one for one in found.values() if one.numel() > 20 and one.std() > 0]
+    assert len({one.double().abs().sum().item() for one in drawn_ones}) == len(drawn_ones)  # no two modules alike
     if drawable_in_part(config, architecture):
         part = weights_of(draw(config, architecture, seed=5, layers=1))
         assert part.keys() < found.keys()

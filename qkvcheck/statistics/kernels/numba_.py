@@ -28,7 +28,7 @@ _PIECES = 3
 """Pieces of work a thread."""
 
 
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function when it is first called, and keep the code on disk where there is a folder for it."""
 
     def compile_later(function: Callable[..., Any]) -> Any:
@@ -51,7 +51,7 @@ def tally(
     """Count and sum over the pairs of each group; see `qkvcheck.statistics.kernels.Kernel`."""
     unit = np.ascontiguousarray(unit, dtype=np.float64)
     work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
-    workers = max(1, min(threads or _processors(), len(work)))
+    workers = max(1, min(threads or processors(), len(work)))
     fine = fine_bins(bins)
     error = float32_error(min(len(unit), DEPTH), -(-len(unit) // DEPTH))
     nearness = np.float32(error * fine / 2 * (1 + 1e-6))
@@ -102,12 +102,12 @@ def _workspace(contexts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     )
 
 
-def _processors() -> int:
+def processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@_compiled(error_model="numpy")
+@compiled(error_model="numpy")
 def _count(unit, work, start, stop, edges, nearness, a, b, products, places, found, exact, tails, sums):  # type: ignore[no-untyped-def]
     """Go over the tiles from `start` to `stop`, and add to the last four arrays."""
     depth, fine = unit.shape[0], found.shape[2] - 1
@@ -153,7 +153,7 @@ def _count(unit, work, start, stop, edges, nearness, a, b, products, places, fou
 # Indices below run from 0 to a length: an index that might be negative would be wrapped, which stops vectorisation.
 
 
-@_compiled()
+@compiled()
 def _pack(columns, packed):  # type: ignore[no-untyped-def]
     """Copy columns (row, column) into panels (panel, row, column of the panel) of float32, padded with zeros."""
     wide = packed.shape[2]
@@ -166,7 +166,7 @@ def _pack(columns, packed):  # type: ignore[no-untyped-def]
                 packed[panel, k, j] = np.float32(0)
 
 
-@_compiled(fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
     """Find each value's bin, or `fine` if it is near an edge; return how many are, and sums of c, abs(c) and c^2."""
     half, top, beside = np.float32(fine / 2), np.int32(fine - 1), np.int32(fine)
@@ -188,7 +188,7 @@ def _place(values, fine, nearness, places):  # type: ignore[no-untyped-def]
     return near, total, size, square
 
 
-@_compiled()
+@compiled()
 def _fill(places, filled):  # type: ignore[no-untyped-def]
     """Add to the histograms, each of the `_COPIES` in turn."""
     first, second, third, fourth = filled[0], filled[1], filled[2], filled[3]
@@ -202,7 +202,7 @@ def _fill(places, filled):  # type: ignore[no-untyped-def]
         first[places[j]] += 1
 
 
-@_compiled()
+@compiled()
 def _classify(unit, i, j, edges, counts, tails):  # type: ignore[no-untyped-def]
     """Count one pair in float64, as `binning.classify` does."""
     c = 0.0
