@@ -90,6 +90,17 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert abs(float(found[0].std()) - 2) < 0.01
 
 
+def test_a_large_tensor_that_is_drawn_twice_is_drawn_anew() -> None:
+    """As an initialiser does that throws away what lies too far out, until nothing does."""
+    tensor = torch.empty(2 * PIECE)
+    with torch.random.fork_rng(devices=[]), drawn._in_pieces():
+        torch.manual_seed(2)
+        once = tensor.normal_().clone()
+        assert not torch.equal(tensor.normal_(), once)
+        torch.nn.init.trunc_normal_(tensor, std=1.0, a=-1.0, b=1.0)
+    assert float(tensor.abs().max()) <= 1
+
+
 def test_neither_the_generator_nor_a_setting_of_torch_is_touched() -> None:
     hooked = load_model("embedded")
     torch.manual_seed(3)

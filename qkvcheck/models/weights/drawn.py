@@ -234,7 +234,7 @@ def _normal(tensor: torch.Tensor, mean: float = 0.0, std: float = 1.0) -> torch.
     """Fill a tensor with normal numbers, each piece under its own seed: the number of threads changes nothing."""
     import torch
 
-    first = torch.initial_seed()
+    first = int(torch.randint(2**62, ()))  # the next one of the module's own: drawn again, it is drawn anew
     flat = tensor.detach().view(-1)
 
     def fill(number: int) -> None:

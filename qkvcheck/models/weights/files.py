@@ -205,6 +205,8 @@ def without_weights(config: Any, architecture: Architecture) -> Any:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return loader_of(architecture).from_config(config)
+    except ImportError as error:
+        raise libraries_unfit(error) from None
     except Exception as error:  # it raises what it likes
         raise ModelError(
             f"no model can be made of the configuration ({first_line(error)}); correct config.json."
