@@ -124,6 +124,9 @@ def _contexts(verdict: Verdict) -> str:
     text += f" ({'; '.join(sorted(whys))})" if whys else ""
     if verdict.clusters is not None:
         text += f"; {verdict.clusters} clusters by {verdict.cluster_kind}"
+    groups = verdict.evidence.groups
+    if groups is not None:
+        text += f", left out in {groups.groups} groups (seed {groups.seed})"
     settle = settled_text(verdict)
     return f"{text}; {settle}" if settle else text
 

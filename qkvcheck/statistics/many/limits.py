@@ -16,6 +16,8 @@ MOST_PAIRED = 5000
 """Of more contexts than this no matrix of all pairs is made: a statistic that has no other way is refused."""
 PICTURED = 200
 """The same of a picture of all contexts against all."""
+SCORED = 300
+"""The same of scores, every context's query with every context's key."""
 SEED = 0
 
 

@@ -77,3 +77,32 @@ class RowSums:
 def all_rows(n: int) -> list[np.ndarray]:
     """Return the one set that leaves nothing out."""
     return [np.zeros(n, dtype=bool)]
+
+
+def mean_similarities_by(x: np.ndarray, labels: Sequence[str], *, measure: str = "cosine") -> tuple[float, float]:
+    """Return the mean similarity over pairs of rows with one label, and over pairs with two.
+
+    Both kinds of pairs have to occur.
+
+    Parameters
+    ----------
+    x : ndarray
+        (context, dimension).
+    labels : sequence of str
+        Of each row.
+    measure : {"cosine", "pearson"}
+        Pearson centres each row over its dimensions.
+
+    Examples
+    --------
+    >>> mean_similarities_by(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), ["a", "a", "b"])
+    (1.0, 0.0)
+    """
+    rows = unit_rows(x, measure=measure)
+    names, number = np.unique(np.array(list(labels)), return_inverse=True)
+    sizes = np.bincount(number).astype(np.float64)
+    sums = np.stack([rows[number == at].sum(axis=0) for at in range(len(names))])
+    own, n = float((rows**2).sum()), len(rows)
+    same, every = float((sums**2).sum()) - own, float((sums.sum(axis=0) ** 2).sum()) - own
+    alike = float((sizes * (sizes - 1)).sum())
+    return same / alike, (every - same) / (n * (n - 1) - alike)
