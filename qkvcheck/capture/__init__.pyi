@@ -2,11 +2,14 @@ from .activations import Activations, Captured, check_head, head_columns, heads_
 from .hooks import PRECEDING, capture, check_layers, check_layout, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
+from .stored import IN_MEMORY, CaptureStore
 from .submission import FileSource, read_submission
 
 __all__ = [
+    "IN_MEMORY",
     "PRECEDING",
     "Activations",
+    "CaptureStore",
     "Captured",
     "FileSource",
     "Plan",

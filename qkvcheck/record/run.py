@@ -5,8 +5,10 @@ In the result file what is unknown is null; files of earlier versions, which had
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from qkvcheck.errors import DocumentError, shown
@@ -234,6 +236,11 @@ class Run:
     versions: Mapping[str, str]
     settings: RunSettings
     citations: Sequence[Cited] = field(default_factory=tuple)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as JSON; made once, since every test of a run carries it, with all its sentences."""
+        return json.dumps(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON, under the names of the result file."""
