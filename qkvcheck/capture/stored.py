@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qkvcheck.capture.activations import Activations, Captured
+from qkvcheck.capture.activations import Captured
 
 IN_MEMORY = 256_000_000
 """Bytes of captures that are held in memory; what comes behind them is put on disk."""
@@ -83,4 +83,3 @@ class CaptureStore:
         path = Path(self._folder.name) / f"{self._written_count:06d}.npy"
         np.save(path, values)
         return path
-

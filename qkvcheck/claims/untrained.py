@@ -27,7 +27,7 @@ from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
 from qkvcheck.inputs import read_json
 from qkvcheck.models import TwinIdentity, twin_identity, untrained_twin
-from qkvcheck.statistics import KERNEL_VARIABLE, Sample
+from qkvcheck.statistics import KERNEL_VARIABLE, Sample, each
 
 LARGE = 200_000_000
 """Up to so many parameters 19 seeds are the default; above it one."""
@@ -99,8 +99,8 @@ class Twins:
 
     @cached_property
     def streams(self) -> bool:
-        """Whether captures of all seeds are more than is held in memory: then one network's are, and the rest on disk."""
-        width = max(part.stop for part in self._samples.hooked.projections.values())
+        """Whether captures of all seeds are more than is held in memory: then the rest is on disk."""
+        width: int = max(part.stop for part in self._samples.hooked.projections.values())
         numbers = len(self._samples.contexts) * len(self._samples.layers) * width * len(self.seeds)
         return numbers * np.dtype(np.float32).itemsize > IN_MEMORY
 
@@ -215,7 +215,7 @@ class UntrainedSeeds:
             How many seeds; without it all.
         """
         found = []
-        for seed in self._untrained.twins.seeds[:first]:
+        for seed in each("untrained networks", self._untrained.twins.seeds[:first]):
             compute = partial(self._compute, seed, number)
             # A capture without a recipe can't be told from another.
             known = all(part.provenance.get("recipe") for part in self._parts)

@@ -192,6 +192,8 @@ class RunSettings:
         Hash of what is captured besides the contexts: word lists, fresh contexts, clusters.
     heads : str or None
         Attention heads that were asked for; None where each claim has its own, or none.
+    limit : int or None
+        How many contexts were asked for at most; None where all were.
     """
 
     layers: Sequence[int]
@@ -203,6 +205,7 @@ class RunSettings:
     claims_sha256: str | None
     plan_sha256: str | None = None
     heads: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

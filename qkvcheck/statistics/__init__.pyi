@@ -16,6 +16,7 @@ from .kernels import PairGroup
 from .layer_profile import profile_layers
 from .many.grouping import GROUPS, Grouping
 from .many.limits import MANY, PAIRED, PICTURED, SCORED, SEED, drawn_rows
+from .many.progress import Work, duration_text, each, listening, progress_text, work
 from .many.row_sums import mean_similarities_by
 from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
@@ -71,6 +72,7 @@ __all__ = [
     "Statistic",
     "TokenMetric",
     "ViolationRate",
+    "Work",
     "accumulate",
     "attribute",
     "compare_with_seeds",
@@ -80,6 +82,8 @@ __all__ = [
     "dip_obstacle",
     "distribution_of",
     "drawn_rows",
+    "duration_text",
+    "each",
     "effective_contexts",
     "explained",
     "governed_estimate",
@@ -88,6 +92,7 @@ __all__ = [
     "influence",
     "jackknife_estimate",
     "kernel_named",
+    "listening",
     "mean_similarities_by",
     "measure",
     "noise_token_minus_context",
@@ -100,6 +105,7 @@ __all__ = [
     "parts_of",
     "permutation_test",
     "profile_layers",
+    "progress_text",
     "register_statistic",
     "right_names",
     "rotated_values",
@@ -125,4 +131,5 @@ __all__ = [
     "two_way_estimate",
     "unit_columns",
     "violation_rate",
+    "work",
 ]

@@ -94,8 +94,8 @@ def row_variance(x: np.ndarray, *, measure: str = "cosine") -> float:
 def row_quantiles(x: np.ndarray, *, measure: str = "cosine") -> dict[str, float]:
     """Return least, 5 %, 25 %, 50 %, 75 %, 95 % and largest similarity over pairs of different rows, i < j.
 
-    To look at, not to judge by: quantiles over pairs have no interval that covers. Of more than 1000 rows those are over
-    the pairs of 1000 that `qkvcheck.statistics.drawn_rows` draws.
+    To look at, not to judge by: quantiles over pairs have no interval that covers. Of more than 1000 rows those are
+    over the pairs of 1000 that `qkvcheck.statistics.drawn_rows` draws.
 
     Parameters
     ----------

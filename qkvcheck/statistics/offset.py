@@ -82,8 +82,9 @@ def decompose(x: np.ndarray, y: np.ndarray | None = None) -> OffsetParts:
     """Split a group's mean squared cosine into offset, cross term and co-variation.
 
     A = mean(a_i^2 a_j^2), R = mean(b_i^2 b_j^2 r_ij^2), X = 2 mean(a_i a_j b_i b_j r_ij), over i < j within a block and
-    over all pairs across two. Everything comes from n x n Gram matrices, or of many contexts from tiles of d x d. The null ``offset_only`` is
-    A + mean(b_i^2 b_j^2) / (n - 1), since a permuted correlation has mean 0 and variance exactly 1 / (n - 1).
+    over all pairs across two. Everything comes from n x n Gram matrices, of many contexts from tiles of d x d ones. The
+    null ``offset_only`` is A + mean(b_i^2 b_j^2) / (n - 1), since a permuted correlation has mean 0 and variance
+    exactly 1 / (n - 1).
 
     Parameters
     ----------

@@ -37,6 +37,7 @@ from qkvcheck.statistics.jackknife import (
 )
 from qkvcheck.statistics.many.deletions import ManyDeletions
 from qkvcheck.statistics.many.limits import MANY, MOST_PAIRED
+from qkvcheck.statistics.many.progress import each
 from qkvcheck.statistics.many.row_sums import RowSums, all_rows, unit_rows
 from qkvcheck.statistics.sample import Part, Rows, parts_of
 from qkvcheck.statistics.similarity import row_similarities, scaled_columns
@@ -165,7 +166,10 @@ class Statistic(ABC):
         """
         whole = self.values(rows.arrays, rows, comparisons)
         held = set(rows.clusters)
-        left_out = [self.values(rows.left_out(c), rows, comparisons) if c in held else whole for c in clusters]
+        left_out = [
+            self.values(rows.left_out(c), rows, comparisons) if c in held else whole
+            for c in each("deletions", clusters)
+        ]
         return _by_comparison(comparisons, whole, left_out)
 
 

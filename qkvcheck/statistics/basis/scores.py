@@ -54,8 +54,8 @@ def score_rows(rows: Rows) -> Rows:
 def score_values(statistic: Statistic, rows: Rows, comparisons: Sequence[Comparison]) -> dict[Comparison, float]:
     """Return a statistic of queries and keys as each other's contexts see them, for several comparisons at once.
 
-    Comparisons with values are left out: of them scores say nothing. Of more than `SCORED` contexts so many are taken, as
-    `drawn_rows` draws them: scores are as many as the square of contexts. See `score_rows` for what raises.
+    Comparisons with values are left out: of them scores say nothing. Of more than `SCORED` contexts so many are
+    taken, as `drawn_rows` draws them: there are as many scores as pairs of contexts. See `score_rows` for what raises.
     """
     drawn = drawn_rows(rows.n_distinct, SCORED)
     every = [comparison for comparison in comparisons if set(comparison.group) <= {"Q", "K"}]

@@ -38,7 +38,8 @@ class ManyDeletions:
             groups: Sequence[str], *, measure: str = "cosine", absolute: bool = False
         ) -> dict[str, GroupMoments]:
             check_measure(measure)
-            return {group: moments_of_sums(self._sums.sums(group, measure), number, absolute=absolute) for group in groups}
+            return {
+                group: moments_of_sums(self._sums.sums(group, measure), number, absolute=absolute) for group in groups
+            }
 
         return source
-

@@ -49,9 +49,9 @@ def group_clusters(
 ) -> Grouping | None:
     """Put clusters into groups of about equal numbers of rows.
 
-    Clusters stand in the order of sha256(seed, name). One that has more rows than its share of what is left (rows left /
-    groups left) is a group by itself; out of the others, in that order, groups are cut at equal steps of their rows, and
-    a cluster belongs where its middle row lies.
+    Clusters stand in the order of sha256(seed, name). One that has more rows than its share of what is left (rows left
+    / groups left) is a group by itself; out of the others, in that order, groups are cut at equal steps of their rows,
+    and a cluster belongs where its middle row lies.
 
     Parameters
     ----------
@@ -89,7 +89,9 @@ def group_clusters(
             break
         alone.add(one)
         rows, groups = rows - sizes[one], groups - 1
-    number: dict[str, tuple[int, int]] = {one: (0, place) for place, one in enumerate(filter(alone.__contains__, order))}
+    number: dict[str, tuple[int, int]] = {
+        one: (0, place) for place, one in enumerate(filter(alone.__contains__, order))
+    }
     before = 0
     for one in order:
         if one not in alone:

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from qkvcheck.statistics.many.progress import each
 from qkvcheck.statistics.similarity import unit_length
 
 _TILE = 256
@@ -136,17 +137,21 @@ class PairSumsWithout:
         return self._scales[name, measure]
 
     def _summed(self, group: str, measure: str) -> PairSums:
-        one, two = group
+        one, two = group[0], group[1]
         within = one == two
         first, second = self._blocks[one], self._blocks[two]
         (own, own_anew), (theirs, theirs_anew) = self._scale(one, measure), self._scale(two, measure)
         x, y = (self._base(measure)[:, block] for block in (first, second))
         sums = np.zeros((3, len(self._gone)))
         plain = [number for number in range(len(sums[0])) if not (own_anew[number].any() or theirs_anew[number].any())]
-        for start in range(0, x.shape[1], _TILE):
+        tiles = range(0, x.shape[1], _TILE)
+        deletions = each("deletions", [(start, number) for start in tiles for number in (None, *plain)])
+        dots = np.empty((0, 0))
+        for start, number in deletions:
             stop, begin = start + _TILE, start if within else 0
-            dots = x[:, start:stop].T @ y[:, begin:]
-            for number in plain:
+            if number is None:
+                dots = x[:, start:stop].T @ y[:, begin:]
+            else:
                 taken, other = (self._taken(number, measure, block) for block in (first, second))
                 tile = taken[:, start:stop].T @ other[:, begin:]
                 np.subtract(dots, tile, out=tile)
