@@ -205,20 +205,27 @@ def distinct(sample: Sample) -> Rows:
     return grouped_alike([_distinct(sample)], keys=_keys(sample))[0]
 
 
-def grouped_alike(every: Sequence[Rows], *, keys: Mapping[str, str] | None = None) -> list[Rows]:
+def grouped_alike(
+    every: Sequence[Rows],
+    *,
+    joined: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> list[Rows]:
     """Return rows whose clusters leave in the same groups, of the rows of all; as they are where clusters are few.
 
     Parameters
     ----------
     every : sequence of Rows
         Of the same contexts, such as a claim's and a control's, or those of several layers.
+    joined : mapping of str to str, optional
+        Another name of each cluster, where some have become one.
     keys : mapping of str to str, optional
         As `group_clusters` takes it.
     """
     labels = [rows.cluster_labels for rows in every]
+    if joined is not None:
+        labels = [tuple([joined[label] for label in one] for one in own) for own in labels]
     grouping = group_clusters((label for own in labels for one in own for label in one), keys=keys)
-    if grouping is None and all(rows.grouping is None for rows in every):
-        return list(every)
     return [rows.relabelled(own, grouping) for rows, own in zip(every, labels, strict=True)]
 
 
@@ -278,8 +285,8 @@ def joint_clusters(first: Sample, second: Sample) -> tuple[Rows, Rows]:
             given += labels
             merged += [labels[row] for row in same]
     joined = dict(zip(given, merge_labels(given, merged), strict=True))
-    both = [_renamed(rows, joined) for rows in (first.rows, second.rows)]
-    one, two = grouped_alike(both, keys={**_keys(second), **_keys(first)})
+    keys = {**_keys(second), **_keys(first)}
+    one, two = grouped_alike([first.rows, second.rows], joined=joined, keys=keys)
     return one, two
 
 
@@ -296,10 +303,6 @@ def _labels(sample: Sample, number: int) -> list[str]:
     if sample.clusters is None:
         return [f"row {row:06d}" for row in range(len(sample.arrays[number]))]
     return list(sample.clusters[number])
-
-
-def _renamed(rows: Rows, joined: Mapping[str, str]) -> Rows:
-    return rows.relabelled([[joined[label] for label in own] for own in rows.cluster_labels], None)
 
 
 def too_few(rows: Rows, needed: int) -> str:
