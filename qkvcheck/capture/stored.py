@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +41,7 @@ class CaptureStore:
         self._room = in_memory
         self._kept: dict[Hashable, Captured | str] = {}
         self._files: dict[Hashable, tuple[Path, ...]] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._written_count = 0
 
     def __contains__(self, key: Hashable) -> bool:
@@ -78,8 +80,9 @@ class CaptureStore:
 
     def _written(self, values: np.ndarray) -> Path:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="qkvcheck-", ignore_cleanup_errors=True)
+            self._folder = Path(tempfile.mkdtemp(prefix="qkvcheck-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # at the end of Python too
         self._written_count += 1
-        path = Path(self._folder.name) / f"{self._written_count:06d}.npy"
+        path = self._folder / f"{self._written_count:06d}.npy"
         np.save(path, values)
         return path

@@ -61,7 +61,7 @@ def shown(*, isatty, at, work=None):
 def test_a_file_gets_a_line_a_minute():
     reporter, _ = shown(isatty=False, at=[1.0, 5.0, LINE_SECONDS + 0.5, LINE_SECONDS + 20.0, 2 * LINE_SECONDS + 1.0])
     assert reporter.written == [
-        "qkvcheck: contexts 605 of 2,000, 10/s, 140 s left",
+        "qkvcheck: contexts 605 of 2,000, 10/s, 2 min left",
         "qkvcheck: contexts 1,210 of 2,000, 10/s, 79 s left",
     ]
 
