@@ -105,7 +105,7 @@ def forecast(
     return Forecast(
         contexts=n,
         forwards=n * asked.runs,
-        memory=_peak() + kept + _COPIES * 8 * numbers,
+        memory=_peak() + kept + _COPIES * 8 * numbers + _TOLD * n,
         seconds=computed * asked.runs / rate + asked.measured * _judging_seconds(n, width),
     )
 
@@ -119,7 +119,9 @@ def positions_of(contexts: ContextSet, *, shared: bool) -> int:
 
 _COPIES = 4
 """Copies of one layer's rows in float64 that are held while a claim is judged."""
-_NANOSECONDS = 60.0
+_TOLD = 15_000
+"""Bytes that texts, tokens, clusters and what else is told of a context take."""
+_NANOSECONDS = 250.0
 """For each number of a sample's rows at one layer, where a claim is judged on it."""
 
 

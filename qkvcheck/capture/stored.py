@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qkvcheck.capture.activations import Captured
+from qkvcheck.capture.activations import Activations, Captured
 
 IN_MEMORY = 256_000_000
 """Bytes of captures that are held in memory; what comes behind them is put on disk."""
@@ -43,16 +43,18 @@ class CaptureStore:
         self._files: dict[Hashable, tuple[Path, ...]] = {}
         self._folder: Path | None = None
         self._written_count = 0
+        self._told: list[Activations] = []
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
 
     def put(self, key: Hashable, captured: Captured | str) -> None:
         """Keep a capture, or in words why there is none."""
-        self._kept[key] = captured
         if isinstance(captured, str):
+            self._kept[key] = captured
             return
-        parts = captured if isinstance(captured, tuple) else (captured,)
+        parts = tuple(map(self._sharing, captured if isinstance(captured, tuple) else (captured,)))
+        self._kept[key] = parts if isinstance(captured, tuple) else parts[0]
         size = sum(part.values.nbytes for part in parts)
         if size <= self._room:
             self._room -= size
@@ -77,6 +79,14 @@ class CaptureStore:
             for part, path in zip(parts, paths, strict=True)
         )
         return read if isinstance(captured, tuple) else read[0]
+
+    def _sharing(self, part: Activations) -> Activations:
+        """Return a capture that shares what is told of its contexts with one that was kept before, where equal."""
+        for told in self._told:
+            if (told.seen, told.clusters, told.factors) == (part.seen, part.clusters, part.factors):
+                return replace(part, seen=told.seen, clusters=told.clusters, factors=told.factors)
+        self._told.append(replace(part, values=np.empty(0)))
+        return part
 
     def _written(self, values: np.ndarray) -> Path:
         if self._folder is None:

@@ -106,6 +106,19 @@ class PairSumsWithout:
             self._found[group, measure] = self._summed(group, measure)
         return self._found[group, measure]
 
+    def squared_loadings(self, name: str) -> np.ndarray:
+        """Return (set, dimension): of each column of a block its squared cosine with the all-ones vector."""
+        x = self._columns[:, self._blocks[name]]
+        scale, _ = self._scale(name, "cosine")
+        total = x.sum(axis=0)
+        left = np.stack([total - x[gone].sum(axis=0) for gone in self._gone])
+        found: np.ndarray = np.minimum((left * scale) ** 2 / np.array(self._stay)[:, None], 1.0)
+        return found
+
+    def is_lost(self, number: int, group: str) -> bool:
+        """Tell whether a set takes nearly all of a column's length, so that sums have lost its digits."""
+        return any(bool(self._scale(name, "cosine")[1][number].any()) for name in group)
+
     def _base(self, measure: str) -> np.ndarray:
         if measure not in self._bases:
             centred = self._columns - self._columns.mean(axis=0)
