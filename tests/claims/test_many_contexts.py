@@ -17,6 +17,7 @@ from qkvcheck.record.finding import Finding
 from qkvcheck.report.explain import explain_lines
 from qkvcheck.report.figures.registered.contexts import context_figures
 from qkvcheck.report.figures.registry import FigureInput
+from qkvcheck.report.page_claims import page_claim
 from qkvcheck.statistics.many.limits import PAIRED, PICTURED, SCORED
 from qkvcheck.statistics.sample import Sample
 from tests.made_up import make_run
@@ -112,3 +113,10 @@ def test_the_page_names_the_contexts_that_were_drawn(rows):
     assert f"{PICTURED} of {N:,} contexts, drawn" in matrix.caption
     assert len(matrix.rows) == PICTURED
     assert [row[0] for row in matrix.rows] == [f"text {k} her" for k in rows.evidence.context_matrix.contexts]
+
+
+def test_the_page_says_in_how_many_groups_clusters_left(rows):
+    found = page_claim("X", [Finding(rows)], anchor="x")
+    ((_, beside),) = found.beside
+    assert beside[0] == ("groups", f"{N:,} clusters left the jackknife in 200 groups (seed 0)")
+    assert "the largest of 200 groups of clusters makes" in dict(beside)["most-influential"]
