@@ -300,3 +300,12 @@ def test_the_cost_grows_with_the_rows_and_not_with_their_square():
 
     first_equal_rows(x[:100])
     assert seconds(x) < 30 * max(seconds(x[:3000]), 1e-3)  # 64 times for every row with every other
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_within_reach_of_the_larger_one_alone_are_one(sign):
+    allowed = 4 * 1e-3
+    near = 100.0 / (1 - 0.9995 * allowed)  # within reach of `near`, and not of 100
+    assert allowed * 100.0 < near - 100.0 <= allowed * near
+    x = sign * np.array([[100.0], [near], [300.0]])
+    assert first_equal_rows(x, seen=["a", "b", "c"], rounding=1e-3).tolist() == [0, 0, 2]

@@ -7,8 +7,8 @@ import numpy as np
 MANY = 200
 """Up to so many rows every sum over pairs comes from their n x n matrices; above it from sums of rows or d x d ones.
 
-The two ways agree to rounding (1e-12). V of six groups and both measures with 200 deletions took 1.6 s from matrices and
-0.36 s from sums at 210 rows of 3 x 128 dimensions, and 8.3 and 0.41 s at 500 (one core).
+The two ways agree to rounding (1e-12). V of six groups and both measures with 200 deletions took 1.6 s from matrices
+and 0.36 s from sums at 210 rows of 3 x 128 dimensions, and 8.3 and 0.41 s at 500 (one core).
 """
 PAIRED = 1000
 """Of more contexts than this, what looks at every pair of them looks at the pairs of so many, drawn by a fixed seed."""
