@@ -34,6 +34,7 @@ LAST_ID = 2**31 - 1
 LAST_SEED = 2**63 - 1
 MOST_SEEDS = 10_000
 MOST_POSITIONS = 2**31 - 1
+MOST_CONTEXTS = 2**31 - 1
 
 PathKind = Literal["never", "always", "if there", "each file"]
 
@@ -267,6 +268,12 @@ class Settings:
         "replication",
         "replication, balanced, grammatical, or a text, JSONL or notebook file of sentences",
         path="if there",
+    )
+    limit: int | None = _row(
+        None,
+        "take the first so many contexts of the corpus, 2 at least",
+        without="all of them",
+        parse=partial(_whole_number, least=2, most=MOST_CONTEXTS),
     )
     target: str | int = _row(
         " her",

@@ -74,6 +74,9 @@ def test_layers_that_make_no_sense(text):
     [
         ({"seed": "x"}, "--qkv-seed 'x' is not a whole number from 0"),
         ({"seed": "-1"}, "--qkv-seed '-1'"),
+        ({"limit": "1"}, "--qkv-limit '1' is not a whole number from 2"),
+        ({"limit": "many"}, "--qkv-limit 'many' is not a whole number from 2"),
+        ({"limit": "-5"}, "--qkv-limit '-5' is not a whole number from 2"),
         ({"batch-size": "0"}, "--qkv-batch-size '0' is not a whole number from 1"),
         ({"update": "some"}, "--qkv-update 'some' is not known; allowed: new or all"),
         ({"layers": "six"}, "layers 'six' can't be read; .* Check --qkv-layers"),

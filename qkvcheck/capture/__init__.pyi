@@ -1,14 +1,20 @@
 from .activations import Activations, Captured, check_head, head_columns, heads_in, load_activations, sample_of
+from .forecasting import AskedFor, Forecast, forecast
 from .hooks import PRECEDING, capture, check_layers, check_layout, tokens_sha256
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
+from .stored import IN_MEMORY, CaptureStore
 from .submission import FileSource, read_submission
 
 __all__ = [
+    "IN_MEMORY",
     "PRECEDING",
     "Activations",
+    "AskedFor",
+    "CaptureStore",
     "Captured",
     "FileSource",
+    "Forecast",
     "Plan",
     "Samples",
     "Source",
@@ -18,6 +24,7 @@ __all__ = [
     "check_head",
     "check_layers",
     "check_layout",
+    "forecast",
     "head_columns",
     "heads_in",
     "load_activations",

@@ -24,6 +24,7 @@ from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
 from qkvcheck.groups import Stage
 from qkvcheck.models import HookedModel, evaluating
+from qkvcheck.statistics import work
 
 if TYPE_CHECKING:
     import torch
@@ -88,9 +89,11 @@ def capture(
     width = max(part.stop for part in hooked.projections.values())
     values = np.zeros((len(contexts) * (length if every else 1), len(layers), width), dtype=np.float32)
     computed = 0
-    for forward in forwards:
-        values[forward.slots] = _run(hooked, forward, layers, stage)
-        computed += forward.computed
+    with work("contexts", sum(len(row.slots) for row in asked)) as told:
+        for forward in forwards:
+            values[forward.slots] = _run(hooked, forward, layers, stage)
+            computed += forward.computed
+            told.advance(len(forward.slots))
     if every:
         values = np.ascontiguousarray(values.reshape(len(contexts), length, len(layers), width).transpose(0, 2, 1, 3))
     lengths = np.array([len(context.token_ids) for context in contexts.contexts])

@@ -26,7 +26,7 @@ from qkvcheck.contexts import (
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import FIRST_TOKEN, POSITION, PRECEDING_TOKEN, Capture
 from qkvcheck.models import HookedModel, untrained_twin
-from qkvcheck.statistics import governing_factors
+from qkvcheck.statistics import SCORED, drawn_rows, governing_factors
 
 EXPLAINS_MOST = "explains-most"
 """Clusters by the factor that `qkvcheck.statistics.governing_factors` names first."""
@@ -320,6 +320,15 @@ class Samples:
             whole = subset == ""
             self._grids[subset] = grid if whole else replace(grid, values=taken, subsets={})
         return self._grids[subset]
+
+    @cached_property
+    def some_words(self) -> Activations:
+        """The words grid for what only needs other tokens: of many contexts that of `SCORED`, drawn."""
+        contexts = self.contexts
+        drawn = drawn_rows(len(contexts), SCORED)
+        if len(drawn) == len(contexts):
+            return self.words()
+        return self._like(contexts=contexts.subset(drawn.tolist())).words()
 
     @cached_property
     def generic_removed(self) -> Activations:

@@ -16,7 +16,16 @@ from .controls.registry import (
     register_control,
     seed_controls,
 )
-from .evidence import Beside, ContextMatrix, Evidence, FoundExample, ProfilePoint, SearchRecord, evidence_from_dict
+from .evidence import (
+    Beside,
+    ClusterGroups,
+    ContextMatrix,
+    Evidence,
+    FoundExample,
+    ProfilePoint,
+    SearchRecord,
+    evidence_from_dict,
+)
 from .judging import JudgeOptions, captured_for, check_known, is_one_number, judge_sample, number_of
 from .layers import judge_against_untrained, judge_layers
 from .seed_numbers import Networks
@@ -60,6 +69,7 @@ __all__ = [
     "Citation",
     "Claim",
     "ClaimsFile",
+    "ClusterGroups",
     "Companion",
     "Compared",
     "ContextMatrix",

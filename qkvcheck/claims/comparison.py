@@ -180,7 +180,7 @@ def _against_seeds(
     if len(found) < MIN_SEEDS or own.statistic.counts:
         reason = None if own.statistic.counts else f"{len(found)} untrained seed(s); specificity needs {MIN_SEEDS}"
         return ControlResult(name, mean, plain - mean, most(passing), reason=reason, **common)
-    one_seed = seeds.measure(SeedReplicates(own.statistic, every, clusters), first=1)[0][at]
+    one_seed = seeds.measure(SeedReplicates(own.statistic, every, clusters, own.rows.grouping), first=1)[0][at]
     low, high, p_value = _seed_interval(claim, own, plain, found, one_seed, level)
     named = _specificity(claim, low, high)
     return ControlResult(name, mean, plain - mean, most(passing), low, high, named, p_value=p_value, **common)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qkvcheck.claims.evidence import ContextMatrix, DimensionMatrix, Scatter
-from qkvcheck.statistics import offset_loadings, row_similarities, unit_columns
+from qkvcheck.statistics import PAIRED, PICTURED, drawn_rows, offset_loadings, row_similarities, unit_columns
 
 CELLS = 48
 """Cells along each side of a downsampled dimension matrix."""
@@ -14,7 +14,7 @@ POINTS = 2048
 
 
 def context_matrix(rows: np.ndarray, *, measure: str) -> ContextMatrix:
-    """Return the similarities of all contexts with each other.
+    """Return the similarities of all contexts with each other; of more than `PICTURED` those of so many, drawn.
 
     Parameters
     ----------
@@ -23,13 +23,17 @@ def context_matrix(rows: np.ndarray, *, measure: str) -> ContextMatrix:
     measure : {"cosine", "pearson"}
         Of the rows.
     """
-    similar = row_similarities(rows, measure=measure)
+    drawn = drawn_rows(len(rows), PICTURED)
+    similar = row_similarities(rows[drawn], measure=measure)
     above = similar[np.triu_indices(len(similar), k=1)]
-    return ContextMatrix(len(similar), [round(float(value), 4) for value in above])
+    which = None if len(drawn) == len(rows) else drawn.tolist()
+    return ContextMatrix(len(similar), [round(float(value), 4) for value in above], which)
 
 
 def scatter(rows: np.ndarray, *, measure: str) -> Scatter:
     """Return two contexts' numbers, dimension by dimension: the pair whose similarity is nearest to the median.
+
+    Of more than `PAIRED` contexts the pairs of so many are looked at, as `drawn_rows` draws them.
 
     Parameters
     ----------
@@ -38,11 +42,12 @@ def scatter(rows: np.ndarray, *, measure: str) -> Scatter:
     measure : {"cosine", "pearson"}
         Of the rows.
     """
-    similar = row_similarities(rows, measure=measure)
+    drawn = drawn_rows(len(rows), PAIRED)
+    similar = row_similarities(rows[drawn], measure=measure)
     first, second = np.triu_indices(len(similar), k=1)
     values = similar[first, second]
     chosen = int(np.argmin(np.abs(values - np.median(values))))
-    one, other = int(first[chosen]), int(second[chosen])
+    one, other = int(drawn[first[chosen]]), int(drawn[second[chosen]])
     kept = np.unique(np.linspace(0, rows.shape[1] - 1, min(POINTS, rows.shape[1])).astype(int))
     x, y = ([float(f"{value:.4g}") for value in rows[row][kept]] for row in (one, other))
     return Scatter([one, other], round(float(values[chosen]), 4), x, y)

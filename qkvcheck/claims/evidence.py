@@ -20,14 +20,65 @@ class KeptReplicates:
 
 @dataclass(frozen=True)
 class ContextMatrix:
-    """The similarities of all contexts with each other: of `n` contexts what stands above the diagonal, row by row."""
+    """The similarities of all contexts with each other: of `n` contexts what stands above the diagonal, row by row.
+
+    `contexts` are their numbers, from 0, where they were drawn from more; None where they are all.
+    """
 
     n: int
     above: Sequence[float]
+    contexts: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if self.n < 2 or len(self.above) != self.n * (self.n - 1) // 2:
             raise ValueError(f"n is {self.n} and above holds {len(self.above)} numbers; they have to go together")
+        if self.contexts is not None and (len(self.contexts) != self.n or min(self.contexts) < 0):
+            raise ValueError(f"contexts have to be {self.n} numbers from 0")
+
+
+@dataclass(frozen=True)
+class ClusterGroups:
+    """Groups of clusters that left the jackknife instead of single ones.
+
+    Attributes
+    ----------
+    clusters, groups : int
+        How many clusters there are, and in how many groups.
+    seed : int
+        Of the order out of which groups are cut.
+    """
+
+    clusters: int
+    groups: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.groups <= self.clusters:
+            raise ValueError(f"groups are {self.groups} of {self.clusters} clusters; they are from 1 to as many")
+
+
+def grouped_clusters(rows: Rows) -> ClusterGroups | None:
+    """Return how clusters left in groups; None where each left by itself."""
+    if rows.grouping is None:
+        return None
+    return ClusterGroups(rows.cluster_count, len(rows.clusters), rows.grouping.seed)
+
+
+@dataclass(frozen=True)
+class DrawnContexts:
+    """Of how many contexts what looks at every pair of them was taken, where there are more.
+
+    Attributes
+    ----------
+    of, taken : int
+        Contexts, and those over whose pairs quantiles and the pair of the scatter plot were found.
+    seed : int
+        Of the draw.
+    """
+
+    of: int
+    taken: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -246,12 +297,16 @@ class Evidence:
         Of the interval; Kish's effective number of contexts.
     replicates : KeptReplicates or None
         What was jackknifed.
+    groups : ClusterGroups or None
+        Groups of clusters that left the jackknife; None where each cluster left by itself.
     heads : HeadFamily or None
         Of a verdict about one head: which it is, and over how many the interval holds.
     merged : sequence of MergedContexts, or None
         Contexts that count with others, and why.
     row_quantiles : mapping of str to float, or None
         Of the similarities between contexts.
+    drawn : DrawnContexts or None
+        The contexts that these are of, where they are not all.
     offset : OffsetParts or None
         What the mean squared cosine is made of.
     context_matrix, dimension_matrix, scatter : or None
@@ -296,9 +351,11 @@ class Evidence:
     standard_error: float | None = None
     effective_contexts: float | None = None
     replicates: KeptReplicates | None = None
+    groups: ClusterGroups | None = None
     heads: HeadFamily | None = None
     merged: Sequence[MergedContexts] | None = None
     row_quantiles: Mapping[str, float] | None = None
+    drawn: DrawnContexts | None = None
     offset: OffsetParts | None = None
     context_matrix: ContextMatrix | None = None
     dimension_matrix: DimensionMatrix | None = None
@@ -345,6 +402,8 @@ def plain(value: Any) -> Any:
         return {name: kept[name] for name in kept if kept[name] is not None or name in _ALWAYS}
     if isinstance(value, SearchRecord):
         return value.to_dict()
+    if isinstance(value, ContextMatrix) and value.contexts is None:
+        return {"n": value.n, "above": list(value.above)}
     if isinstance(value, FoundExample):
         return {name: part for name, part in asdict(value).items() if part is not None}
     if hasattr(value, "__dataclass_fields__"):

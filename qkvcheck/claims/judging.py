@@ -14,13 +14,15 @@ from qkvcheck.claims.companions.registry import Around, look_beside
 from qkvcheck.claims.comparison import Compared, compare, compare_reference, control_histograms, level_of, qualifiers_of
 from qkvcheck.claims.controls.registry import controls_by_name, reference_named
 from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
-from qkvcheck.claims.evidence import Evidence, KeptReplicates, merged_contexts
+from qkvcheck.claims.evidence import DrawnContexts, Evidence, KeptReplicates, grouped_clusters, merged_contexts
 from qkvcheck.claims.verdict import BY_SIDE, EQUALLY_COMMON, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
 from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics import (
     CERTIFIED,
     LEVEL,
+    PAIRED,
+    SEED,
     Measurement,
     Sample,
     contexts_needed,
@@ -156,7 +158,8 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     graded = claim.statistic == "variance" and claim.axis == "dimensions"
     evidence = Evidence(
         standard_error=estimate.standard_error,
-        effective_contexts=effective_contexts(rows.labels[0]),
+        effective_contexts=effective_contexts(rows.cluster_labels[0]),
+        groups=grouped_clusters(rows),
         replicates=KeptReplicates(float(own.whole), [float(value) for value in own.without]),
     )
     return _measured_verdict(
@@ -171,7 +174,7 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
         level=level,
         simultaneous=of_family or cell.over > 1,
         n_needed=needed,
-        clusters=estimate.clusters,
+        clusters=rows.cluster_count,
         grade=grade(estimate.low) if graded else None,
         evidence=evidence,
     )
@@ -258,11 +261,11 @@ def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> E
     x, y = measured.parts[0]
     how = measured.comparison.measure
     if claim.axis == "contexts":
-        return (
-            replace(evidence, row_quantiles=row_quantiles(observations(x), measure=how))
-            if how in MEASURES
-            else evidence
-        )
+        if how not in MEASURES:
+            return evidence
+        rows = observations(x)
+        drawn = DrawnContexts(len(rows), PAIRED, seed=SEED) if len(rows) > PAIRED else None
+        return replace(evidence, row_quantiles=row_quantiles(rows, measure=how), drawn=drawn)
     offset = decompose(x, y) if how == "cosine" else None
     return replace(evidence, distribution=measured.distribution, offset=offset)
 

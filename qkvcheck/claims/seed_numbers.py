@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 from qkvcheck.capture import Captured
 from qkvcheck.claims.claim import Criterion
 from qkvcheck.groups import POSITION, Comparison
-from qkvcheck.statistics import Rows, Sample, Statistic, distribution_of, measure
+from qkvcheck.statistics import Grouping, Rows, Sample, Statistic, distribution_of, measure
 
 
 class SeedNumber(Protocol):
@@ -97,16 +97,22 @@ class SeedReplicates:
     comparisons : tuple of Comparison
         Where.
     clusters : tuple of str
-        Those that are left out in turn.
+        Those that are left out in turn, or groups of them.
+    grouping : Grouping or None
+        The groups of the trained network's clusters, where they leave in groups.
     """
 
     statistic: Statistic
     comparisons: tuple[Comparison, ...]
     clusters: tuple[str, ...]
+    grouping: Grouping | None = None
 
     def __call__(self, sample: Sample) -> list[list[float]]:
         """Return for each place the numbers without each cluster."""
-        left_out = self.statistic.replicate(sample.rows, self.comparisons, self.clusters)
+        rows = sample.rows
+        if self.grouping is not None:
+            rows = rows.relabelled(rows.cluster_labels, self.grouping)
+        left_out = self.statistic.replicate(rows, self.comparisons, self.clusters)
         return [[float(value) for value in left_out[c].without] for c in self.comparisons]
 
 

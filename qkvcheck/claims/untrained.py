@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.capture import Captured, Samples, sample_of
+from qkvcheck.capture import IN_MEMORY, Captured, CaptureStore, Samples, sample_of
 from qkvcheck.claims.kept import KeptNumber, digest
 from qkvcheck.claims.seed_numbers import SeedNumber
 from qkvcheck.errors import DocumentError, NotCapturedError
@@ -27,7 +27,7 @@ from qkvcheck.files import write_document
 from qkvcheck.groups import Capture
 from qkvcheck.inputs import read_json
 from qkvcheck.models import twin_identity, untrained_twin
-from qkvcheck.statistics import KERNEL_VARIABLE, Sample
+from qkvcheck.statistics import KERNEL_VARIABLE, Sample, each
 
 LARGE = 200_000_000
 """Up to so many parameters 19 seeds are the default; above it one."""
@@ -78,7 +78,7 @@ class Twins:
         self._announce = announce
         self._made: dict[int, Samples] = {}
         self._drawn: set[int] = set()
-        self._captured: dict[tuple[int, Capture], Captured | str] = {}
+        self._captured = CaptureStore()
         self._kept: dict[str, Any] = {}
         self._identities: dict[int, str] = {}
 
@@ -95,7 +95,14 @@ class Twins:
 
     @cached_property
     def _holds_all(self) -> bool:
-        return bool(self._samples.hooked.parameters <= HELD)
+        return bool(self._samples.hooked.parameters <= HELD) and not self.streams
+
+    @cached_property
+    def streams(self) -> bool:
+        """Whether captures of all seeds are more than is held in memory: then the rest is on disk."""
+        width: int = max(part.stop for part in self._samples.hooked.projections.values())
+        numbers = len(self._samples.contexts) * len(self._samples.layers) * width * len(self.seeds)
+        return numbers * np.dtype(np.float32).itemsize > IN_MEMORY
 
     def captured(self, seed: int, capture: Capture) -> Captured:
         """Return a capture of one seed's twin, and take with it those that will be asked for.
@@ -112,8 +119,11 @@ class Twins:
             wanted = [one for one in Capture if one == capture or one in ahead]
             missing = [one for one in wanted if (seed, one) not in self._captured]
             found = self.samples(seed).together(missing)
-            self._captured |= {(seed, one): values for one, values in found.items()}
-        kept = self._captured[seed, capture]
+            for one, values in found.items():
+                self._captured.put((seed, one), values)
+            if self.streams:
+                self._made.clear()  # and with it what was captured
+        kept = self._captured.get((seed, capture))
         if isinstance(kept, str):
             raise NotCapturedError(kept)
         return kept
@@ -205,7 +215,7 @@ class UntrainedSeeds:
             How many seeds; without it all.
         """
         found = []
-        for seed in self._untrained.twins.seeds[:first]:
+        for seed in each("untrained networks", self._untrained.twins.seeds[:first]):
             compute = partial(self._compute, seed, number)
             # A capture without a recipe can't be told from another.
             known = all(part.provenance.get("recipe") for part in self._parts)
@@ -236,6 +246,8 @@ class UntrainedSeeds:
 
     def _sample(self, seed: int) -> Sample:
         if seed not in self._sampled:
+            if self._untrained.twins.streams:
+                self._sampled.clear()
             captured = self._untrained.twins.captured(seed, self._untrained.capture)
             self._sampled[seed] = sample_of(captured, layer=self._layer, head=self._head)
         return self._sampled[seed]

@@ -67,14 +67,20 @@ def add(commands: Any) -> None:
         "loaded. Of a corpus that is no file of sentences the built-in ones are known.",
         epilog="example: qkvcheck plan --model gpt2-xl --corpus replication",
     )
-    add_options(plan, "model", "corpus", "dtype", "untrained-seeds")
+    add_options(plan, "model", "corpus", "limit", "dtype", "untrained-seeds")
     plan.add_argument("--json", action="store_true", help="print one JSON object instead")
     plan.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    plan = plan_of(options.model, corpus=options.corpus, dtype=options.dtype, untrained_seeds=options.untrained_seeds)
+    plan = plan_of(
+        options.model,
+        corpus=options.corpus,
+        limit=options.limit,
+        dtype=options.dtype,
+        untrained_seeds=options.untrained_seeds,
+    )
     if options.json:
         print(json.dumps({"schema": "qkvcheck/plan/1", **asdict(plan)}, indent=1))
     else:
@@ -82,13 +88,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def plan_of(model: str, *, corpus: str, dtype: str, untrained_seeds: int | None = None) -> RunPlan:
+def plan_of(
+    model: str, *, corpus: str, dtype: str, limit: int | None = None, untrained_seeds: int | None = None
+) -> RunPlan:
     """Return what a run would take.
 
     Parameters
     ----------
     model, corpus, dtype : str
         As the options of pytest take them.
+    limit : int, optional
+        Of the contexts; without it all of the corpus.
     untrained_seeds : int, optional
         Untrained twins; without it as many as a run takes.
     """
@@ -96,7 +106,7 @@ def plan_of(model: str, *, corpus: str, dtype: str, untrained_seeds: int | None 
     from qkvcheck.contexts import read_corpus
     from qkvcheck.models import memory_bytes, outline_of
 
-    lines = read_corpus(corpus).lines
+    lines = read_corpus(corpus).first(limit).lines
     outline = outline_of(model, dtype=dtype)
     # A token holds a letter at least, and in the corpora that ship about five: no tokenizer is loaded for this.
     positions = sum(len(line.text) // 4 + 2 for line in lines)

@@ -10,7 +10,7 @@ from .context import (
     match_positions,
     resolve_target,
 )
-from .corpora import encode_corpus, is_lecture, read_corpus
+from .corpora import Corpus, encode_corpus, is_lecture, read_corpus
 from .corpus_files import hash_lines
 from .sampling import draw_contexts, other_words
 from .vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
@@ -19,6 +19,7 @@ __all__ = [
     "LEAST_FIRST_WORDS",
     "Context",
     "ContextSet",
+    "Corpus",
     "Encoder",
     "Phrases",
     "Piece",

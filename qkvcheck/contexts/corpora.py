@@ -27,6 +27,18 @@ class Corpus:
     name: str
     sha256: str
 
+    def first(self, count: int | None) -> Corpus:
+        """Return the first so many sentences, with their own hash; without a number, or of fewer, all.
+
+        Examples
+        --------
+        >>> len(read_corpus("replication").first(20).lines)
+        20
+        """
+        if count is None or count >= len(self.lines):
+            return self
+        return _corpus(self.lines[:count], self.name)
+
 
 def is_lecture(sha256: str) -> bool:
     """Tell whether a corpus with this hash is the lecture's own 54 sentences."""

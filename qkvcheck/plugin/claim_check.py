@@ -220,7 +220,12 @@ class ClaimCheck:
         source = self._apparatus.source
         if isinstance(given, tuple) or given is not source.captured(Capture.TARGET):
             return None
-        return lambda: sample_of(source.captured(Capture.WORDS), layer=cell.layer, head=cell.at_head)
+
+        def tokens() -> Sample:
+            words = source.some_words if isinstance(source, Samples) else source.captured(Capture.WORDS)
+            return sample_of(words, layer=cell.layer, head=cell.at_head)
+
+        return tokens
 
     def _searches(self) -> Iterator[Verdict]:
         """Let hypothesis look for a context that breaks the claim, and shrink it; of all heads in each."""

@@ -86,6 +86,7 @@ def _run(
         seed=asked.seed,
         controls=asked.controls if isinstance(asked.controls, str) else list(asked.controls),
         clusters=asked.clusters,
+        limit=asked.limit,
         claims_sha256=file.sha256 if file else None,
         plan_sha256=None if isinstance(origin, FileOrigin) else session.plan().sha256,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -80,21 +80,12 @@ def controls(
     if isinstance(samples, FileSource):
         return FileControls(samples)
     cache = getattr(pytestconfig, "cache", None)  # none under -p no:cacheprovider
-
-    from qkvcheck.plugin.progress import announcing
-
-    def announce(text: str) -> None:
-        reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None and reporter.isatty:
-            with announcing(pytestconfig) as say:
-                say(text)
-
     here = place_of(getattr(request, "_pyfuncitem"))  # noqa: B009
 
     def claims() -> list[Claim]:
         return claims_of(item for item in request.session.items if place_of(item) == here)
 
-    return pytestconfig.stash[SESSION_KEY].controls_of(samples, folder=_folder(cache), announce=announce, claims=claims)
+    return pytestconfig.stash[SESSION_KEY].controls_of(samples, folder=_folder(cache), claims=claims)
 
 
 def _folder(cache: pytest.Cache | None) -> Path | None:

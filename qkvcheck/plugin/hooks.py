@@ -175,7 +175,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if config.option.collectonly or hasattr(config, "workerinput"):
         return
     from qkvcheck.errors import QkvcheckError
-    from qkvcheck.plugin.progress import announcing
+    from qkvcheck.plugin.progress import announcing, show_work, tell, told_before
 
     ours = config.stash[SESSION_KEY]
     try:
@@ -191,6 +191,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             needing = list(filter(_needs_ours, session.items))
             every = any(claim.kind == "every_layer" for claim in claims_of(needing))
             ours.prepare(layers_of(needing), heads=heads_of_cases(needing), every_layer=every, announce=announce)
+        if show_work(config) is not None:
+            told = told_before(ours, claims_of(needing), layers=layers_of(needing))
+            if told is not None:
+                tell(config, told)
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -36,7 +36,7 @@ def conclude(item: Any, findings: Sequence[Finding], run: Run, *, recording: boo
         # One string: xdist and junit carry nothing else safely.
         item.user_properties.append((PROPERTY, json.dumps(finding.to_dict(), sort_keys=True)))
         item.user_properties.extend(properties_of(finding, by_head=len(findings) > 1))
-    item.stash[RUN_KEY] = json.dumps(run.to_dict())
+    item.stash[RUN_KEY] = run.text
     ends = [_end(finding, recording=recording, strict=strict) for finding in findings]
     failing = [finding for finding, end in zip(findings, ends, strict=True) if end == "fails"]
     if failing:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
-from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
+from qkvcheck.contexts import ContextSet, Corpus, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
 from qkvcheck.groups import ALL_HEADS, Capture, Layers, head_count, heads_text
@@ -149,6 +149,11 @@ class Session:
 
         self._announce = announce
         if self.file is not None:
+            if self.settings.limit is not None:
+                raise SettingsError(
+                    f"--qkv-limit {self.settings.limit} takes the first contexts of a corpus, and {self.file.name} "
+                    "holds activations, which are judged whole; leave it out, or write fewer contexts into the file."
+                )
             missing = sorted(set(layers) - set(self.file.layers))
             if missing:
                 raise SettingsError(
@@ -162,7 +167,7 @@ class Session:
                 f"--qkv-strict: auto would fall back to {self.hooked.spec}, a stand-in; name a model with --qkv-model "
                 "(gpt2 fetches the paper's, embedded takes the stand-in)."
             )
-        corpus = read_corpus(self.settings.corpus)  # the cheap mistakes first
+        corpus = self.corpus  # the cheap mistakes first
         if self.settings.baseline is not None and self.settings.update is None:
             self._read(Path(self.settings.baseline))
         asked = sorted({*self.layers, *layers})
@@ -220,7 +225,12 @@ class Session:
 
     def contexts_for(self, hooked: HookedModel) -> ContextSet:
         """Return the corpus that the settings name, tokenised for a model."""
-        return encode_corpus(read_corpus(self.settings.corpus), hooked.encoder, target=self.settings.target)
+        return encode_corpus(self.corpus, hooked.encoder, target=self.settings.target)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The sentences that the settings name, before any tokenizer sees them."""
+        return read_corpus(self.settings.corpus).first(self.settings.limit)
 
     def samples_of(self, hooked: HookedModel, contexts: ContextSet, *, layers: Iterable[int] = ()) -> Samples:
         """Return what experiments measure of a model, at the session's layers and any further ones."""

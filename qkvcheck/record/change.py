@@ -154,6 +154,8 @@ def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None,
     kept, own = entry.replicates, verdict.evidence.replicates
     if not kept or entry.plug_in is None or own is None or len(kept) != len(own.without):
         return None, None, None
+    if verdict.evidence.groups is not None and entry.n != verdict.n_distinct:
+        return None, None, None  # as many groups, of other clusters
     before = Replicates(entry.plug_in, np.array(kept, dtype=np.float64))
     after = Replicates(float(own.whole), np.array(own.without, dtype=np.float64))
     with np.errstate(all="ignore"):  # a record that was edited by hand may hold any number

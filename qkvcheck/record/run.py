@@ -5,8 +5,10 @@ In the result file what is unknown is null; files of earlier versions, which had
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from qkvcheck.errors import DocumentError, shown
@@ -190,6 +192,8 @@ class RunSettings:
         Hash of what is captured besides the contexts: word lists, fresh contexts, clusters.
     heads : str or None
         Attention heads that were asked for; None where each claim has its own, or none.
+    limit : int or None
+        How many contexts were asked for at most; None where all were.
     """
 
     layers: Sequence[int]
@@ -201,6 +205,7 @@ class RunSettings:
     claims_sha256: str | None
     plan_sha256: str | None = None
     heads: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +239,11 @@ class Run:
     versions: Mapping[str, str]
     settings: RunSettings
     citations: Sequence[Cited] = field(default_factory=tuple)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as JSON; made once, since every test of a run carries it, with all its sentences."""
+        return json.dumps(self.to_dict())
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON, under the names of the result file."""

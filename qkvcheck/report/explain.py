@@ -76,7 +76,7 @@ def _evidence_lines(evidence: Evidence) -> list[str]:
         at = {name: number_text(evidence.row_quantiles.get(name)) for name in ("0", "0.25", "0.5", "0.75", "1")}
         lines += [
             "",
-            f"Over pairs of contexts: lowest {at['0']}, middle half {at['0.25']} to {at['0.75']}, "
+            f"Over pairs of {_those(evidence)}contexts: lowest {at['0']}, middle half {at['0.25']} to {at['0.75']}, "
             f"median {at['0.5']}, highest {at['1']}.",
         ]
     if evidence.distribution is not None:
@@ -85,6 +85,12 @@ def _evidence_lines(evidence: Evidence) -> list[str]:
     if evidence.conditions is not None:
         lines += ["", *(f"  {'holds' if holds else 'FAILS'}  {text}" for text, holds in evidence.conditions.items())]
     return lines
+
+
+def _those(evidence: Evidence) -> str:
+    """Return of how many contexts quantiles are, where they are not of all."""
+    drawn = evidence.drawn
+    return "" if drawn is None else f"{drawn.taken:,} of {drawn.of:,} (drawn, seed {drawn.seed}) "
 
 
 def _point(point: ProfilePoint) -> str:

@@ -23,7 +23,7 @@ from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS, decision
 from qkvcheck.report.terminal import column_controls
-from qkvcheck.report.texts import control_text
+from qkvcheck.report.texts import control_text, groups_text
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,18 @@ def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> Pa
         sentences=claim_sentences(findings),
         cells=[page_cell(finding) for finding in findings],
         deciding=_deciding(findings),
-        beside=[
-            (v.key, [(one.name, one.text) for one in v.evidence.beside])
-            for v in verdicts
-            if v.role == Role.DECIDES and v.head is None and v.evidence.beside
-        ],
+        beside=[(v.key, _beside(v)) for v in verdicts if v.role == Role.DECIDES and v.head is None and _beside(v)],
     )
+
+
+def _beside(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return what stands beside a verdict: how its clusters left the jackknife, where in groups, and its companions."""
+    groups = verdict.evidence.groups
+    if groups is None:
+        told = []
+    else:
+        told = [("groups", f"{groups.clusters:,} clusters left the jackknife in {groups_text(groups)}")]
+    return told + [(one.name, one.text) for one in verdict.evidence.beside or ()]
 
 
 def _found(deciding: Sequence[Verdict]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qkvcheck.claims import (
+    ClusterGroups,
     ControlKind,
     ControlResult,
     Decision,
@@ -124,8 +125,22 @@ def _contexts(verdict: Verdict) -> str:
     text += f" ({'; '.join(sorted(whys))})" if whys else ""
     if verdict.clusters is not None:
         text += f"; {verdict.clusters} clusters by {verdict.cluster_kind}"
+    groups = verdict.evidence.groups
+    if groups is not None:
+        text += f", left out in {groups_text(groups)}"
     settle = settled_text(verdict)
     return f"{text}; {settle}" if settle else text
+
+
+def groups_text(groups: ClusterGroups) -> str:
+    """Return in how many groups clusters left the jackknife.
+
+    Examples
+    --------
+    >>> groups_text(ClusterGroups(2000, 200, 0))
+    '200 groups (seed 0)'
+    """
+    return f"{groups.groups} groups (seed {groups.seed})"
 
 
 def settled_text(verdict: Verdict) -> str:

@@ -32,7 +32,7 @@ from qkvcheck.search.engine import SHORT, Measured, Outcome, search
 from qkvcheck.search.measures import ContextMeasure, measure_of
 from qkvcheck.search.outcome import search_record
 from qkvcheck.search.strategies import SENTENCES, context_sets, contexts
-from qkvcheck.statistics import ViolationRate, violation_rate
+from qkvcheck.statistics import ViolationRate, violation_rate, work
 
 BEFORE = (2, 12)
 """Tokens left of the target. With one, the token before the target stands first, where GPT-2's attention sinks."""
@@ -107,9 +107,16 @@ def attack(
             brief = contexts(encoder, own.target_id, **{**drawn, "before": (before[0], SHORT)})
     else:
         strategy = context_sets(encoder, own.target_id, size=len(own), **drawn)
-    return search(
-        measure, strategy, claim=claim, cell=cell, budget=budget, rng_seed=rng_seed, short=brief, announce=announce
-    )
+    with work("search", budget) as told:
+
+        def tell(count: int, worst: float) -> None:
+            told.at(min(count, budget))  # shrinking measures more
+            if announce is not None:
+                announce(count, worst)
+
+        return search(
+            measure, strategy, claim=claim, cell=cell, budget=budget, rng_seed=rng_seed, short=brief, announce=tell
+        )
 
 
 def replay(samples: Samples, claim: Claim, cell: Cell, found: ContextSet) -> list[Measured[Any]]:

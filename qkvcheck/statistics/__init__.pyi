@@ -5,7 +5,7 @@ from .bounds import MIN_SEEDS, Specificity, ViolationRate, compare_with_seeds, s
 from .dependence.factors import Explained, explained, governing_factors, omega_squared
 from .dependence.intervals import Influence, governed_estimate, influence
 from .dependence.tails import HEAVY, tail_ratio
-from .formulas import observations, row_quantiles
+from .formulas import observations, row_mean, row_quantiles
 from .further.discriminant import permutation_test
 from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
 from .further.two_way import noise_token_minus_context, two_way_estimate
@@ -14,6 +14,10 @@ from .group_moments import CERTIFIED, SMILE, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
+from .many.grouping import GROUPS, Grouping
+from .many.limits import MANY, PAIRED, PICTURED, SCORED, SEED, drawn_rows
+from .many.progress import Work, duration_text, each, listening, progress_text, work
+from .many.row_sums import mean_similarities_by
 from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
@@ -35,18 +39,25 @@ from .streaming import Moments, accumulate, summarise_moments
 
 __all__ = [
     "CERTIFIED",
+    "GROUPS",
     "HEAVY",
     "KERNEL_VARIABLE",
     "LEVEL",
+    "MANY",
     "MIN_CLUSTERS",
     "MIN_SEEDS",
+    "PAIRED",
+    "PICTURED",
     "ROTATIONS",
+    "SCORED",
+    "SEED",
     "SMILE",
     "TOP",
     "Attribution",
     "Distribution",
     "Explained",
     "GroupSummary",
+    "Grouping",
     "Influence",
     "Measurement",
     "Moments",
@@ -61,6 +72,7 @@ __all__ = [
     "Statistic",
     "TokenMetric",
     "ViolationRate",
+    "Work",
     "accumulate",
     "attribute",
     "compare_with_seeds",
@@ -69,6 +81,9 @@ __all__ = [
     "dip",
     "dip_obstacle",
     "distribution_of",
+    "drawn_rows",
+    "duration_text",
+    "each",
     "effective_contexts",
     "explained",
     "governed_estimate",
@@ -77,6 +92,8 @@ __all__ = [
     "influence",
     "jackknife_estimate",
     "kernel_named",
+    "listening",
+    "mean_similarities_by",
     "measure",
     "noise_token_minus_context",
     "null_value",
@@ -88,10 +105,12 @@ __all__ = [
     "parts_of",
     "permutation_test",
     "profile_layers",
+    "progress_text",
     "register_statistic",
     "right_names",
     "rotated_values",
     "rotation_obstacle",
+    "row_mean",
     "row_mean_without",
     "row_quantiles",
     "row_similarities",
@@ -112,4 +131,5 @@ __all__ = [
     "two_way_estimate",
     "unit_columns",
     "violation_rate",
+    "work",
 ]

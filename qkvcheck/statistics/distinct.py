@@ -106,22 +106,53 @@ def first_equal_rows(x: np.ndarray, *, seen: Sequence[str] | None = None, roundi
     screens = np.argsort(-values.std(axis=0), kind="stable")[:_SCREENS]
     looked_at = np.ascontiguousarray(values[:, screens])
     first = np.arange(len(values))
-    kept: list[int] = []
-    known: dict[str, int] = {}
-    for row in range(len(values)):
-        before = known.get(seen[row]) if seen is not None else None
-        if before is None:
+    if seen is not None:
+        earliest: dict[str, int] = {}
+        first = np.array([earliest.setdefault(name, row) for row, name in enumerate(seen)], dtype=np.int64)
+    waiting = np.flatnonzero(first == np.arange(len(first)))  # what the model had seen as another row is that one
+    reach = allowed * np.maximum(sizes, np.abs(looked_at).T)
+    before = np.arange(len(values))
+    for some in _near(looked_at, reach, waiting):
+        kept: list[int] = []
+        for row in some.tolist():
             near = np.array(kept, dtype=np.int64)
-            for some in (looked_at, values):
-                reach = allowed * np.maximum(sizes[near], sizes[row])
-                near = near[_close(some[near], some[row], reach[:, None], allowed)]
-            before = int(near[0]) if len(near) else row
-        if before == row:
-            kept.append(row)
-        first[row] = before
-        if seen is not None:
-            known.setdefault(seen[row], before)
-    return first
+            for numbers in (looked_at, values):
+                far = allowed * np.maximum(sizes[near], sizes[row])
+                near = near[_close(numbers[near], numbers[row], far[:, None], allowed)]
+            if len(near):
+                before[row] = near[0]
+            else:
+                kept.append(row)
+    found: np.ndarray = before[first]
+    return found
+
+
+def _near(screens: np.ndarray, reach: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Return sets of rows, each in their order, outside of which no two are within reach of each other.
+
+    On each screen rows are put into order; where neither what stands before a gap reaches across it nor what stands
+    behind, they part. Rows that are near none are left out.
+
+    Parameters
+    ----------
+    screens : ndarray
+        (row, screen): what is looked at first.
+    reach : ndarray
+        (screen, row): how far a row of the same observation may be off there, by the larger one of the two.
+    rows : ndarray of int
+        Those that are compared.
+    """
+    sets = [rows]
+    for values, far in zip(screens.T, reach, strict=True):
+        parted = []
+        for some in sets:
+            order = some[np.argsort(values[some], kind="stable")]
+            ends = np.maximum.accumulate(values[order] + far[order])[:-1]
+            starts = np.minimum.accumulate((values[order] - far[order])[::-1])[::-1][1:]
+            gaps = np.flatnonzero((ends < values[order][1:]) & (starts > values[order][:-1]))
+            parted += [np.sort(part) for part in np.split(order, gaps + 1) if len(part) > 1]
+        sets = parted
+    return sets
 
 
 def _scaled(x: np.ndarray) -> np.ndarray:

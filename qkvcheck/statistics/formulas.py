@@ -12,6 +12,9 @@ import numpy as np
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.kernels.gram import block_gram, pair_sums
+from qkvcheck.statistics.many.limits import MANY, PAIRED, drawn_rows
+from qkvcheck.statistics.many.pair_sums import unit_pair_sums
+from qkvcheck.statistics.many.row_sums import RowSums, all_rows, unit_rows
 from qkvcheck.statistics.similarity import row_similarities, summarise_group, unit_columns
 
 
@@ -42,8 +45,11 @@ def variance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "cosi
     pairs = widths[0] * (widths[0] - 1) / 2 if y is None else widths[0] * widths[1]
     if pairs == 0:
         raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
-    grams = [block_gram(part) for part in unit.values()]
-    total, total_square = pair_sums(*grams)
+    if len(x) > MANY:
+        sums = unit_pair_sums(*unit.values())
+        total, total_square = float(sums.total[0]), float(sums.total_square[0])
+    else:
+        total, total_square = pair_sums(*(block_gram(part) for part in unit.values()))
     return float(total_square / pairs - (total / pairs) ** 2)
 
 
@@ -72,18 +78,24 @@ def sign_balance(x: np.ndarray, y: np.ndarray | None = None, *, measure: str = "
 
 def row_mean(x: np.ndarray, *, measure: str = "cosine") -> float:
     """Return the mean similarity over pairs of different rows, i < j."""
+    if len(x) > MANY:
+        return float(_row_sums(x, measure).mean[0])
     return float(_row_pairs(x, measure=measure).mean())
 
 
 def row_variance(x: np.ndarray, *, measure: str = "cosine") -> float:
     """Return the variance of the similarity over pairs of different rows, i < j."""
+    if len(x) > MANY:
+        sums = _row_sums(x, measure)
+        return max(float(sums.mean_square[0] - sums.mean[0] ** 2), 0.0)
     return float(_row_pairs(x, measure=measure).var())
 
 
 def row_quantiles(x: np.ndarray, *, measure: str = "cosine") -> dict[str, float]:
     """Return least, 5 %, 25 %, 50 %, 75 %, 95 % and largest similarity over pairs of different rows, i < j.
 
-    To look at, not to judge by: quantiles over pairs have no interval that covers.
+    To look at, not to judge by: quantiles over pairs have no interval that covers. Of more than 1000 rows those are
+    over the pairs of 1000 that `qkvcheck.statistics.drawn_rows` draws.
 
     Parameters
     ----------
@@ -93,7 +105,7 @@ def row_quantiles(x: np.ndarray, *, measure: str = "cosine") -> dict[str, float]
         Pearson centres each row over its dimensions.
     """
     shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-    found = np.quantile(_row_pairs(x, measure=measure), shares)
+    found = np.quantile(_row_pairs(x[drawn_rows(len(x), PAIRED)], measure=measure), shares)
     return {f"{share:g}": float(value) for share, value in zip(shares, found, strict=True)}
 
 
@@ -234,20 +246,26 @@ def stability_without(words: np.ndarray, left_out: Sequence[np.ndarray], *, meas
     of_words = unit.sum(axis=0)
     of_contexts = (unit.sum(axis=1) ** 2).sum(axis=1)
     squares = (unit**2).sum(axis=(1, 2))
-    similar = row_similarities(values[:, 0], measure="cosine")
+    few = len(words) <= MANY
+    similar = row_similarities(values[:, 0], measure="cosine") if few else np.empty((0, 0))
+    means = np.empty(0) if few else RowSums(unit[:, 0], left_out).mean
     found = []
-    for gone in left_out:
+    for number, gone in enumerate(left_out):
         kept = np.flatnonzero(~gone)
         contexts = len(kept)
         if contexts < 2:
             raise ClaimError(f"{contexts} row(s) have no pairs to compare; give at least two distinct contexts.")
-        same = similar[np.ix_(kept, kept)][np.triu_indices(contexts, k=1)].mean()
+        same = similar[np.ix_(kept, kept)][np.triu_indices(contexts, k=1)].mean() if few else means[number]
         rest = of_words - unit[gone].sum(axis=0)
         # Sum over (i, a), (j, b) with i != j and a != b, by inclusion and exclusion of equal indices.
         different = (rest.sum(axis=0) ** 2).sum() - of_contexts[kept].sum() - (rest**2).sum() + squares[kept].sum()
         floor = different / (contexts * (contexts - 1) * tokens * (tokens - 1))
         found.append((same - floor) / (1.0 - floor) if floor < 1.0 else 0.0)
     return np.array(found, dtype=np.float64)
+
+
+def _row_sums(x: np.ndarray, measure: str) -> RowSums:
+    return RowSums(unit_rows(x, measure=measure), all_rows(len(x)))
 
 
 def _row_pairs(x: np.ndarray, *, measure: str) -> np.ndarray:

@@ -17,6 +17,8 @@ import numpy as np
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.kernels.gram import BlockGram, block_gram, pair_sums
+from qkvcheck.statistics.many.limits import MANY
+from qkvcheck.statistics.many.pair_sums import PairSums, unit_pair_sums
 from qkvcheck.statistics.similarity import check_measure, deletions_kernel, unit_length
 
 SMILE, CERTIFIED = 1 / 3, 4 / 9
@@ -105,11 +107,27 @@ def group_moments(
     """
     check_measure(measure)
     unit = {name: unit_length(columns[:, blocks[name]], measure) for name in _names(groups)}
+    if len(columns) > MANY:
+        return {group: _of_sums(group, unit, absolute=absolute) for group in groups}
     grams = {name: block_gram(u) for name, u in unit.items()}
     absolutes = None
     if absolute:
         absolutes = {g: _over_pairs(_sum_absolute(unit[g[0]], unit[g[1]]), g, grams) for g in groups}
     return _of_grams(grams, groups, absolutes)
+
+
+def _of_sums(group: str, unit: Mapping[str, np.ndarray], *, absolute: bool) -> GroupMoments:
+    """Return the moments of a group of many contexts, from tiles of similarities."""
+    sums = unit_pair_sums(unit[group[0]], None if group[0] == group[1] else unit[group[1]])
+    return moments_of_sums(sums, 0, absolute=absolute)
+
+
+def moments_of_sums(sums: PairSums, number: int, *, absolute: bool) -> GroupMoments:
+    """Return the moments of a group from sums over its pairs, of one set of rows."""
+    if sums.pairs == 0:
+        raise ClaimError("a block of one dimension has no pairs to compare; give at least two dimensions.")
+    total, square, size = (float(one[number]) for one in (sums.total, sums.total_square, sums.total_absolute))
+    return GroupMoments(total / sums.pairs, square / sums.pairs, size / sums.pairs if absolute else None)
 
 
 def _names(groups: Sequence[str]) -> list[str]:

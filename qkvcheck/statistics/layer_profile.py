@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import LEVEL, simultaneous_critical
 from qkvcheck.statistics.registry import Statistic
-from qkvcheck.statistics.sample import Sample, too_few, unjudgeable
+from qkvcheck.statistics.sample import Sample, grouped_alike, too_few, unjudgeable
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def profile_layers(
         At which the intervals hold for all layers.
     """
     points, found = [], {}
-    every = {layer: sample.rows for layer, sample in samples}
+    alike = grouped_alike([sample.rows for _, sample in samples])
+    every = {layer: rows for (layer, _), rows in zip(samples, alike, strict=True)}
     names = sorted({name for rows in every.values() for name in rows.clusters})
     for layer, rows in every.items():
         reason = unjudgeable(rows, [comparison.group], axis=axis)

@@ -26,7 +26,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qkvcheck.errors import ClaimError
+from qkvcheck.statistics.many.limits import MANY
 from qkvcheck.statistics.similarity import unit_columns
+
+_TILE = 256
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ def decompose(x: np.ndarray, y: np.ndarray | None = None) -> OffsetParts:
     """Split a group's mean squared cosine into offset, cross term and co-variation.
 
     A = mean(a_i^2 a_j^2), R = mean(b_i^2 b_j^2 r_ij^2), X = 2 mean(a_i a_j b_i b_j r_ij), over i < j within a block and
-    over all pairs across two. Everything comes from n x n Gram matrices. The null ``offset_only`` is
-    A + mean(b_i^2 b_j^2) / (n - 1), since a permuted correlation has mean 0 and variance exactly 1 / (n - 1).
+    over all pairs across two. Everything comes from n x n Gram matrices, of many contexts from tiles of d x d ones. The
+    null ``offset_only`` is A + mean(b_i^2 b_j^2) / (n - 1), since a permuted correlation has mean 0 and variance
+    exactly 1 / (n - 1).
 
     Parameters
     ----------
@@ -111,7 +115,10 @@ def decompose(x: np.ndarray, y: np.ndarray | None = None) -> OffsetParts:
 
     def mean_square_of(first: np.ndarray, other: np.ndarray) -> float:
         """Mean of (first_i . other_j)^2 over the pairs, columns being vectors over contexts."""
-        total = ((first @ first.T) * (other @ other.T)).sum()
+        if len(first) > MANY:
+            total = sum(((first[:, i : i + _TILE].T @ other) ** 2).sum() for i in range(0, first.shape[1], _TILE))
+        else:
+            total = ((first @ first.T) * (other @ other.T)).sum()
         total -= ((first * other).sum(axis=0) ** 2).sum() if within else 0.0
         return float(total / (first.shape[1] * (other.shape[1] - within)))
 

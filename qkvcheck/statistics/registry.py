@@ -35,6 +35,10 @@ from qkvcheck.statistics.jackknife import (
     Scale,
     jackknife_estimate,
 )
+from qkvcheck.statistics.many.deletions import ManyDeletions
+from qkvcheck.statistics.many.limits import MANY, MOST_PAIRED
+from qkvcheck.statistics.many.progress import each
+from qkvcheck.statistics.many.row_sums import RowSums, all_rows, unit_rows
 from qkvcheck.statistics.sample import Part, Rows, parts_of
 from qkvcheck.statistics.similarity import row_similarities, scaled_columns
 
@@ -162,7 +166,10 @@ class Statistic(ABC):
         """
         whole = self.values(rows.arrays, rows, comparisons)
         held = set(rows.clusters)
-        left_out = [self.values(rows.left_out(c), rows, comparisons) if c in held else whole for c in clusters]
+        left_out = [
+            self.values(rows.left_out(c), rows, comparisons) if c in held else whole
+            for c in each("deletions", clusters)
+        ]
         return _by_comparison(comparisons, whole, left_out)
 
 
@@ -194,7 +201,8 @@ class PairStatistic(Statistic):
         whole = self.values(rows.arrays, rows, comparisons)
         held, labels = set(rows.clusters), np.array(rows.labels[0])
         order = [cluster for cluster in clusters if cluster in held]
-        deletions = Deletions(scaled_columns(rows.arrays[0]), rows.projections, [labels == c for c in order])
+        make = Deletions if len(labels) <= MANY else ManyDeletions
+        deletions = make(scaled_columns(rows.arrays[0]), rows.projections, [labels == c for c in order])
         numbers = {cluster: number for number, cluster in enumerate(order)}
         left_out = [
             self.from_moments(deletions.without(numbers[c]), comparisons) if c in held else whole for c in clusters
@@ -218,9 +226,30 @@ class RowStatistic(Statistic):
     def of_similarities(self, similarities: np.ndarray) -> float:
         """Return the number from a (context, context) matrix."""
 
+    def of_row_sums(self, sums: RowSums) -> np.ndarray | None:
+        """Return the number of each set of many rows, from the moments over their pairs.
+
+        None, unless a statistic says otherwise: it then takes the matrix of so many contexts as that can be had of.
+        """
+        del sums
+        return None
+
     def compute(self, parts: Sequence[Part], measure: str) -> float:
         """Return the number; see `Statistic.compute`."""
-        return self.of_similarities(_compared(parts[0][0], measure))
+        x = parts[0][0]
+        found = self._without(x, measure, all_rows(len(x))) if len(x) > MANY else None
+        return self.of_similarities(self._matrix(x, measure)) if found is None else float(found[0])
+
+    def _without(self, x: np.ndarray, measure: str, left_out: Sequence[np.ndarray]) -> np.ndarray | None:
+        return self.of_row_sums(RowSums(unit_rows(x, measure=measure), left_out))
+
+    def _matrix(self, x: np.ndarray, measure: str) -> np.ndarray:
+        if len(x) > MOST_PAIRED:
+            raise ClaimError(
+                f"{self.name} looks at every pair of contexts, of {MOST_PAIRED:,} at most, and there are {len(x):,}; "
+                "take fewer with --qkv-limit."
+            )
+        return _compared(x, measure)
 
     def replicate(
         self, rows: Rows, comparisons: Sequence[Comparison], clusters: Sequence[str]
@@ -228,9 +257,15 @@ class RowStatistic(Statistic):
         """Return the numbers without each cluster, from one matrix a comparison."""
         labels = np.array(rows.labels[0])
         kept = [np.flatnonzero(labels != cluster) for cluster in clusters]
+        every = [np.zeros(len(labels), dtype=bool), *(labels == cluster for cluster in clusters)]
         found = {}
         for comparison in comparisons:
-            similar = _compared(parts_of(rows.arrays, comparison, rows)[0][0], comparison.measure)
+            x = parts_of(rows.arrays, comparison, rows)[0][0]
+            summed = self._without(x, comparison.measure, every) if len(x) > MANY else None
+            if summed is not None:
+                found[comparison] = Replicates(float(summed[0]), summed[1:])
+                continue
+            similar = self._matrix(x, comparison.measure)
             without = np.array([self.of_similarities(similar[np.ix_(k, k)]) for k in kept])
             found[comparison] = Replicates(self.of_similarities(similar), without)
         return found

@@ -1,10 +1,14 @@
 """Sample: captured arrays that a statistic takes, their distinct rows, and the clusters that leave together.
 
+Here alone it is settled what leaves the jackknife: clusters, or groups of them where there are many
+(`qkvcheck.statistics.many.grouping`). So a claim, its controls and differences of two samples share their groups.
+
 What is computed of a sample is kept with it, and goes with it: nothing here outlives the arrays.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +22,7 @@ from qkvcheck.groups import Comparison, Turns
 from qkvcheck.statistics.distinct import Merged, first_equal_rows
 from qkvcheck.statistics.formulas import observations
 from qkvcheck.statistics.jackknife import merge_labels
+from qkvcheck.statistics.many.grouping import GROUPS, Grouping, group_clusters
 from qkvcheck.statistics.similarity import split_group
 
 Part = tuple[np.ndarray, "np.ndarray | None"]
@@ -119,7 +124,7 @@ class Rows:
     arrays : tuple of ndarray
         Of distinct contexts.
     labels : tuple of list of str
-        Each row's cluster.
+        What each row leaves with: its cluster, or the group of it.
     projections, subsets : mapping
         As in `Sample`.
     n, n_distinct : int
@@ -130,6 +135,10 @@ class Rows:
         As in `Sample`.
     factors : mapping of str to tuple of str
         As in `Sample`, of the distinct contexts of the first array.
+    in_clusters : tuple of list of str
+        Each row's cluster, where clusters leave in groups; empty where each leaves by itself.
+    grouping : Grouping or None
+        The groups of clusters; None where each leaves by itself.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -142,19 +151,41 @@ class Rows:
     heads: Mapping[str, int] = field(default_factory=dict)
     turns: Turns | None = None
     factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    in_clusters: tuple[list[str], ...] = ()
+    grouping: Grouping | None = None
     _kept: dict[Hashable, object] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def clusters(self) -> tuple[str, ...]:
-        """Every cluster once, in the order of their names."""
+        """What leaves in turn, clusters or groups of them, each once, in the order of their names."""
         return tuple(sorted({label for labels in self.labels for label in labels}))
+
+    @property
+    def cluster_labels(self) -> tuple[list[str], ...]:
+        """Each row's cluster, whether it leaves by itself or in a group."""
+        return self.in_clusters or self.labels
+
+    @cached_property
+    def cluster_count(self) -> int:
+        """How many clusters there are, whether each leaves by itself or in a group."""
+        return len({label for labels in self.cluster_labels for label in labels})
+
+    def relabelled(self, labels: Sequence[Sequence[str]], grouping: Grouping | None) -> Rows:
+        """Return the same rows in other clusters, which leave by themselves or in groups; itself where it has these."""
+        own = tuple(list(one) for one in labels)
+        leaving = own if grouping is None else tuple(map(grouping.grouped, own))
+        if leaving == self.labels and own == self.cluster_labels:
+            return self  # with what was computed of it
+        within = () if grouping is None else own
+        return replace(self, labels=leaving, in_clusters=within, grouping=grouping)
 
     def left_out(self, cluster: str) -> tuple[np.ndarray, ...]:
         """Return the arrays without a cluster."""
-        return tuple(
-            array[np.array([label != cluster for label in labels], dtype=bool)]
-            for array, labels in zip(self.arrays, self.labels, strict=True)
-        )
+        return tuple(array[labels != cluster] for array, labels in zip(self.arrays, self._named, strict=True))
+
+    @cached_property
+    def _named(self) -> tuple[np.ndarray, ...]:
+        return tuple(np.array(labels) for labels in self.labels)
 
     def keep(self, key: Hashable, compute: Callable[[], Kept]) -> Kept:
         """Return what was computed under a key; the first time, compute it."""
@@ -171,6 +202,34 @@ def distinct(sample: Sample) -> Rows:
     ClaimError
         If an array holds NaN or infinite values.
     """
+    return grouped_alike([_distinct(sample)], keys=_keys(sample))[0]
+
+
+def grouped_alike(
+    every: Sequence[Rows],
+    *,
+    joined: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> list[Rows]:
+    """Return rows whose clusters leave in the same groups, of the rows of all; as they are where clusters are few.
+
+    Parameters
+    ----------
+    every : sequence of Rows
+        Of the same contexts, such as a claim's and a control's, or those of several layers.
+    joined : mapping of str to str, optional
+        Another name of each cluster, where some have become one.
+    keys : mapping of str to str, optional
+        As `group_clusters` takes it.
+    """
+    labels = [rows.cluster_labels for rows in every]
+    if joined is not None:
+        labels = [tuple([joined[label] for label in one] for one in own) for own in labels]
+    grouping = group_clusters((label for own in labels for one in own for label in one), keys=keys)
+    return [rows.relabelled(own, grouping) for rows, own in zip(every, labels, strict=True)]
+
+
+def _distinct(sample: Sample) -> Rows:
     arrays, labels, merged, chosen = [], [], [], []
     for number, array in enumerate(sample.arrays):
         if not np.isfinite(array).all():
@@ -226,17 +285,24 @@ def joint_clusters(first: Sample, second: Sample) -> tuple[Rows, Rows]:
             given += labels
             merged += [labels[row] for row in same]
     joined = dict(zip(given, merge_labels(given, merged), strict=True))
-    return _renamed(distinct(first), joined), _renamed(distinct(second), joined)
+    keys = {**_keys(second), **_keys(first)}
+    one, two = grouped_alike([first.rows, second.rows], joined=joined, keys=keys)
+    return one, two
+
+
+def _keys(sample: Sample) -> dict[str, str]:
+    """Return what to order nameless rows by: their numbers, so that the order of contexts changes no group."""
+    if sample.clusters is not None or sum(map(len, sample.arrays)) <= GROUPS:
+        return {}
+    labels = [label for number in range(len(sample.arrays)) for label in _labels(sample, number)]
+    told = [hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for array in sample.arrays for row in array]
+    return dict(zip(reversed(labels), reversed(told), strict=True))  # of the first array that has a row of that label
 
 
 def _labels(sample: Sample, number: int) -> list[str]:
     if sample.clusters is None:
         return [f"row {row:06d}" for row in range(len(sample.arrays[number]))]
     return list(sample.clusters[number])
-
-
-def _renamed(rows: Rows, joined: Mapping[str, str]) -> Rows:
-    return replace(rows, labels=tuple([joined[label] for label in own] for own in rows.labels))
 
 
 def too_few(rows: Rows, needed: int) -> str:

@@ -64,6 +64,7 @@ def hooked(config: Config | None = None, **changes) -> SimpleNamespace:
         "architecture": Architecture("made-up", layers="h", attention="attn"),
         "spec": SimpleNamespace(untrained_seed=None),
         "parameters": 1,
+        "projections": {"Q": slice(0, 4)},
     }
     return SimpleNamespace(**{**told, **changes})
 

@@ -165,3 +165,20 @@ def test_the_interval_of_one_further_seed(x, rng, name, widening, direction):
     assert (found.low, found.high) == pytest.approx((difference - half, difference + half), rel=1e-7, abs=1e-9)
     beyond = values >= number(x) if direction == Direction.ABOVE else values <= number(x)
     assert found.p_value == pytest.approx((1 + beyond.sum()) / 20)
+
+
+def test_many_clusters_leave_in_the_trained_networks_groups(rng):
+    """A network whose rows are merged otherwise has other groups of its own, and is paired under the trained one's."""
+    names = tuple(f"c{k:03d}" for k in range(420))
+    rows, other = rng.normal(size=(420, 12)) + 1, rng.normal(size=(420, 12)) + 1
+    other[100:140] = other[60:100]
+    own, network = (Sample((array,), PLACES, (names,), "label") for array in (rows, other))
+    statistic = statistic_named("variance")
+    number = SeedReplicates(statistic, (QQ,), own.rows.clusters, own.rows.grouping)
+    (found,) = number(network)
+    group_of = own.rows.grouping.of
+    kept = [k for k in range(420) if not 100 <= k < 140]
+    assert network.rows.grouping.of != {name: group_of[name] for name in network.rows.grouping.of}
+    for at in (0, 77, 199):
+        stay = [k for k in kept if group_of[names[k]] != own.rows.clusters[at]]
+        assert found[at] == pytest.approx(cosines(other[stay], "QQ").var(), abs=1e-12)

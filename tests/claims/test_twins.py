@@ -6,6 +6,7 @@ import gc
 import json
 import weakref
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from qkvcheck.capture import samples as samples_module
 from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.samples import Samples
+from qkvcheck.capture.stored import CaptureStore
 from qkvcheck.claims import untrained
 from qkvcheck.claims.kept import digest
 from qkvcheck.claims.untrained import Twins, Untrained, default_seeds
@@ -146,6 +148,29 @@ class TestLargeNetworks:
         for capture in (Capture.TARGET, Capture.EVERY_LAYER):
             twins.captured(0, capture)
         assert drawn == [0]
+
+
+class TestManyContexts:
+    """Captures that are together more than is held."""
+
+    @pytest.fixture(autouse=True)
+    def sized(self, monkeypatch):
+        monkeypatch.setattr(untrained, "IN_MEMORY", 0)
+        monkeypatch.setattr(untrained, "CaptureStore", partial(CaptureStore, in_memory=0))
+
+    def test_each_network_is_drawn_and_run_once_and_its_rows_are_read_again(self, drawn):
+        seeds = seeds_of()
+        assert [seeds.measure(Total(factor)) for factor in (1, 2)] == [
+            [[factor * 8 * (seed + 0.6)] for seed in range(3)] for factor in (1, 2)
+        ]
+        assert drawn == [0, 1, 2]
+        gc.collect()
+        assert [one() for one in networks] == [None, None, None]
+        assert len(seeds._sampled) == 1  # one network's rows at a time
+
+    def test_few_contexts_are_held_as_before(self, monkeypatch):
+        monkeypatch.setattr(untrained, "IN_MEMORY", 10**9)
+        assert not seeds_of()._untrained.twins.streams
 
 
 def test_a_number_is_kept_on_disk_under_its_name(drawn, tmp_path):

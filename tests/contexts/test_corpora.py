@@ -148,3 +148,12 @@ def test_words_without_recorded_ids_need_a_tokenizer():
 def test_positions_of_the_two_corpora_are_what_the_docs_say(corpus_records):
     for name, records in corpus_records.items():
         assert Counter(r["target_index"] for r in records) == POSITIONS[name]
+
+
+def test_the_first_contexts_are_a_corpus_of_their_own():
+    whole = read_corpus("replication")
+    some = whole.first(20)
+    assert some.lines == whole.lines[:20]
+    assert some.name == whole.name
+    assert some.sha256 == hash_lines([line.text for line in whole.lines[:20]]) != whole.sha256
+    assert whole.first(None) is whole.first(54) is whole.first(1000) is whole

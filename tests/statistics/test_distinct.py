@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -242,3 +244,68 @@ def test_a_verdict_carries_what_was_merged(rng):
     assert found.why == "5 have the numbers of another up to rounding, their tokens are not known"
     assert (verdict.controls[0].n, verdict.controls[0].n_distinct) == (35, 24)
     assert judge_sample(claim, cell, Sample((x,), {"Q": slice(0, 6)})).evidence.merged is None
+
+
+def one_by_one(x, seen, allowed):
+    """Every row with every one that was kept before it, dimension by dimension."""
+    sizes = np.abs(x).max(axis=0)
+    values = x / np.where(sizes > 0, sizes, 1.0)
+    spread = np.sqrt((values**2).mean(axis=0))
+    values = values / np.where(spread > 0, spread, 1.0)
+    length = np.sqrt((values**2).mean(axis=1))
+    found, kept = [], []
+    for row, own in enumerate(values):
+        before = next((other for other in range(row) if seen is not None and seen[other] == seen[row]), None)
+        if before is not None:
+            found.append(found[before])
+            continue
+        near = next(
+            (
+                other
+                for other in kept
+                if all(
+                    abs(a - b) <= allowed * max(length[row], length[other], abs(a), abs(b))
+                    for a, b in zip(own, values[other], strict=True)
+                )
+            ),
+            row,
+        )
+        found.append(near)
+        kept += [row] if near == row else []
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_are_found_as_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(2, 40)), int(rng.integers(1, 7))
+    x = rng.normal(size=(n, d)) * np.exp(rng.normal(size=(n, 1)) * rng.choice([0, 1, 4]))
+    x = x[rng.integers(0, n, size=n)]
+    x = (x * (1 + rng.choice([0.0, 1e-3, 3e-3, 1e-2]) * rng.normal(size=x.shape))).astype(np.float32)
+    seen = None if seed % 2 else [str(name) for name in rng.integers(0, n, size=n)]
+    rounding = 1e-3
+    allowed = 4 * rounding if seen is not None else min(128 * rounding, max(4 * rounding, 0.01))
+    expected = one_by_one(x.astype(np.float64), seen, allowed)
+    assert first_equal_rows(x, seen=seen, rounding=rounding).tolist() == expected
+
+
+@pytest.mark.needs_time
+def test_the_cost_grows_with_the_rows_and_not_with_their_square():
+    x = np.random.default_rng(0).normal(size=(24_000, 6))
+
+    def seconds(rows):
+        begun = time.process_time()
+        first_equal_rows(rows)
+        return time.process_time() - begun
+
+    first_equal_rows(x[:100])
+    assert seconds(x) < 30 * max(seconds(x[:3000]), 1e-3)  # 64 times for every row with every other
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_within_reach_of_the_larger_one_alone_are_one(sign):
+    allowed = 4 * 1e-3
+    near = 100.0 / (1 - 0.9995 * allowed)  # within reach of `near`, and not of 100
+    assert allowed * 100.0 < near - 100.0 <= allowed * near
+    x = sign * np.array([[100.0], [near], [300.0]])
+    assert first_equal_rows(x, seen=["a", "b", "c"], rounding=1e-3).tolist() == [0, 0, 2]

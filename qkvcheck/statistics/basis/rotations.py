@@ -10,6 +10,7 @@ import numpy as np
 
 from qkvcheck.groups import HEADS_UNKNOWN, TURNS_UNTOLD, Comparison, Turns
 from qkvcheck.statistics.group_moments import GroupMoments, group_moments
+from qkvcheck.statistics.many.progress import each
 from qkvcheck.statistics.registry import PairStatistic, Statistic
 from qkvcheck.statistics.sample import Rows
 from qkvcheck.statistics.similarity import scaled_columns
@@ -132,7 +133,7 @@ def rotated_values(
     """
 
     def compute() -> dict[Comparison, list[float]]:
-        every = [_values(statistic, rows, comparisons, seed) for seed in range(count)]
+        every = [_values(statistic, rows, comparisons, seed) for seed in each("rotations", range(count))]
         return {c: [one[number] for one in every] for number, c in enumerate(comparisons)}
 
     return rows.keep(("rotated", statistic, tuple(comparisons), count), compute)

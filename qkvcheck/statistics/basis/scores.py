@@ -14,6 +14,7 @@ import numpy as np
 
 from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import HEADS_UNKNOWN, Comparison
+from qkvcheck.statistics.many.limits import SCORED, drawn_rows
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Rows
 
@@ -53,12 +54,14 @@ def score_rows(rows: Rows) -> Rows:
 def score_values(statistic: Statistic, rows: Rows, comparisons: Sequence[Comparison]) -> dict[Comparison, float]:
     """Return a statistic of queries and keys as each other's contexts see them, for several comparisons at once.
 
-    Comparisons with values are left out: of them scores say nothing. See `score_rows` for what raises.
+    Comparisons with values are left out: of them scores say nothing. Of more than `SCORED` contexts so many are
+    taken, as `drawn_rows` draws them: there are as many scores as pairs of contexts. See `score_rows` for what raises.
     """
+    drawn = drawn_rows(rows.n_distinct, SCORED)
     every = [comparison for comparison in comparisons if set(comparison.group) <= {"Q", "K"}]
 
     def compute() -> dict[Comparison, float]:
-        seen = score_rows(rows)
+        seen = score_rows(replace(rows, arrays=tuple(array[drawn] for array in rows.arrays)))
         return dict(zip(every, statistic.values(seen.arrays, seen, every), strict=True))
 
     return rows.keep(("scores", statistic, tuple(every)), compute)

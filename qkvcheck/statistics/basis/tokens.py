@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qkvcheck.errors import NotCapturedError
+from qkvcheck.statistics.many.limits import MANY
+from qkvcheck.statistics.many.row_sums import RowSums, all_rows, unit_rows
 
 _CONDITION = 1e7
 """Of the tokens' rows: with a larger one the metric is rounding."""
@@ -65,10 +67,13 @@ def token_metric(contexts: np.ndarray, tokens: np.ndarray, *, heads: int) -> Tok
             raise NotCapturedError("the other tokens of a head do not spread in all of its dimensions")
         seen.append(np.linalg.solve(triangle.T, own.astype(np.float64).T).T * np.sqrt(m - 1))
     rows = np.concatenate(seen, axis=1)
-    gram = rows @ rows.T
-    lengths = np.sqrt(np.diag(gram))
-    pairs = np.triu_indices(len(rows), k=1)
-    cosine = float((gram / np.outer(lengths, lengths))[pairs].mean())
+    if len(rows) > MANY:
+        cosine = float(RowSums(unit_rows(rows), all_rows(len(rows))).mean[0])
+    else:
+        gram = rows @ rows.T
+        lengths = np.sqrt(np.diag(gram))
+        pairs = np.triu_indices(len(rows), k=1)
+        cosine = float((gram / np.outer(lengths, lengths))[pairs].mean())
     # The mean squared distance of all pairs is twice the sum of variances (divided by n - 1).
     distance = float(2 * rows.var(axis=0, ddof=1).sum()) / (2 * heads * width)
     return TokenMetric(cosine, distance, m)

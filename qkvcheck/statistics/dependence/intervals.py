@@ -9,6 +9,7 @@ import numpy as np
 
 from qkvcheck.statistics.dependence.factors import governing_factors
 from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, centre_and_error, pseudo_values, reached
+from qkvcheck.statistics.many.grouping import group_clusters
 from qkvcheck.statistics.measurement import Measurement
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Rows
@@ -104,13 +105,13 @@ def governed_estimate(own: Measurement, *, level: float = LEVEL) -> Governed | N
             return None
         return Governed(factors, crossed_estimate(*found, statistic=own.statistic, level=level))
     labels = rows.factors[factors[0]] if factors else [f"row {number:06d}" for number in range(len(rows.labels[0]))]
-    if len(set(labels)) < 2 or _partition(labels) == _partition(rows.labels[0]):
+    if len(set(labels)) < 2 or _partition(labels) == _partition(rows.cluster_labels[0]):
         return None
     return Governed(factors, own.statistic.estimate(_replicates(own, labels), level=level))
 
 
 def _replicates(own: Measurement, labels: Sequence[str]) -> Replicates:
-    return _of(own, replace(own.rows, labels=(list(labels),)))
+    return _of(own, own.rows.relabelled([labels], group_clusters(labels)))
 
 
 def _of(own: Measurement, rows: Rows) -> Replicates:
@@ -132,7 +133,7 @@ class Influence:
     share : float
         Of the jackknife variance, by the largest cluster.
     largest : tuple of str
-        Those taken away, the largest first.
+        Those taken away, the largest first: clusters, or groups of them.
     without : Estimate or None
         The estimate without them; None where too few are left.
     """
@@ -176,6 +177,8 @@ def influence(own: Measurement, *, level: float = LEVEL) -> Influence | None:
         arrays=tuple(array[at] for array, at in zip(rows.arrays, kept, strict=True)),
         labels=tuple([labels[number] for number in at] for labels, at in zip(rows.labels, kept, strict=True)),
         factors={},
+        in_clusters=(),
+        grouping=None,
     )
     without = statistic.estimate(_of(own, left), level=level)
     return Influence(share, largest, without)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from qkvcheck.statistics.many.limits import MANY
 from qkvcheck.statistics.similarity import unit_columns
 
 DIP_PAIRS = 20_000
 """Of more pairs than this a seeded sample is taken: the dip moves by at most the distance of the two laws."""
+
+_AT_ONCE = 2_000_000
+"""Numbers of either side that are held at once where contexts are many."""
 
 
 def most_unimodal_variance(mean: float) -> float:
@@ -63,8 +67,12 @@ def sampled_similarities(
         column = drawn - starts[row] + row + 1
     else:
         row, column = np.divmod(drawn, e)
-    found: np.ndarray = np.einsum("ij,ij->j", first[:, row], second[:, column])
-    return np.clip(found, -1.0, 1.0), pairs
+    step = len(drawn) if len(x) <= MANY else max(1, _AT_ONCE // len(x))
+    found = [
+        np.einsum("ij,ij->j", first[:, row[at : at + step]], second[:, column[at : at + step]])
+        for at in range(0, len(drawn), step)
+    ]
+    return np.clip(np.concatenate(found), -1.0, 1.0), pairs
 
 
 def dip_obstacle() -> str | None:

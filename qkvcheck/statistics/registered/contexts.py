@@ -9,6 +9,7 @@ import numpy as np
 from qkvcheck.groups import Capture
 from qkvcheck.statistics import formulas
 from qkvcheck.statistics.jackknife import FISHER_Z, LOGARITHM
+from qkvcheck.statistics.many.row_sums import RowSums
 from qkvcheck.statistics.registered.dimensions import TWO_PEAKS
 from qkvcheck.statistics.registry import RowStatistic, Statistic, register_statistic
 from qkvcheck.statistics.sample import Part
@@ -27,6 +28,9 @@ class RowMean(RowStatistic):
 
     def of_similarities(self, similarities: np.ndarray) -> float:
         return float(similarities[np.triu_indices(len(similarities), k=1)].mean())
+
+    def of_row_sums(self, sums: RowSums) -> np.ndarray:
+        return sums.mean
 
 
 @register_statistic
@@ -52,6 +56,10 @@ class RowVariance(RowStatistic):
 
     def of_similarities(self, similarities: np.ndarray) -> float:
         return float(similarities[np.triu_indices(len(similarities), k=1)].var())
+
+    def of_row_sums(self, sums: RowSums) -> np.ndarray:
+        found: np.ndarray = np.maximum(sums.mean_square - sums.mean**2, 0.0)
+        return found
 
 
 @register_statistic

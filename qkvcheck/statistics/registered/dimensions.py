@@ -6,15 +6,21 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from math import inf
 
+import numpy as np
+
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import Capture, Comparison
 from qkvcheck.statistics.formulas import random_mean_absolute, variance
 from qkvcheck.statistics.further.unimodal import most_unimodal_variance
 from qkvcheck.statistics.group_moments import GroupMoments, MomentSource
+from qkvcheck.statistics.jackknife import Replicates
+from qkvcheck.statistics.many.limits import MANY
+from qkvcheck.statistics.many.offset_shares import offset_shares
 from qkvcheck.statistics.nulls import SHUFFLED
 from qkvcheck.statistics.offset import decompose, offset_only_mean_absolute
 from qkvcheck.statistics.registry import PairStatistic, Statistic, register_statistic
 from qkvcheck.statistics.sample import Part, Rows, parts_of
+from qkvcheck.statistics.similarity import scaled_columns
 
 TWO_PEAKS = "0.333 for a flat histogram, 1 if half is -1 and half +1. Above 0.444 there can't be a single peak"
 
@@ -172,6 +178,20 @@ class OffsetShare(_WithNull):
     def compute(self, parts: Sequence[Part], measure: str) -> float:
         del measure
         return decompose(*parts[0]).share
+
+    def replicate(
+        self, rows: Rows, comparisons: Sequence[Comparison], clusters: Sequence[str]
+    ) -> dict[Comparison, Replicates]:
+        """Return the numbers without each cluster; of many contexts from sums, without a pass for each."""
+        labels = np.array(rows.labels[0])
+        if len(labels) <= MANY:
+            return super().replicate(rows, comparisons, clusters)
+        left_out = [labels == cluster for cluster in clusters]
+        columns, whole = scaled_columns(rows.arrays[0]), self.values(rows.arrays, rows, comparisons)
+        return {
+            comparison: Replicates(own, offset_shares(columns, rows.projections, left_out, comparison.group))
+            for comparison, own in zip(comparisons, whole, strict=True)
+        }
 
     def shuffled(self, n: int) -> float:
         return 1 / n

@@ -7,7 +7,7 @@ from qkvcheck.claims.companions.registry import Around, Companion, WideCompanion
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict, number_text
 from qkvcheck.errors import NotCapturedError, QkvcheckError
-from qkvcheck.statistics import Measurement, TokenMetric, score_values, token_metric
+from qkvcheck.statistics import SCORED, Measurement, TokenMetric, drawn_rows, score_values, token_metric
 
 _OVER_ROWS = frozenset(
     {"variance", "mean_square", "mean_absolute", "sign_balance", "collapse", "offset_share", "row_mean", "row_cosine"}
@@ -32,8 +32,12 @@ class ScoreMetric(Companion):
             found = score_values(own.statistic, own.rows, own.together)[own.comparison]
         except NotCapturedError:
             return None
-        turns_over = claim.kind is Kind.INTERVAL and claim.meets(found) != claim.meets(own.plug_in)
-        text = f"of scores q.k, which no basis enters, it is {number_text(found)}, here {number_text(own.plug_in)}"
+        n, drawn, here = own.rows.n_distinct, drawn_rows(own.rows.n_distinct, SCORED), own.plug_in
+        if len(drawn) < n:  # the number of the same contexts: fewer of them have another one
+            here = own.statistic.values([a[drawn] for a in own.rows.arrays], own.rows, [own.comparison])[0]
+        turns_over = claim.kind is Kind.INTERVAL and claim.meets(found) != claim.meets(here)
+        text = f"of scores q.k, which no basis enters, it is {number_text(found)}, here {number_text(here)}"
+        text += f", both of {len(drawn)} of the {n:,} contexts, drawn" if len(drawn) < n else ""
         text += ": on the other side of the threshold" if turns_over else ""
         return Beside(self.name, text, found, warns=turns_over)
 

@@ -85,7 +85,8 @@ class MostInfluential(Companion):
         found = influence(own, level=verdict.level or LEVEL)
         if found is None:
             return None
-        text = f"the largest of {len(own.rows.clusters)} clusters makes {found.share:.0%} of the jackknife variance"
+        kind = "clusters" if own.rows.grouping is None else "groups of clusters"
+        text = f"the largest of {len(own.rows.clusters)} {kind} makes {found.share:.0%} of the jackknife variance"
         without = found.without
         if without is None:
             return Beside(self.name, text, found.share)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from qkvcheck.claims.claim import Claim, Direction
 from qkvcheck.claims.companions.registry import Companion, register_companion
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict
-from qkvcheck.statistics import Measurement, row_similarities
+from qkvcheck.statistics import Measurement, row_mean
 
 
 @register_companion
@@ -27,8 +25,7 @@ class Exclusion(Companion):
 
     def look(self, claim: Claim, own: Measurement, verdict: Verdict) -> Beside | None:
         """Return the bound, on the mean over pairs of distinct contexts."""
-        similar = row_similarities(own.parts[0][0], measure=own.comparison.measure)
-        mean = float(similar[np.triu_indices(len(similar), k=1)].mean())
+        mean = row_mean(own.parts[0][0], measure=own.comparison.measure)
         most = 1 - mean**2
         text = f"with a mean similarity of {mean:.2f} their variance is at most {most:.2f} = 1 - {mean:.2f}^2"
         short = claim.direction in (Direction.ABOVE, Direction.AT_LEAST) and not claim.meets(most)

@@ -14,7 +14,7 @@ from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.seed_numbers import SeedAtPlace, most
 from qkvcheck.claims.verdict import Verdict, number_text
 from qkvcheck.groups import POSITION
-from qkvcheck.statistics import Measurement, Sample, row_similarities
+from qkvcheck.statistics import MANY, Measurement, Sample, mean_similarities_by, row_similarities
 
 
 @register_companion
@@ -32,17 +32,26 @@ class SamePosition(Companion):
         places = own.rows.factors.get(POSITION)
         if places is None:
             return None
-        similar = row_similarities(own.parts[0][0], measure=own.comparison.measure)
-        pairs = np.triu_indices(len(similar), k=1)
-        values = similar[pairs]
-        same = np.array(places)[pairs[0]] == np.array(places)[pairs[1]]
-        if same.all() or not same.any():
-            which = "all" if same.all() else "none"
-            return Beside(self.name, f"{which} of the {len(same)} pairs of contexts have the target at one place")
-        alike, others = float(values[same].mean()), float(values[~same].mean())
-        text = f"{number_text(alike)} over the {int(same.sum())} pairs of contexts with the target at one place, "
-        text += f"{number_text(others)} over the {int((~same).sum())} others"
+        pairs = len(places) * (len(places) - 1) // 2
+        same = sum(count * (count - 1) // 2 for count in Counter(places).values())
+        if same in (0, pairs):
+            which = "none" if same == 0 else "all"
+            return Beside(self.name, f"{which} of the {pairs} pairs of contexts have the target at one place")
+        alike, others = _means_by(own.parts[0][0], places, own.comparison.measure)
+        text = f"{number_text(alike)} over the {same} pairs of contexts with the target at one place, "
+        text += f"{number_text(others)} over the {pairs - same} others"
         return Beside(self.name, text, alike - others)
+
+
+def _means_by(x: np.ndarray, places: Sequence[str], measure: str) -> tuple[float, float]:
+    """Return the mean similarity over pairs at one place, and over the others."""
+    if len(x) > MANY:
+        return mean_similarities_by(x, places, measure=measure)
+    similar = row_similarities(x, measure=measure)
+    pairs = np.triu_indices(len(similar), k=1)
+    same = np.array(places)[pairs[0]] == np.array(places)[pairs[1]]
+    values = similar[pairs]
+    return float(values[same].mean()), float(values[~same].mean())
 
 
 @register_companion

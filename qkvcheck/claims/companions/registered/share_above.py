@@ -8,7 +8,7 @@ from qkvcheck.claims.claim import Claim
 from qkvcheck.claims.companions.registry import Companion, register_companion
 from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.verdict import Verdict
-from qkvcheck.statistics import Measurement, row_similarities
+from qkvcheck.statistics import PAIRED, Measurement, drawn_rows, row_similarities
 
 
 @register_companion
@@ -24,6 +24,9 @@ class ShareAbove(Companion):
         """Return the share, over pairs of distinct contexts."""
         if claim.threshold is None:
             return None
-        similar = row_similarities(own.parts[0][0], measure=own.comparison.measure)
+        x = own.parts[0][0]
+        drawn = drawn_rows(len(x), PAIRED)
+        similar = row_similarities(x[drawn], measure=own.comparison.measure)
         share = float((similar[np.triu_indices(len(similar), k=1)] > claim.threshold).mean())
-        return Beside(self.name, f"{share:.0%} of the pairs of contexts are above {claim.threshold:g}", share)
+        of = "contexts" if len(drawn) == len(x) else f"{len(drawn):,} of {len(x):,} contexts, drawn,"
+        return Beside(self.name, f"{share:.0%} of the pairs of {of} are above {claim.threshold:g}", share)

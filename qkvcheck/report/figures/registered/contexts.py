@@ -27,14 +27,23 @@ def context_figures(given: FigureInput) -> Iterator[Figure]:
     if not kept:
         return
     texts = given.run.corpus.texts
-    n = max(part.n for part in kept.values())
+    n = max(len(texts), *(max(_numbers(part)) + 1 for part in kept.values()))
     names = [_prefix(given.run, row) if row < len(texts) else f"context {row + 1}" for row in range(n)]
+    shown = {name: [names[row] for row in _numbers(part)] for name, part in kept.items()}
+    fewest = min(part.n for part in kept.values())
+    drawn = any(part.contexts is not None for part in kept.values())
+    of_some = f"{where}, {fewest} of {n:,} contexts, drawn" if drawn else where
     scattered = {name: found[name] for name in kept if found[name].evidence.scatter is not None}
     yield from _scatter(scattered, layer, where, names)
     matrices = {name: whole_matrix(part) for name, part in kept.items()}
     for name, matrix in matrices.items():
-        yield _context_matrix(matrix, name, found[name].measure, layer, where, names)
-    yield _worst(matrices, layer, where, names, verdicts)
+        yield _context_matrix(matrix, name, found[name].measure, layer, of_some, shown[name])
+    yield _worst(matrices, layer, of_some, shown, verdicts)
+
+
+def _numbers(part: ContextMatrix) -> Sequence[int]:
+    """Return which contexts a matrix is of, by their numbers."""
+    return range(part.n) if part.contexts is None else part.contexts
 
 
 def _prefix(run: Run, row: int) -> str:
@@ -117,13 +126,17 @@ def _context_matrix(
 
 
 def _worst(
-    matrices: Mapping[str, np.ndarray], layer: int, where: str, names: Sequence[str], verdicts: Sequence[Verdict]
+    matrices: Mapping[str, np.ndarray],
+    layer: int,
+    where: str,
+    names: Mapping[str, Sequence[str]],
+    verdicts: Sequence[Verdict],
 ) -> Figure:
     rows: list[tuple[Any, ...]] = []
     with panels(len(matrices), width=3.4 * len(matrices), height=3.2, share=False) as (canvas, axes):
         for ax, (block, matrix) in zip(axes, matrices.items(), strict=True):
             means = (matrix.sum(axis=1) - 1) / max(len(matrix) - 1, 1)
-            listed = [(float(means[k]), names[k], "corpus") for k in np.argsort(means, kind="stable")[:WORST]]
+            listed = [(float(means[k]), names[block][k], "corpus") for k in np.argsort(means, kind="stable")[:WORST]]
             listed += [(found.value, found.text or "", "found by search") for found in _searched(verdicts, block)]
             listed.sort(key=lambda entry: entry[0])
             for place, (value, _, source) in enumerate(listed):
