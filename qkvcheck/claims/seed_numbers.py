@@ -106,8 +106,8 @@ class SeedReplicates:
 
     def __call__(self, sample: Sample) -> list[list[float]]:
         """Return for each place the numbers without each cluster."""
-        left_out = self.statistic.replicate(sample.rows, self.comparisons, self.clusters)
-        return [[float(value) for value in left_out[c].without] for c in self.comparisons]
+        found = [measure(self.statistic, sample, c, together=self.comparisons) for c in self.comparisons]
+        return [[float(value) for value in one.replicates_without(self.clusters).without] for one in found]
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,7 @@ class SeedValues:
 
     def __call__(self, sample: Sample) -> list[float]:
         """Return a number for each statistic."""
-        rows = sample.rows
-        return [statistic.values(rows.arrays, rows, [self.comparison])[0] for statistic in self.statistics]
+        return [measure(statistic, sample, self.comparison).plug_in for statistic in self.statistics]
 
 
 @dataclass(frozen=True)

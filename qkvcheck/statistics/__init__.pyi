@@ -10,16 +10,16 @@ from .further.discriminant import permutation_test
 from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
 from .further.two_way import noise_token_minus_context, two_way_estimate
 from .further.unimodal import dip, dip_obstacle, sampled_similarities
-from .group_moments import CERTIFIED, SMILE, grade
+from .group_moments import CERTIFIED, SMILE, GroupMoments, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
-from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
+from .measurement import MIN_CLUSTERS, Distribution, Measurement, SummedRows, SummedSample, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registered.identity import right_names
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
-from .sample import Rows, Sample, parts_of
+from .sample import Rows, Sample, parts_of, too_few
 from .similarity import (
     KERNEL_VARIABLE,
     GroupSummary,
@@ -31,7 +31,7 @@ from .similarity import (
     summarise_groups,
     unit_columns,
 )
-from .streaming import Moments, accumulate, summarise_moments
+from .streaming import Moments, accumulate, merge, moments_of, offset_loadings_of, similarity_tile, summarise_moments
 
 __all__ = [
     "CERTIFIED",
@@ -46,6 +46,7 @@ __all__ = [
     "Attribution",
     "Distribution",
     "Explained",
+    "GroupMoments",
     "GroupSummary",
     "Influence",
     "Measurement",
@@ -59,6 +60,8 @@ __all__ = [
     "Sample",
     "Specificity",
     "Statistic",
+    "SummedRows",
+    "SummedSample",
     "TokenMetric",
     "ViolationRate",
     "accumulate",
@@ -78,11 +81,14 @@ __all__ = [
     "jackknife_estimate",
     "kernel_named",
     "measure",
+    "merge",
+    "moments_of",
     "noise_token_minus_context",
     "null_value",
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "offset_loadings_of",
     "omega_squared",
     "participation",
     "parts_of",
@@ -98,6 +104,7 @@ __all__ = [
     "sampled_similarities",
     "score_rows",
     "score_values",
+    "similarity_tile",
     "specificity",
     "split_group",
     "standardised_row_mean",
@@ -108,6 +115,7 @@ __all__ = [
     "summarise_moments",
     "tail_ratio",
     "token_metric",
+    "too_few",
     "top_dimensions",
     "two_way_estimate",
     "unit_columns",

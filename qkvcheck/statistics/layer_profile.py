@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import LEVEL, simultaneous_critical
+from qkvcheck.statistics.measurement import measure
 from qkvcheck.statistics.registry import Statistic
-from qkvcheck.statistics.sample import Sample, too_few, unjudgeable
+from qkvcheck.statistics.sample import Sample, too_few
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,15 @@ def profile_layers(
         At which the intervals hold for all layers.
     """
     points, found = [], {}
-    every = {layer: sample.rows for layer, sample in samples}
-    names = sorted({name for rows in every.values() for name in rows.clusters})
-    for layer, rows in every.items():
-        reason = unjudgeable(rows, [comparison.group], axis=axis)
+    every = {layer: measure(statistic, sample, comparison) for layer, sample in samples}
+    names = tuple(sorted({name for measured in every.values() for name in measured.rows.clusters}))
+    for layer, measured in every.items():
+        rows, reason = measured.rows, measured.undefined(axis=axis)
         if rows.n_distinct < min_distinct:
             reason = too_few(rows, min_distinct)
         points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))
         if reason is None:
-            found[layer] = statistic.replicate(rows, [comparison], names)[comparison]
+            found[layer] = measured.replicates_without(names)
     if not found:
         return points
     critical = simultaneous_critical(list(found.values()), scale=statistic.interval_scale, level=level)

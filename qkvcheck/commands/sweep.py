@@ -1,0 +1,259 @@
+"""``qkvcheck sweep``: verdicts over a corpus that doesn't fit into memory, in shards, resumable, on one or many processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qkvcheck.commands.options import add_load, add_options
+from qkvcheck.errors import SettingsError
+from qkvcheck.settings import OPTIONS, parse_layers
+
+if TYPE_CHECKING:
+    from qkvcheck.claims import ClaimsFile
+    from qkvcheck.models import HookedModel
+    from qkvcheck.sweep import Memory, Progress, SweepPlan
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_STDIN = "-"
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    sweep = commands.add_parser(
+        "sweep",
+        help="verdicts over a corpus that doesn't fit into memory",
+        description="Find every place of a target token in text, JSON lines, tables or Parquet files (.gz and .zst too), "
+        "capture it there, and judge claims on what merges: moments, a jackknife over groups of clusters, and contexts "
+        "drawn for pictures. Whatever happens to it, it can go on (--resume) to the very same numbers.",
+        epilog="example: qkvcheck sweep --model embedded --corpus 'data/*.jsonl.gz' --layers 6 --out result/",
+    )
+    add_options(sweep, "model", "tokenizer", "bos", "layout", "device", "dtype")
+    sweep.add_argument(
+        "--target", action="append", help="target token, its text or id; may be given again. Default: ' her'"
+    )
+    sweep.add_argument(
+        "--corpus", action="append", required=True, help="file, pattern in quotes, or - for standard input"
+    )
+    sweep.add_argument("--column", default="text", help="key or column of the texts; default: text")
+    sweep.add_argument("--layers", help="zero-based, as 6 or 0-11 or 50%%, or all; default: those of the claims file")
+    sweep.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
+    sweep.add_argument("--out", metavar="FOLDER", required=True, help="where results and checkpoints go")
+    sweep.add_argument("--resume", action="store_true", help="go on with the sweep in --out")
+    sweep.add_argument("--strict", action="store_true", help="end at the first record or file that can't be used")
+    sweep.add_argument(
+        "--dedupe", action="store_true", help="count contexts of the same tokens once (reads the texts twice)"
+    )
+    sweep.add_argument(
+        "--window", type=int, help="tokens before a target that count, at most; default: as the model allows, up to 128"
+    )
+    sweep.add_argument(
+        "--clusters",
+        default="auto",
+        help="auto (first-word), first-word, preceding-token, position, prefix, label or document",
+    )
+    sweep.add_argument(
+        "--max-memory", default="4GB", help="of a process; it decides how many groups there are. Default: 4GB"
+    )
+    sweep.add_argument(
+        "--untrained-seeds",
+        type=int,
+        default=1,
+        help="untrained networks on the same contexts; each takes as long as the model. Default: 1 (specificity needs 19)",
+    )
+    sweep.add_argument("--seed", type=int, default=0, help="of hashes, draws and untrained networks; default: 0")
+    sweep.add_argument("--limit", type=int, metavar="N", help="read the first N records only")
+    sweep.add_argument("--shard-records", type=int, default=2048, help="records of a shard; default: 2048")
+    sweep.add_argument("--max-line", default="4MB", help="longest record that is taken; default: 4MB")
+    add_options(sweep, "batch-size")
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, help="processes on this machine (needs qkvcheck[sweep]); default: this one"
+    )
+    where.add_argument(
+        "--scheduler",
+        help="address of a dask scheduler, as tcp://host:8786; its workers have to see --corpus and --out",
+    )
+    add_load(sweep)
+    sweep.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    for name in _THREADS:  # before NumPy is loaded: the same bits, however many processes work
+        os.environ.setdefault(name, "1")
+    _check(options)
+    from qkvcheck.sweep import Progress, files_of, kept_input, run_sweep, scan_all
+
+    folder = _folder(options)
+    progress = Progress()
+    if _STDIN in options.corpus:
+        if len(options.corpus) > 1:
+            raise SettingsError("--corpus -: standard input is read alone; leave the other files out.")
+        kept = folder / "input.txt"
+        paths = [kept if options.resume and kept.exists() else kept_input(sys.stdin.buffer, folder)]
+    else:
+        paths = files_of(options.corpus)
+    claims, hooked, plan, memory = _planned(options, progress)
+    files = scan_all(paths, plan, progress, strict=options.strict)
+    with _runner(options) as runner:
+        swept = run_sweep(
+            plan,
+            files,
+            folder,
+            fingerprint=hooked.fingerprint,
+            progress=progress,
+            runner=runner,
+            resume=options.resume,
+            strict=options.strict,
+        )
+    return _conclude(plan, hooked, swept, claims, folder, memory, progress)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise `SettingsError` for a value that makes no sense, before anything is loaded."""
+    from qkvcheck.sweep import CLUSTERINGS
+
+    least = {"window": 1, "limit": 1, "shard_records": 1, "untrained_seeds": 0, "seed": 0, "workers": 1}
+    for name, smallest in least.items():
+        given = getattr(options, name)
+        if given is not None and given < smallest:
+            raise SettingsError(f"--{name.replace('_', '-')} {given} is too small; it must be at least {smallest}.")
+    if options.clusters not in CLUSTERINGS:
+        raise SettingsError(f"--clusters {options.clusters!r} is not known; allowed: {', '.join(CLUSTERINGS)}.")
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"--out {options.out!r} is a file; name a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not options.resume:
+        raise SettingsError(
+            f"--out {options.out!r} is not empty; go on with the sweep there (--resume), or name another folder."
+        )
+    if options.resume and not (folder / "manifest.json").exists():
+        raise SettingsError(f"--resume: {options.out!r} holds no sweep to go on with; leave --resume out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFile, HookedModel, SweepPlan, Memory]:
+    from qkvcheck.claims import check_known
+    from qkvcheck.models import load_model
+    from qkvcheck.sweep import SweepPlan, memory_of, parse_size, size_text
+
+    claims = _claims(options)
+    for claim in claims.claims.values():
+        check_known(claim)
+    read_target = next(row for row in OPTIONS if row.name == "target")
+    targets = tuple(read_target.read("--target", text) for text in options.target or [" her"])
+    if len(set(targets)) < len(targets):
+        raise SettingsError("--target names a token twice; name each once.")
+    hooked = load_model(
+        options.model, tokenizer=options.tokenizer, bos=options.bos, layout=options.layout, device=options.device,
+        dtype=options.dtype,
+    )  # fmt: skip
+    if not hooked.architecture.causal:
+        raise SettingsError(
+            f"{hooked.spec} looks both ways: a target's context is its whole text, and a sweep takes what stands before."
+        )
+    layers = _layers(options, claims, hooked)
+    width = max(part.stop for part in hooked.projections.values())
+    weights = hooked.parameters * {"float64": 8, "float32": 4}.get(hooked.dtype, 2)
+    memory = memory_of(
+        places=2 * len(layers), width=width, targets=len(targets), untrained=options.untrained_seeds, weights=weights,
+        most=parse_size(options.max_memory, flag="--max-memory"),
+    )  # fmt: skip
+    plan = SweepPlan(
+        model=str(hooked.spec), tokenizer=options.tokenizer, bos=options.bos, layout=options.layout, device=options.device,
+        dtype=options.dtype, targets=targets, layers=layers, window=_window(options, hooked), groups=memory.groups,
+        column=options.column, clusters=options.clusters, seed=options.seed, untrained_seeds=options.untrained_seeds,
+        dedupe=options.dedupe, records=options.shard_records, limit=options.limit,
+        most_bytes=parse_size(options.max_line, flag="--max-line"), batch_size=options.batch_size,
+        load=tuple(options.load or ()) if not isinstance(options.load, str) else (options.load,),
+    )  # fmt: skip
+    _check_targets(plan, hooked)
+    seeds = options.untrained_seeds
+    progress.say(
+        f"qkvcheck: {hooked.spec}, {len(layers)} layer(s), {memory.groups} groups at most ({size_text(memory.one)} each, a "
+        f"process up to {size_text(memory.whole)}), {seeds} untrained {'network' if seeds == 1 else 'networks'}"
+    )
+    return claims, hooked, plan, memory
+
+
+def _check_targets(plan: SweepPlan, hooked: HookedModel) -> None:
+    from qkvcheck.contexts import resolve_target
+
+    for target in plan.targets:
+        resolve_target(target, hooked.encoder)
+
+
+def _claims(options: argparse.Namespace) -> ClaimsFile:
+    from qkvcheck.claims import load_claims
+
+    usual = [f"experiments/{name}.toml" for name in ("claims", "beyond")]
+    files = options.claims or [name for name in usual if Path(name).is_file()]
+    if not files:
+        raise SettingsError("there is no claims file in ./experiments; name one with --claims.")
+    return load_claims(*files)
+
+
+def _layers(options: argparse.Namespace, claims: ClaimsFile, hooked: HookedModel) -> tuple[int, ...]:
+    from qkvcheck.capture import check_layers
+
+    if options.layers is None:
+        layers = claims.at_depth(hooked.depth).layers
+    elif options.layers == "all":
+        layers = tuple(range(hooked.depth))
+    else:
+        layers = parse_layers(options.layers, flag="--layers").at(hooked.depth)
+    check_layers(hooked, layers)
+    return layers
+
+
+def _window(options: argparse.Namespace, hooked: HookedModel) -> int:
+    """Return how many tokens before a target count; raise `SettingsError` for more than the model can see."""
+    limit = hooked.architecture.longest(hooked.config)
+    most = 128 if limit is None else limit - 1 - len(hooked.special)
+    if options.window is not None and limit is not None and options.window > most:
+        raise SettingsError(
+            f"--window {options.window} is too long; {hooked.spec} has {limit} positions, which leaves {most} before a target."
+        )
+    return int(min(128, most) if options.window is None else options.window)
+
+
+def _runner(options: argparse.Namespace) -> Any:
+    from contextlib import nullcontext
+
+    from qkvcheck.sweep import Here
+
+    if options.workers is None and options.scheduler is None:
+        return nullcontext(Here())
+    from qkvcheck.sweep import workers
+
+    return workers(count=options.workers, scheduler=options.scheduler)
+
+
+def _conclude(
+    plan: SweepPlan, hooked: HookedModel, swept: Any, claims: ClaimsFile, folder: Path, memory: Memory, progress: Progress
+) -> int:  # fmt: skip
+    """Judge each target, write its files, and print what was found."""
+    from qkvcheck.report import missing_libraries, summary_lines, write_page
+    from qkvcheck.sweep import conclude, folder_of, met_lines, unjudged_lines
+
+    why = f"at most {memory.groups}, as --max-memory allows" if memory.groups < 200 else "at most 200"
+    for target in range(len(plan.targets)):
+        own = folder_of(folder, plan, target)
+        progress.begin("judging", 0, unit="deletions")
+        results, state = conclude(plan, hooked, swept, claims, own, target=target, why=why, told=progress.step)
+        progress.clear()
+        lines = [line.text for line in summary_lines(results.run, list(results.findings))]
+        print("\n".join([*met_lines(swept, state, plan, why), *lines, *unjudged_lines(results.findings)]))
+        print(f"Results written to {own / 'results.json'}")
+        if missing_libraries() is None:
+            write_page(own / "report.html", [results])
+            print(f"Report written to {own / 'report.html'}")
+    return 0
