@@ -1,4 +1,4 @@
-"""``qkvcheck sweep``: verdicts over a corpus that doesn't fit into memory, in shards, resumable, on one or many processes."""
+"""``qkvcheck sweep``: verdicts over a corpus that doesn't fit into memory, on one process or many."""
 
 from __future__ import annotations
 
@@ -15,10 +15,41 @@ from qkvcheck.settings import OPTIONS, parse_layers
 if TYPE_CHECKING:
     from qkvcheck.claims import ClaimsFile
     from qkvcheck.models import HookedModel
-    from qkvcheck.sweep import Memory, Progress, SweepPlan
+    from qkvcheck.sweep import Memory, Progress, SweepPlan, Swept
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STDIN = "-"
+_NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
+_SWITCH: dict[str, Any] = {"action": "store_true"}
+_ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("--target", "target token, its text or id; may be given again. Default: ' her'", {"action": "append"}),
+    ("--corpus", "file, pattern in quotes, or - for standard input", {"action": "append", "required": True}),
+    ("--column", "key or column of the texts; default: text", {"default": "text"}),
+    ("--layers", "zero-based, as 6 or 0-11 or 50%%, or all; default: those of the claims file", {}),
+    ("--claims", "claims files; default: those in ./experiments", {"metavar": "FILE", "nargs": "+"}),
+    ("--out", "where results and checkpoints go", {"metavar": "FOLDER", "required": True}),
+    ("--resume", "go on with the sweep in --out", _SWITCH),
+    ("--strict", "end at the first record or file that can't be used", _SWITCH),
+    ("--dedupe", "count contexts of the same tokens once (reads the texts twice)", _SWITCH),
+    ("--window", "tokens before a target that count, at most; default: what the model allows, up to 128", _NUMBER),
+    (
+        "--clusters",
+        "what leaves the jackknife together: auto (first-word), first-word, preceding-token, position, prefix, label "
+        "or document",
+        {"default": "auto"},
+    ),
+    ("--max-memory", "of a process; it decides how many groups there are. Default: 4GB", {"default": "4GB"}),
+    (
+        "--untrained-seeds",
+        "untrained networks on the same contexts, each of which takes as long as the model; specificity needs 19. "
+        "Default: 1",
+        {**_NUMBER, "default": 1},
+    ),
+    ("--seed", "of hashes, draws and untrained networks; default: 0", {**_NUMBER, "default": 0}),
+    ("--limit", "read the first N records only", _NUMBER),
+    ("--shard-records", "records of a shard; default: 2048", {**_NUMBER, "default": 2048}),
+    ("--max-line", "longest record that is taken; default: 4MB", {"default": "4MB"}),
+)
 
 
 def add(commands: Any) -> None:
@@ -26,56 +57,19 @@ def add(commands: Any) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="verdicts over a corpus that doesn't fit into memory",
-        description="Find every place of a target token in text, JSON lines, tables or Parquet files (.gz and .zst too), "
-        "capture it there, and judge claims on what merges: moments, a jackknife over groups of clusters, and contexts "
-        "drawn for pictures. Whatever happens to it, it can go on (--resume) to the very same numbers.",
+        description="Find every place of a target token in text, JSON lines, tables or Parquet files (.gz and .zst "
+        "too), capture it there, and judge claims on what merges: moments, a jackknife over groups of clusters, and "
+        "contexts drawn for pictures. Whatever happens to it, it can go on (--resume) to the very same numbers.",
         epilog="example: qkvcheck sweep --model embedded --corpus 'data/*.jsonl.gz' --layers 6 --out result/",
     )
     add_options(sweep, "model", "tokenizer", "bos", "layout", "device", "dtype")
-    sweep.add_argument(
-        "--target", action="append", help="target token, its text or id; may be given again. Default: ' her'"
-    )
-    sweep.add_argument(
-        "--corpus", action="append", required=True, help="file, pattern in quotes, or - for standard input"
-    )
-    sweep.add_argument("--column", default="text", help="key or column of the texts; default: text")
-    sweep.add_argument("--layers", help="zero-based, as 6 or 0-11 or 50%%, or all; default: those of the claims file")
-    sweep.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
-    sweep.add_argument("--out", metavar="FOLDER", required=True, help="where results and checkpoints go")
-    sweep.add_argument("--resume", action="store_true", help="go on with the sweep in --out")
-    sweep.add_argument("--strict", action="store_true", help="end at the first record or file that can't be used")
-    sweep.add_argument(
-        "--dedupe", action="store_true", help="count contexts of the same tokens once (reads the texts twice)"
-    )
-    sweep.add_argument(
-        "--window", type=int, help="tokens before a target that count, at most; default: as the model allows, up to 128"
-    )
-    sweep.add_argument(
-        "--clusters",
-        default="auto",
-        help="auto (first-word), first-word, preceding-token, position, prefix, label or document",
-    )
-    sweep.add_argument(
-        "--max-memory", default="4GB", help="of a process; it decides how many groups there are. Default: 4GB"
-    )
-    sweep.add_argument(
-        "--untrained-seeds",
-        type=int,
-        default=1,
-        help="untrained networks on the same contexts; each takes as long as the model. Default: 1 (specificity needs 19)",
-    )
-    sweep.add_argument("--seed", type=int, default=0, help="of hashes, draws and untrained networks; default: 0")
-    sweep.add_argument("--limit", type=int, metavar="N", help="read the first N records only")
-    sweep.add_argument("--shard-records", type=int, default=2048, help="records of a shard; default: 2048")
-    sweep.add_argument("--max-line", default="4MB", help="longest record that is taken; default: 4MB")
+    for flag, about, how in _ROWS:
+        sweep.add_argument(flag, help=about, **how)
     add_options(sweep, "batch-size")
     where = sweep.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, help="processes on this machine (needs qkvcheck[sweep]); else this one")
     where.add_argument(
-        "--workers", type=int, help="processes on this machine (needs qkvcheck[sweep]); default: this one"
-    )
-    where.add_argument(
-        "--scheduler",
-        help="address of a dask scheduler, as tcp://host:8786; its workers have to see --corpus and --out",
+        "--scheduler", help="a dask scheduler, as tcp://host:8786; its workers have to see --corpus and --out"
     )
     add_load(sweep)
     sweep.set_defaults(run=run)
@@ -158,7 +152,7 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
     )  # fmt: skip
     if not hooked.architecture.causal:
         raise SettingsError(
-            f"{hooked.spec} looks both ways: a target's context is its whole text, and a sweep takes what stands before."
+            f"{hooked.spec} looks both ways: a context is a whole text, and a sweep takes what stands before."
         )
     layers = _layers(options, claims, hooked)
     width = max(part.stop for part in hooked.projections.values())
@@ -168,9 +162,9 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
         most=parse_size(options.max_memory, flag="--max-memory"),
     )  # fmt: skip
     plan = SweepPlan(
-        model=str(hooked.spec), tokenizer=options.tokenizer, bos=options.bos, layout=options.layout, device=options.device,
-        dtype=options.dtype, targets=targets, layers=layers, window=_window(options, hooked), groups=memory.groups,
-        column=options.column, clusters=options.clusters, seed=options.seed, untrained_seeds=options.untrained_seeds,
+        model=str(hooked.spec), tokenizer=options.tokenizer, bos=options.bos, layout=options.layout,
+        device=options.device, dtype=options.dtype, targets=targets, layers=layers,
+        window=_window(options, hooked), groups=memory.groups, column=options.column, clusters=options.clusters, seed=options.seed, untrained_seeds=options.untrained_seeds,
         dedupe=options.dedupe, records=options.shard_records, limit=options.limit,
         most_bytes=parse_size(options.max_line, flag="--max-line"), batch_size=options.batch_size,
         load=tuple(options.load or ()) if not isinstance(options.load, str) else (options.load,),
@@ -178,8 +172,8 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
     _check_targets(plan, hooked)
     seeds = options.untrained_seeds
     progress.say(
-        f"qkvcheck: {hooked.spec}, {len(layers)} layer(s), {memory.groups} groups at most ({size_text(memory.one)} each, a "
-        f"process up to {size_text(memory.whole)}), {seeds} untrained {'network' if seeds == 1 else 'networks'}"
+        f"qkvcheck: {hooked.spec}, {len(layers)} layer(s), {memory.groups} groups at most ({size_text(memory.one)} "
+        f"each, a process up to {size_text(memory.whole)}), {seeds} untrained {'network' if seeds == 1 else 'networks'}"
     )
     return claims, hooked, plan, memory
 
@@ -220,7 +214,8 @@ def _window(options: argparse.Namespace, hooked: HookedModel) -> int:
     most = 128 if limit is None else limit - 1 - len(hooked.special)
     if options.window is not None and limit is not None and options.window > most:
         raise SettingsError(
-            f"--window {options.window} is too long; {hooked.spec} has {limit} positions, which leaves {most} before a target."
+            f"--window {options.window} is too long; {hooked.spec} has {limit} positions, which leaves {most} "
+            "before a target."
         )
     return int(min(128, most) if options.window is None else options.window)
 
@@ -238,8 +233,14 @@ def _runner(options: argparse.Namespace) -> Any:
 
 
 def _conclude(
-    plan: SweepPlan, hooked: HookedModel, swept: Any, claims: ClaimsFile, folder: Path, memory: Memory, progress: Progress
-) -> int:  # fmt: skip
+    plan: SweepPlan,
+    hooked: HookedModel,
+    swept: Swept,
+    claims: ClaimsFile,
+    folder: Path,
+    memory: Memory,
+    progress: Progress,
+) -> int:
     """Judge each target, write its files, and print what was found."""
     from qkvcheck.report import missing_libraries, summary_lines, write_page
     from qkvcheck.sweep import conclude, folder_of, met_lines, unjudged_lines

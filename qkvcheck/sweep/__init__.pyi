@@ -1,5 +1,6 @@
 from .corpus.shards import kept_input
 from .corpus.sources import files_of
+from .distributed import Workers, workers
 from .judged.outcome import conclude, folder_of, met_lines, unjudged_lines
 from .plan import CLUSTERINGS, Memory, SweepPlan, memory_of, parse_size, size_text
 from .progress import Progress
@@ -12,6 +13,7 @@ __all__ = [
     "Progress",
     "SweepPlan",
     "Swept",
+    "Workers",
     "conclude",
     "files_of",
     "folder_of",
@@ -23,4 +25,5 @@ __all__ = [
     "scan_all",
     "size_text",
     "unjudged_lines",
+    "workers",
 ]

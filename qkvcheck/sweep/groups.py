@@ -42,9 +42,27 @@ def unpacked(triangle: np.ndarray, width: int) -> np.ndarray:
     """Return the symmetric (width, width) of which a triangle was kept."""
     square = np.zeros(width * width)
     square[_upper(width)] = triangle
-    square = square.reshape(width, width)
-    found: np.ndarray = square + np.triu(square, 1).T
+    half = square.reshape(width, width)
+    found: np.ndarray = half + np.triu(half, 1).T
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Moments at several places.
+
+    Attributes
+    ----------
+    mean, low, high : ndarray of float64
+        (place, width).
+    scatter : ndarray of float64
+        (place, width (width + 1) / 2): centred products, as `packed` returns them.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    scatter: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,32 +78,22 @@ class Group:
         Pearson.
     lengths : ndarray of float64
         (place, measure, projection): sum of their squared lengths, each 1 or, where there is no direction, 0.
-    rows : ndarray of float32, or None
-        (context, place, width), where these are kept.
-    mean, low, high : ndarray of float64, or None
-        (place, width), where moments are kept.
-    scatter : ndarray of float64, or None
-        (place, width (width + 1) / 2): centred products, as `packed` returns them.
+    kept : ndarray of float32, or Packed
+        Rows (context, place, width), or moments.
     """
 
     n: int
     units: np.ndarray
     lengths: np.ndarray
-    rows: np.ndarray | None = None
-    mean: np.ndarray | None = None
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    scatter: np.ndarray | None = None
+    kept: np.ndarray | Packed
 
     def moments(self, place: int) -> Moments:
         """Return the moments at a place."""
-        if self.rows is not None:
-            return moments_of(self.rows[:, place])
-        assert self.mean is not None and self.scatter is not None and self.low is not None and self.high is not None
-        width = self.mean.shape[1]
-        return Moments(
-            self.n, self.mean[place], unpacked(self.scatter[place], width), self.low[place], self.high[place]
-        )
+        if not isinstance(self.kept, Packed):
+            return moments_of(self.kept[:, place])
+        own = self.kept
+        square = unpacked(own.scatter[place], own.mean.shape[1])
+        return Moments(self.n, own.mean[place], square, own.low[place], own.high[place])
 
 
 def group_of(rows: np.ndarray, projections: Mapping[str, slice]) -> Group:
@@ -107,7 +115,7 @@ def group_of(rows: np.ndarray, projections: Mapping[str, slice]) -> Group:
             unit = unit_columns(flat.T, measure=measure).T.reshape(n, places, -1)
             units[:, at, block] = unit.sum(axis=0)
             lengths[:, at, number] = np.einsum("npd,npd->p", unit, unit)
-    return Group(n, units, lengths, rows=rows)
+    return Group(n, units, lengths, rows)
 
 
 def most_rows(width: int) -> int:
@@ -122,35 +130,25 @@ def merged(first: Group, second: Group) -> Group:
     """
     n = first.n + second.n
     units, lengths = first.units + second.units, first.lengths + second.lengths
-    if first.rows is not None and second.rows is not None and n <= most_rows(units.shape[-1]):
-        return Group(n, units, lengths, rows=np.concatenate([first.rows, second.rows]))
-    one, other = as_moments(first), as_moments(second)
-    assert one.mean is not None and one.scatter is not None and one.low is not None and one.high is not None
-    assert other.mean is not None and other.scatter is not None and other.low is not None and other.high is not None
+    rows = [group.kept for group in (first, second) if not isinstance(group.kept, Packed)]
+    if len(rows) == 2 and n <= most_rows(units.shape[-1]):
+        return Group(n, units, lengths, np.concatenate(rows))
+    one, other = _packed(first), _packed(second)
     apart = other.mean - one.mean
     scatter = one.scatter + other.scatter
     for place, gap in enumerate(apart):
         scatter[place] += packed(np.outer(first.n * second.n / n * gap, gap))
-    return Group(
-        n,
-        units,
-        lengths,
-        mean=one.mean + apart * (second.n / n),
-        low=np.minimum(one.low, other.low),
-        high=np.maximum(one.high, other.high),
-        scatter=scatter,
-    )
+    mean = one.mean + apart * (second.n / n)
+    low, high = np.minimum(one.low, other.low), np.maximum(one.high, other.high)
+    return Group(n, units, lengths, Packed(mean, low, high, scatter))
 
 
-def as_moments(group: Group) -> Group:
-    """Return a group whose rows are forgotten."""
-    if group.rows is None:
-        return group
-    found = [moments_of(group.rows[:, place]) for place in range(group.rows.shape[1])]
-    return Group(
-        group.n,
-        group.units,
-        group.lengths,
+def _packed(group: Group) -> Packed:
+    """Return the moments of a group at every place."""
+    if isinstance(group.kept, Packed):
+        return group.kept
+    found = [moments_of(group.kept[:, place]) for place in range(group.kept.shape[1])]
+    return Packed(
         mean=np.stack([one.mean for one in found]),
         low=np.stack([one.low for one in found]),
         high=np.stack([one.high for one in found]),
@@ -160,7 +158,9 @@ def as_moments(group: Group) -> Group:
 
 def shrunk(group: Group) -> Group:
     """Return a group as rows while these are the smaller, else as moments."""
-    return group if group.rows is None or group.n <= most_rows(group.rows.shape[-1]) else as_moments(group)
+    if isinstance(group.kept, Packed) or group.n <= most_rows(group.kept.shape[-1]):
+        return group
+    return Group(group.n, group.units, group.lengths, _packed(group))
 
 
 def bytes_of(places: int, width: int) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from qkvcheck.errors import SettingsError
@@ -104,15 +103,6 @@ class SweepPlan:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
-_TUPLES = ("targets", "layers", "load")
-
-
-def plan_from_dict(data: Mapping[str, Any]) -> SweepPlan:
-    """Return the plan that `SweepPlan.to_dict` gave as plain data."""
-    names = [one.name for one in fields(SweepPlan)]
-    return SweepPlan(**{n: tuple(data[n]) if n in _TUPLES else data[n] for n in names})
-
-
 @dataclass(frozen=True)
 class Memory:
     """What a process of a sweep takes.
@@ -170,8 +160,8 @@ def memory_of(*, places: int, width: int, targets: int, untrained: int, weights:
         needed = base + LEAST_GROUPS * one
         raise SettingsError(
             f"--max-memory {size_text(most)} leaves room for {max(0, fit)} groups of the jackknife; it needs at least "
-            f"{LEAST_GROUPS}, which take {size_text(needed)} ({size_text(one)} a group at {places // 2} layer(s) of width "
-            f"{width}). Give more memory, or fewer --layers, --target or --untrained-seeds."
+            f"{LEAST_GROUPS}, which take {size_text(needed)} ({size_text(one)} a group at {places // 2} layer(s) of "
+            f"width {width}). Give more memory, or fewer --layers, --target or --untrained-seeds."
         )
     return Memory(min(MOST_GROUPS, int(fit)), one, base)
 

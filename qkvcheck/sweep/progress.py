@@ -62,7 +62,8 @@ class Progress:
         rate = self._done / spent
         left = f", {time_text((self._whole - self._done) / rate)} left" if rate > 0 else ""
         of = f" of {self._whole:,.0f}" if self._whole else ""
-        return f"{self._phase}: {self._done:,.0f}{of} {self._unit}, {rate:,.1f} a second{left}{f', {note}' if note else ''}"
+        beside = f", {note}" if note else ""
+        return f"{self._phase}: {self._done:,.0f}{of} {self._unit}, {rate:,.1f} a second{left}{beside}"
 
     def _show(self, text: str) -> None:
         if self._live:

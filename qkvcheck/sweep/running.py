@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +17,9 @@ from qkvcheck.sweep.store import BLOCK, Store, manifest_of
 from qkvcheck.sweep.work import Node
 
 LONG_SECONDS = 30.0
-"""Work that takes longer is told before it starts."""
+"""Work that takes longer is told at its start."""
+MEASURED_SECONDS = 2.0
+"""So long the first shards are timed for that."""
 
 
 class Runner(Protocol):
@@ -138,6 +139,7 @@ def run_sweep(
     QkvcheckError
         If the folder holds another sweep, no target is found, or it is strict and a record can't be used.
     """
+    folder = folder.resolve()  # workers may stand elsewhere
     store = Store(folder)
     went_on = store.begin(manifest_of(plan, files, fingerprint=fingerprint), resume=resume)
     tasks.bench_in.cache_clear()
@@ -179,7 +181,7 @@ def _capture(
 ) -> None:
     records = sum(shard.stop - shard.start for shard in left)
     progress.begin("capturing", records, unit="records")
-    begun, contexts, said = time.monotonic(), 0, False
+    first, contexts, said = 0.0, 0, False
     numbers = [shard.number for shard in left]
     for at, done in enumerate(runner.shards(str(store.folder), numbers, len(shards))):
         contexts += done.contexts
@@ -188,24 +190,17 @@ def _capture(
                 f"--strict: {done.faults} record(s) can't be used; the first is told by a run without --strict."
             )
         progress.step(left[at].stop - left[at].start, note=f"{contexts:,} contexts")
-        if not said and at + 1 < len(left):
+        first = first or time.monotonic()  # until then networks were made, once
+        spent = time.monotonic() - first
+        if at and spent > MEASURED_SECONDS and not said:
             said = True
-            _estimate(time.monotonic() - begun, len(left), contexts, progress, size=store.sizes())
+            _estimate(spent / at, len(left), contexts / (at + 1), progress, size=store.sizes())
 
 
-def _estimate(spent: float, shards: int, contexts: int, progress: Progress, *, size: int) -> None:
-    """Say what is to come, from the first shard, where it is long."""
-    if spent * shards > LONG_SECONDS:
+def _estimate(each: float, shards: int, contexts: float, progress: Progress, *, size: int) -> None:
+    """Say what is to come, from the first shards, where it is long."""
+    if each * shards > LONG_SECONDS:
         progress.say(
-            f"qkvcheck: some {contexts * shards:,} contexts in {shards:,} shards, one forward each and network; about "
-            f"{time_text(spent * shards)} at this rate; checkpoints take up to {size_text(max(size, 1) * (BLOCK + 2))} so far."
+            f"qkvcheck: some {contexts * shards:,.0f} contexts in {shards:,} shards; about {time_text(each * shards)} "
+            f"at this rate; checkpoints take {size_text(size)} now."
         )
-
-
-@contextmanager
-def stopping(close: Callable[[], object]) -> Iterator[None]:
-    """Close what was opened, whatever happens."""
-    try:
-        yield
-    finally:
-        close()

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from qkvcheck.sweep.groups import Group, group_of, merged, shrunk
+from qkvcheck.sweep.groups import Group, Packed, group_of, merged, shrunk
 
 MOST_GROUPS, LEAST_GROUPS = 200, 20
 SKETCHED = 4096
@@ -138,8 +138,13 @@ def share_of(cluster: str, shape: Shape) -> str:
 
 
 def state_of(
-    rows: np.ndarray, clusters: Sequence[str], keys: np.ndarray, texts: Mapping[int, str], places: Sequence[int], shape: Shape
-) -> State:  # fmt: skip
+    rows: np.ndarray,
+    clusters: Sequence[str],
+    keys: np.ndarray,
+    texts: Mapping[int, str],
+    places: Sequence[int],
+    shape: Shape,
+) -> State:
     """Return the state of some contexts.
 
     Parameters
@@ -212,7 +217,7 @@ def to_arrays(state: State) -> dict[str, np.ndarray]:
     about: dict[str, Any] = {
         "labels": list(state.groups),
         "n": [group.n for group in state.groups.values()],
-        "as_rows": [group.rows is not None for group in state.groups.values()],
+        "as_rows": [not isinstance(group.kept, Packed) for group in state.groups.values()],
         "shared": state.shared,
         "texts": list(state.drawn.texts),
         "places": sorted(state.places.items()),
@@ -226,17 +231,16 @@ def to_arrays(state: State) -> dict[str, np.ndarray]:
     every = list(state.groups.values())
     if every:
         arrays |= {"units": np.stack([g.units for g in every]), "lengths": np.stack([g.lengths for g in every])}
-    kept = [group.rows for group in every if group.rows is not None]
-    if kept:
-        arrays["rows"] = np.concatenate(kept)
-    of_moments = [group for group in every if group.rows is None]
-    if of_moments:
-        for name in _MOMENTS:
-            arrays[name] = np.stack([getattr(group, name) for group in of_moments])
+    rows = [group.kept for group in every if not isinstance(group.kept, Packed)]
+    if rows:
+        arrays["rows"] = np.concatenate(rows)
+    moments = [group.kept for group in every if isinstance(group.kept, Packed)]
+    if moments:
+        arrays |= {name: np.stack([getattr(one, name) for one in moments]) for name in _MOMENTS}
     return arrays
 
 
-_MOMENTS = ("mean", "low", "high", "scatter")
+_MOMENTS = tuple(one.name for one in fields(Packed))
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], shape: Shape) -> State:
@@ -245,14 +249,14 @@ def from_arrays(arrays: Mapping[str, np.ndarray], shape: Shape) -> State:
     groups: dict[str, Group] = {}
     row = moment = 0
     for number, (label, n, as_rows) in enumerate(zip(about["labels"], about["n"], about["as_rows"], strict=True)):
-        group = Group(n, arrays["units"][number], arrays["lengths"][number])
+        kept: np.ndarray | Packed
         if as_rows:
-            group = replace(group, rows=arrays["rows"][row : row + n])
+            kept = arrays["rows"][row : row + n]
             row += n
         else:
-            group = replace(group, **{name: arrays[name][moment] for name in _MOMENTS})
+            kept = Packed(*(arrays[name][moment] for name in _MOMENTS))
             moment += 1
-        groups[label] = group
+        groups[label] = Group(n, arrays["units"][number], arrays["lengths"][number], kept)
     drawn = Drawn(arrays["drawn_keys"], arrays["drawn_rows"], tuple(about["texts"]))
     places = Counter({int(place): int(count) for place, count in about["places"]})
     return State(shape, groups, bool(about["shared"]), arrays["keys"], drawn, places)

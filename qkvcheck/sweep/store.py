@@ -1,8 +1,8 @@
 """Store: the folder of a sweep: its manifest, and a checkpoint of every shard until it is merged; each whole or absent.
 
-Shards are merged in their order, eight to a block and blocks to the total, whoever makes them and when: so the same bits
-come out. What is merged is deleted, so that at any time there are at most the total twice, blocks that wait for their
-turn, and the shards of unfinished blocks.
+Shards are merged in their order, eight to a block and blocks to the total, whoever makes them and when: so the same
+bits come out. What is merged is deleted, so that at any time there are at most the total twice, blocks that wait for
+their turn, and the shards of unfinished blocks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ import numpy as np
 
 from qkvcheck.errors import DocumentError, SettingsError, shown
 from qkvcheck.files import write_document
-from qkvcheck.inputs import read_json
+from qkvcheck.inputs import from_document, read_json
 from qkvcheck.sweep.corpus.shards import Scanned
 from qkvcheck.sweep.corpus.windows import Counts
-from qkvcheck.sweep.plan import SweepPlan, plan_from_dict
+from qkvcheck.sweep.plan import SweepPlan
 from qkvcheck.sweep.state import Shape, from_arrays, to_arrays
 from qkvcheck.sweep.work import Node
 
@@ -62,8 +62,8 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         if before != value and name not in _UNSAID:
             flag = _FLAGS.get(name, name.replace("_", "-"))
             raise SettingsError(
-                f"--resume: --{flag} was {shown(before)} when the sweep began and is {shown(value)} now; give it as it was, "
-                "or sweep into a new --out."
+                f"--resume: --{flag} was {shown(before)} when the sweep began and is {shown(value)} now; give it as it "
+                "was, or sweep into a new --out."
             )
     if old["model_fingerprint"] != new["model_fingerprint"]:
         raise SettingsError(
@@ -74,8 +74,8 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     for name, version in new["versions"].items():
         if old["versions"].get(name) != version:
             raise SettingsError(
-                f"--resume: the sweep began with {name} {old['versions'].get(name)}, and {version} is installed; install "
-                "that one, or sweep into a new --out."
+                f"--resume: the sweep began with {name} {old['versions'].get(name)}, and {version} is installed; "
+                "install that one, or sweep into a new --out."
             )
 
 
@@ -94,6 +94,14 @@ def _check_files(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, An
 
 
 _FLAGS = {"targets": "target", "records": "shard-records", "most_bytes": "max-line", "groups": "groups"}
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a manifest says."""
+
+    plan: SweepPlan
+    files: tuple[Scanned, ...]
 
 
 class Store:
@@ -137,10 +145,8 @@ class Store:
 
     def read(self) -> tuple[SweepPlan, list[Scanned]]:
         """Return plan and files of the sweep here."""
-        data = json.loads((self.folder / MANIFEST).read_text("utf-8"))
-        plan = plan_from_dict(data["plan"])
-        files = [Scanned(**{**file, "offsets": tuple(file["offsets"])}) for file in data["files"]]
-        return plan, files
+        data = from_document(_Manifest, read_json(self.folder / MANIFEST, schemas=(SCHEMA,)))
+        return data.plan, list(data.files)
 
     def path(self, kind: str, number: int) -> Path:
         """Return the file of a checkpoint: of a shard, a block, the total up to a block, or which contexts count."""

@@ -1,7 +1,7 @@
 """Tasks: the pieces of a sweep that any process can do, in any order that their needs allow, and do again unharmed.
 
-A task reads and writes checkpoints; what it returns is small. One that finds its work done, by itself before a kill or by
-another process, leaves it.
+A task reads and writes checkpoints; what it returns is small. One that finds its work done, by itself before a kill or
+by another process, leaves it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _merged(store: Store, bench: Bench, paths: list[Path]) -> Node:
         found = store.load(path, bench.shapes())
         if found is None:
             raise SettingsError(
-                f"checkpoint {path.name} is missing or damaged, and what it was made of is gone; sweep into a new --out."
+                f"checkpoint {path.name} is missing or damaged, and what it was made of is gone; sweep anew."
             )
         node = found if node is None else node.merged(found)
     assert node is not None  # a block holds a shard

@@ -89,8 +89,13 @@ class Bench:
     """
 
     def __init__(
-        self, plan: SweepPlan, files: Sequence[Scanned], *, hooked: HookedModel | None = None, capture: Capture = captured
-    ) -> None:  # fmt: skip
+        self,
+        plan: SweepPlan,
+        files: Sequence[Scanned],
+        *,
+        hooked: HookedModel | None = None,
+        capture: Capture = captured,
+    ) -> None:
         self.plan, self.files, self._capture = plan, files, capture
         self._given = hooked
         self._reader: tuple[int, Reader] | None = None
@@ -178,7 +183,7 @@ class Bench:
     def batch(self) -> int:
         """Contexts that are captured at once."""
         width = max(part.stop for part in self.hooked.projections.values())
-        return max(1, _BATCH_BYTES // (4 * self.plan.places * width))
+        return max(1, _BATCH_BYTES // (4 * self.plan.places * int(width)))
 
     def _take(self, node: Node, windows: Sequence[Window]) -> None:
         """Capture some windows, and add them to the states of a node."""

@@ -148,12 +148,12 @@ def scan(
             hashed.drain()
     except OSError as error:
         raise ContextError(f"corpus {str(path)!r} can't be read ({error.strerror or error}); check --corpus.") from None
-    except Broken as error:
+    except BrokenError as error:
         return Scanned(str(path), hashed.digest.hexdigest(), hashed.size, 0, (), str(error))
     return Scanned(str(path), hashed.digest.hexdigest(), hashed.size, count, offsets, fault)
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """A file of which nothing can be read."""
 
 
@@ -165,7 +165,7 @@ def _parquet(path: Path, reader: Reader) -> tuple[int, tuple[int, ...]]:
     except ContextError:
         raise
     except Exception as error:  # of pyarrow: whatever it likes for a broken file
-        raise Broken(f"is no whole Parquet file ({first_line(error)})") from None
+        raise BrokenError(f"is no whole Parquet file ({first_line(error)})") from None
 
 
 def _counted(
@@ -216,7 +216,8 @@ def shards_of(files: Sequence[Scanned], *, records: int, limit: int | None = Non
 
     Examples
     --------
-    >>> [(one.file, one.start, one.stop) for one in shards_of([Scanned("a", "", 9, 5), Scanned("b", "", 2, 1)], records=3)]
+    >>> files = [Scanned("a", "", 9, 5), Scanned("b", "", 2, 1)]
+    >>> [(one.file, one.start, one.stop) for one in shards_of(files, records=3)]
     [(0, 0, 3), (0, 3, 5), (1, 0, 1)]
     """
     found: list[Shard] = []

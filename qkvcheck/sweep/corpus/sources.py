@@ -7,17 +7,18 @@ middle of it. None is dropped in silence.
 from __future__ import annotations
 
 import csv
-import glob
 import gzip
 import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import iglob
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from qkvcheck.errors import ContextError, first_line, nearest, shown, some_of
+from qkvcheck.files import is_there
 
 TEXT, JSON, TABLE, PARQUET = "text", "jsonl", "table", "parquet"
 FORMATS = {
@@ -119,8 +120,8 @@ def form_of(path: str | Path) -> Form:
     if suffix not in FORMATS or (FORMATS[suffix] == PARQUET and packed):
         allowed = ", ".join(filter(None, FORMATS))
         raise ContextError(
-            f"corpus {shown(str(path))} is of a kind that is not read ({shown(suffix)}); allowed are {allowed}, all but "
-            "Parquet also with .gz or .zst behind it."
+            f"corpus {shown(str(path))} is of a kind that is not read ({shown(suffix)}); allowed are {allowed}, all "
+            "but Parquet also with .gz or .zst behind it."
         )
     return Form(FORMATS[suffix], packed, "\t" if suffix == ".tsv" else ",")
 
@@ -135,12 +136,10 @@ def files_of(patterns: Sequence[str]) -> list[Path]:
     """
     found: set[str] = set()
     for pattern in patterns:
-        names = [pattern] if Path(pattern).is_file() else glob.glob(pattern, recursive=True)
-        files = [name for name in names if Path(name).is_file()]
+        names = [pattern] if is_there(pattern) else iglob(pattern, recursive=True)  # noqa: PTH207 (it may be absolute)
+        files = [str(Path(name).absolute()) for name in names if Path(name).is_file()]  # workers may stand elsewhere
         if not files:
-            raise ContextError(
-                f"--corpus {shown(pattern)} names no file; give files, or a pattern such as 'data/*.txt'."
-            )
+            raise ContextError(f"--corpus {shown(pattern)} names no file; give files, or a pattern as 'data/*.txt'.")
         found.update(files)
     return [Path(name) for name in sorted(found)]
 
@@ -148,7 +147,7 @@ def files_of(patterns: Sequence[str]) -> list[Path]:
 def opened(raw: BinaryIO, form: Form) -> io.BufferedReader:
     """Return the bytes of a file without their compression."""
     if form.packed == ".gz":
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), _PIECE)  # type: ignore[arg-type] # it reads
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw), _PIECE)
     if form.packed == ".zst":
         try:
             from zstandard import ZstdDecompressor
@@ -159,12 +158,12 @@ def opened(raw: BinaryIO, form: Form) -> io.BufferedReader:
 
 
 def bounded_lines(stream: io.BufferedReader, *, most: int) -> Iterator[tuple[bytes | None, int]]:
-    """Yield each line with the bytes that it takes; None for one of more than `most`, which is never held.
+    r"""Yield each line with the bytes that it takes; None for one of more than `most`, which is never held.
 
     Examples
     --------
-    >>> list(bounded_lines(io.BufferedReader(io.BytesIO(b"one\\ntwenty\\nsix")), most=4))
-    [(b'one\\n', 4), (None, 7), (b'six', 3)]
+    >>> list(bounded_lines(io.BufferedReader(io.BytesIO(b"one\ntwenty\nsix")), most=4))
+    [(b'one\n', 4), (None, 7), (b'six', 3)]
     """
     while line := stream.readline(most + 1):
         size = len(line)
@@ -297,8 +296,8 @@ class Reader:
         for name in (self.column, *([LABEL] if self.labelled else [])):
             if name not in names:
                 raise ContextError(
-                    f"{self.path} has no column {name!r}; it has {some_of(list(names), shown=8) or 'none'}. Name one with "
-                    f"--column.{nearest(name, names)}"
+                    f"{self.path} has no column {name!r}; it has {some_of(list(names), shown=8) or 'none'}. Name one "
+                    f"with --column.{nearest(name, names)}"
                 )
 
 

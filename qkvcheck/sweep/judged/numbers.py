@@ -113,7 +113,7 @@ def table_of(moments: Moments, units: np.ndarray, lengths: np.ndarray, projectio
 def _row_means(
     n: int, units: np.ndarray, lengths: np.ndarray, projections: Mapping[str, slice]
 ) -> dict[tuple[str, str], float]:
-    """Return the mean over pairs of contexts: (abs(sum of unit rows)^2 - sum of their squared lengths) / (n (n - 1))."""
+    """Return the mean over pairs: (abs(sum of unit rows)^2 - sum of their squared lengths) / (n (n - 1))."""
     found = {}
     for at, measure in enumerate(MEASURES):
         for number, (name, block) in enumerate(projections.items()):
@@ -233,7 +233,7 @@ class Place:
 
     def _sums(self) -> tuple[np.ndarray, np.ndarray]:
         every = self.state.groups.values()
-        return sum(g.units[self.number] for g in every), sum(g.lengths[self.number] for g in every)  # type: ignore[return-value]
+        return sum(g.units[self.number] for g in every), sum(g.lengths[self.number] for g in every)
 
     def left(self, label: str) -> Table:
         """Return every number without a group."""

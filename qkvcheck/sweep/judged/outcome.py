@@ -117,8 +117,8 @@ def met_lines(swept: Swept, state: State, plan: SweepPlan, why: str) -> list[str
     about = "" if plan.dedupe or state.exact else "about "
     distinct = state.n if plan.dedupe else state.distinct
     lines = [
-        f"contexts  {state.n:,} of up to {plan.window} tokens before the target, {about}{distinct:,} of them distinct, in "
-        f"{counts.records:,} records of {len(swept.files):,} file(s)",
+        f"contexts  {state.n:,} of up to {plan.window} tokens before the target, {about}{distinct:,} of them distinct, "
+        f"in {counts.records:,} records of {len(swept.files):,} file(s)",
         f"          {len(state.groups):,} groups of {'clusters' if state.shared else 'one cluster each'}: {why}",
     ]
     left = {

@@ -70,7 +70,8 @@ class SweptMeasurement(Measurement):
     @property
     def place(self) -> Place:
         """Where the sums are."""
-        assert isinstance(self.rows, SweptRows) and self.rows.place is not None
+        assert isinstance(self.rows, SweptRows)
+        assert self.rows.place is not None
         return self.rows.place
 
     def plug_ins(self, comparisons: Any) -> dict[Comparison, float]:
