@@ -162,13 +162,27 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
         most=parse_size(options.max_memory, flag="--max-memory"),
     )  # fmt: skip
     plan = SweepPlan(
-        model=str(hooked.spec), tokenizer=options.tokenizer, bos=options.bos, layout=options.layout,
-        device=options.device, dtype=options.dtype, targets=targets, layers=layers,
-        window=_window(options, hooked), groups=memory.groups, column=options.column, clusters=options.clusters, seed=options.seed, untrained_seeds=options.untrained_seeds,
-        dedupe=options.dedupe, records=options.shard_records, limit=options.limit,
-        most_bytes=parse_size(options.max_line, flag="--max-line"), batch_size=options.batch_size,
+        model=str(hooked.spec),
+        tokenizer=options.tokenizer,
+        bos=options.bos,
+        layout=options.layout,
+        device=options.device,
+        dtype=options.dtype,
+        targets=targets,
+        layers=layers,
+        window=_window(options, hooked),
+        groups=memory.groups,
+        column=options.column,
+        clusters=options.clusters,
+        seed=options.seed,
+        untrained_seeds=options.untrained_seeds,
+        dedupe=options.dedupe,
+        records=options.shard_records,
+        limit=options.limit,
+        most_bytes=parse_size(options.max_line, flag="--max-line"),
+        batch_size=options.batch_size,
         load=tuple(options.load or ()) if not isinstance(options.load, str) else (options.load,),
-    )  # fmt: skip
+    )
     _check_targets(plan, hooked)
     seeds = options.untrained_seeds
     progress.say(

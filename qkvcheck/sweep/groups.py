@@ -124,7 +124,7 @@ def most_rows(width: int) -> int:
 
 
 def merged(first: Group, second: Group) -> Group:
-    """Return both together: as rows while these are the smaller, else as moments.
+    """Return both together: as rows while these are the smaller, else as moments. Both are used up.
 
     Means and products are merged as by `qkvcheck.statistics.streaming.merge` (Chan, Golub & LeVeque 1983).
     """
@@ -135,7 +135,8 @@ def merged(first: Group, second: Group) -> Group:
         return Group(n, units, lengths, np.concatenate(rows))
     one, other = _packed(first), _packed(second)
     apart = other.mean - one.mean
-    scatter = one.scatter + other.scatter
+    scatter = one.scatter
+    scatter += other.scatter  # where it is: there may be gigabytes of it
     for place, gap in enumerate(apart):
         scatter[place] += packed(np.outer(first.n * second.n / n * gap, gap))
     mean = one.mean + apart * (second.n / n)

@@ -14,8 +14,8 @@ from qkvcheck.sweep.state import DRAWN, LEAST_GROUPS, MOST_GROUPS
 
 CLUSTERINGS = ("auto", "first-word", "preceding-token", "position", "prefix", "label", "document")
 """How contexts are clustered; ``auto`` is ``first-word``, and ``document`` the record that they stand in."""
-HELD_AT_ONCE = 3
-"""Sets of groups that are in memory at once: what was merged, what is merged to it, and what is written."""
+HELD_AT_ONCE = 2
+"""Sets of groups that are in memory at once: what was merged before, and what is merged to it."""
 _PROCESS = 450_000_000
 """Bytes of a process with torch and nothing else, as measured."""
 

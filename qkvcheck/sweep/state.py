@@ -180,7 +180,7 @@ def to_draw(keys: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def merge_states(first: State, second: State) -> State:
-    """Return both together; for the same bits again, merge the same states in the same order."""
+    """Return both together, which are used up; for the same bits again, merge the same in the same order."""
     shape = first.shape
     shared = first.shared or second.shared or len({*first.groups, *second.groups}) > shape.groups
     one, other = (_shared_out(state) if shared else state.groups for state in (first, second))
@@ -236,7 +236,8 @@ def to_arrays(state: State) -> dict[str, np.ndarray]:
         arrays["rows"] = np.concatenate(rows)
     moments = [group.kept for group in every if isinstance(group.kept, Packed)]
     if moments:
-        arrays |= {name: np.stack([getattr(one, name) for one in moments]) for name in _MOMENTS}
+        # One by one: a stack of them would be in memory twice.
+        arrays |= {f"{name}-{at}": getattr(one, name) for name in _MOMENTS for at, one in enumerate(moments)}
     return arrays
 
 
@@ -254,7 +255,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], shape: Shape) -> State:
             kept = arrays["rows"][row : row + n]
             row += n
         else:
-            kept = Packed(*(arrays[name][moment] for name in _MOMENTS))
+            kept = Packed(*(arrays[f"{name}-{moment}"] for name in _MOMENTS))
             moment += 1
         groups[label] = Group(n, arrays["units"][number], arrays["lengths"][number], kept)
     drawn = Drawn(arrays["drawn_keys"], arrays["drawn_rows"], tuple(about["texts"]))
