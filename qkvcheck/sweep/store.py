@@ -191,7 +191,7 @@ class Store:
     def load(self, path: Path, shapes: Sequence[Shape]) -> Node | None:
         """Return the node of a checkpoint; None where it is missing or damaged: it is then made anew."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(bytes(arrays["about"]))
             own: dict[int, dict[str, np.ndarray]] = {}

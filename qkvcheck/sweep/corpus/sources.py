@@ -154,7 +154,7 @@ def opened(raw: BinaryIO, form: Form) -> io.BufferedReader:
         except ImportError:
             raise ContextError("a .zst file needs zstandard: pip install 'qkvcheck[sweep]'.") from None
         return io.BufferedReader(ZstdDecompressor().stream_reader(raw, read_across_frames=True), _PIECE)
-    return io.BufferedReader(raw, _PIECE)  # type: ignore[arg-type]
+    return raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw, _PIECE)  # type: ignore[arg-type]
 
 
 def bounded_lines(stream: io.BufferedReader, *, most: int) -> Iterator[tuple[bytes | None, int]]:
