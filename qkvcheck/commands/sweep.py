@@ -181,7 +181,7 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
         limit=options.limit,
         most_bytes=parse_size(options.max_line, flag="--max-line"),
         batch_size=options.batch_size,
-        load=tuple(options.load or ()) if not isinstance(options.load, str) else (options.load,),
+        load=tuple(options.load or ()),
     )
     _check_targets(plan, hooked)
     seeds = options.untrained_seeds

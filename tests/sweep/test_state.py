@@ -92,3 +92,20 @@ def test_arrays_hold_every_bit(count):
 
 def test_draws_hang_on_the_seed_alone():
     assert key_of((1, 2, 3), 0) == key_of([1, 2, 3], 0) != key_of((1, 2, 3), 1)
+
+
+def test_merged_clusters_that_fit_stay_apart():
+    one, other = state(["a", "b", "c"])[0], state(["b", "c", "a", "d"])[0]
+    found = merge_states(one, other)
+    assert {label: group.n for label, group in found.groups.items()} == {"a": 2, "b": 2, "c": 2, "d": 1}
+    assert not found.shared
+    assert merge_states(found, state(["e"])[0]).shared
+
+
+def test_a_context_of_two_shards_is_drawn_once():
+    one, other = state(["a", "a"], keys=[7, 3])[0], state(["a", "a"], keys=[3, 1])[0]
+    rows = {3: one.drawn.rows[0].copy()}
+    found = merge_states(one, other).drawn
+    assert found.keys.tolist() == [1, 3, 7]
+    assert (found.rows[1] == rows[3]).all()  # of the first shard that has it
+    assert found.texts == ("text 1", "text 3", "text 7")
