@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.commands.options import add_load, add_options
-from qkvcheck.errors import SettingsError
+from qkvcheck.errors import SettingsError, some_of
 from qkvcheck.settings import OPTIONS, parse_layers
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STDIN = "-"
+_BEFORE_IT_BEGAN = ("checkpoints", "input.", "manifest.json.")
+"""Beginnings of what a sweep leaves that was killed before it had a manifest."""
 _NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 _SWITCH: dict[str, Any] = {"action": "store_true"}
 _ROWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -121,16 +123,22 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the sweep; refuse one with anything else in it, or with a sweep that is not to go on."""
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"--out {options.out!r} is a file; name a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not options.resume:
-        raise SettingsError(
-            f"--out {options.out!r} is not empty; go on with the sweep there (--resume), or name another folder."
-        )
-    if options.resume and not (folder / "manifest.json").exists():
-        raise SettingsError(f"--resume: {options.out!r} holds no sweep to go on with; leave --resume out.")
     folder.mkdir(parents=True, exist_ok=True)
+    begun = (folder / "manifest.json").exists()
+    if begun and not options.resume:
+        raise SettingsError(f"--out {options.out!r} holds a sweep; go on with it (--resume), or name another.")
+    others = [path.name for path in folder.iterdir() if not path.name.startswith(_BEFORE_IT_BEGAN)]
+    if others and not begun:
+        raise SettingsError(
+            f"--out {options.out!r} is not empty (it holds {some_of(sorted(others), shown=3)}) and holds no sweep; "
+            "name another folder."
+        )
+    if options.resume and not begun:
+        print("qkvcheck: nothing was begun there; the sweep starts anew.", file=sys.stderr)
     return folder
 
 

@@ -216,7 +216,6 @@ def write(folder, name, raw):
         ("a.txt", b"I saw her.\n", ("--max-memory", "lots"), "is no size"),
         ("a.txt", b"I saw her.\n", ("--clusters", "explains-most"), "--clusters 'explains-most' is not known"),
         ("a.txt", b"I saw her.\n", ("--clusters", "label"), "does not label every context"),
-        ("a.txt", b"I saw her.\n", ("--resume",), "holds no sweep to go on with"),
         ("a.txt", b"\xff\nI saw her.\n", ("--strict",), "--strict: 1 record(s) can't be used"),
         ("a.txt", b"I saw her.\n", ("--claims", "none.toml"), "none.toml"),
     ],
@@ -234,9 +233,23 @@ def test_a_pattern_that_names_no_file(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("held")
+def test_a_sweep_that_was_killed_before_it_began(corpus, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "checkpoints").mkdir(parents=True)
+    (out / "manifest.json.123.tmp").write_text("{", encoding="utf-8")
+    claims = tmp_path / "claims.toml"
+    claims.write_text(EVERY_LAYER.replace('kind = "every_layer"', ""), encoding="utf-8")
+    arguments = ("--corpus", corpus, "--out", out, "--layers", "6", "--untrained-seeds", 0, "--claims", claims)
+    assert swept(*arguments, "--resume") == 0
+    assert "the sweep starts anew" in capsys.readouterr().err
+    assert "holds a sweep; go on with it (--resume)" in refused(capsys, *arguments)
+
+
+@pytest.mark.usefixtures("held")
 def test_a_folder_that_is_not_empty(tmp_path, capsys):
     path = write(tmp_path, "a.txt", b"I saw her.\n")
-    assert "is not empty" in refused(capsys, "--corpus", path, "--out", tmp_path)
+    assert "is not empty (it holds a.txt) and holds no sweep" in refused(capsys, "--corpus", path, "--out", tmp_path)
+    assert "is not empty" in refused(capsys, "--corpus", path, "--out", tmp_path, "--resume")
     assert "is a file" in refused(capsys, "--corpus", path, "--out", path)
 
 

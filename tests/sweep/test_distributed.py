@@ -15,12 +15,24 @@ import pytest
 
 from qkvcheck import cli
 from qkvcheck.contexts.corpora import read_corpus
-from tests.conftest import CLAIM_FILES, ROOT
+from tests.conftest import ROOT
 
 pytest.importorskip("distributed")
 psutil = pytest.importorskip("psutil")
 pytestmark = pytest.mark.long
-CLAIMS = ["--claims", *map(str, CLAIM_FILES)]
+CLAIMS = """
+schema = "qkvcheck/claims/1"
+[[claim]]
+id = "poles"
+statement = "two poles"
+statistic = "variance"
+direction = "above"
+threshold = 0.4444444444444444
+axis = "dimensions"
+groups = ["QQ", "QK"]
+primary = [["QQ", "cosine"]]
+controls = ["non-target"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +40,16 @@ def corpus(tmp_path_factory):
     """Sentences with other beginnings, so that nothing is repeated."""
     lines = [line.text for line in read_corpus("replication").lines]
     path = tmp_path_factory.mktemp("corpus") / "a.txt"
+    path.with_name("claims.toml").write_text(CLAIMS, encoding="utf-8")
     path.write_text("\n".join(f"{one} {other}" for one in lines[:12] for other in lines) + "\n", encoding="utf-8")
     return path
 
 
 def command(corpus, out, *more):
-    return [sys.executable, "-m", "qkvcheck.cli", "sweep", "--model", "embedded", *CLAIMS, "--corpus", str(corpus),
-            "--out", str(out), "--layers", "6", "--untrained-seeds", "0", "--shard-records", "24", *more]  # fmt: skip
+    claims = str(corpus.with_name("claims.toml"))
+    return [sys.executable, "-m", "qkvcheck.cli", "sweep", "--model", "embedded", "--claims", claims, "--corpus",
+            str(corpus), "--out", str(out), "--layers", "6", "--untrained-seeds", "0", "--shard-records", "24",
+            *more]  # fmt: skip
 
 
 def started(arguments):
