@@ -15,6 +15,9 @@ from qkvcheck.sweep.store import BLOCK
 ALLOWED_FAILURES = 20
 """Workers that may be lost under one task before it is given up."""
 
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What workers are started with; dask's own list also lets memory go at each free, to be faulted in again."""
+
 
 def after(task: Callable[[str, int], tasks.Done], folder: str, number: int, *needs: object) -> tasks.Done:
     """Do a task once what it needs is done."""
@@ -106,7 +109,13 @@ def workers(*, count: int | None = None, scheduler: str | None = None) -> Iterat
             yield Workers(client)
         return
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+                "distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, 1),
+                "distributed.worker.profile.enabled": False,
+            }
+        ),
         LocalCluster(
             n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None,
             silence_logs=logging.CRITICAL,
