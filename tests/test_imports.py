@@ -24,7 +24,7 @@ FLOORS = (
     {"capture"},
     {"claims"},
     {"record", "search"},
-    {"report"},
+    {"report", "sweep"},
     {"plugin", "commands"},
     {"cli", "strategies", "__init__"},
 )
@@ -39,7 +39,11 @@ ONE_ROOM = {
     "msgspec": {"inputs"},
     "numba": {"statistics"},
     "diptest": {"statistics"},
-    "torch": {"models", "capture", "statistics", "record"},
+    "torch": {"models", "capture", "statistics", "record", "sweep"},
+    "dask": {"sweep"},
+    "distributed": {"sweep"},
+    "pyarrow": {"sweep"},
+    "zstandard": {"sweep"},
     "sklearn": set(),
     "nnsight": set(),
     "transformer_lens": set(),
@@ -111,7 +115,7 @@ def test_the_rules_can_fail(room, source, found):
 
 
 def test_no_room_is_crowded():
-    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 20
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 21
     for room in (path for path in PACKAGE.rglob("*") if path.is_dir() and path.name != "__pycache__"):
         if "data" not in room.parts and room.name != "architectures":  # a file a family
             assert len([path for path in room.iterdir() if path.is_file()]) <= 15, room

@@ -6,6 +6,7 @@ from .comparison import Compared
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
 from .controls.registry import (
     DIFFERENT_WORDS,
+    NON_TARGET,
     UNTRAINED,
     Control,
     ReferenceControl,
@@ -58,6 +59,7 @@ __all__ = [
     "DIFFERENT_WORDS",
     "EXPLORATORY",
     "MARGIN",
+    "NON_TARGET",
     "NOT_ASKED",
     "NOT_TESTED",
     "NOT_TRAINING",

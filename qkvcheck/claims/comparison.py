@@ -42,6 +42,7 @@ from qkvcheck.claims.verdict import (
     Decision,
     Verdict,
 )
+from qkvcheck.errors import NotCapturedError
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics import (
     LEVEL,
@@ -235,7 +236,10 @@ def control_histograms(controls: Mapping[str, Compared], comparison: Comparison)
 
 def compare_reference(claim: Claim, own: Measurement, verdict: Verdict, control: ReferenceControl) -> ControlResult:
     """Compare a reference line with a claim's number."""
-    value, how = control.line(own)
+    try:
+        value, how = control.line(own)
+    except NotCapturedError as error:
+        return ControlResult(control.name, None, None, None, reason=str(error), kind=ControlKind.REFERENCE)
     difference = _minus(verdict.plug_in, value)
     kind = ControlKind.REFERENCE
     return ControlResult(control.name, value, difference, claim.meets(value), reason=how, kind=kind)

@@ -26,8 +26,6 @@ from qkvcheck.statistics import (
     Measurement,
     Sample,
     contexts_needed,
-    decompose,
-    effective_contexts,
     explained,
     grade,
     measure,
@@ -107,7 +105,7 @@ def judge_sample(
     else:
         verdict = _decide(claim, cell, measured, _comparisons(cell, family))
     evidence = _with_evidence(verdict.evidence, claim, measured)
-    if cell.role is Role.DECIDES and [array.ndim for array in measured.rows.arrays] == [2]:
+    if cell.role is Role.DECIDES and measured.holds_rows and [array.ndim for array in measured.rows.arrays] == [2]:
         evidence = replace(evidence, explained=list(explained(measured.rows)) or None)
     if options.pictures and cell.head is None:
         evidence = _with_pictures(evidence, claim, measured, controls or {})
@@ -125,6 +123,8 @@ def judge_sample(
         qualifier=(*options.qualifier, *verdict.qualifier, *qualifiers_of(verdict, results, asked=claim.controls)),
         offset_share=None if evidence.offset is None else evidence.offset.share,
     )
+    if not measured.holds_rows:  # what stands beside a verdict looks at its rows
+        return verdict
     beside = look_beside(claim, measured, verdict, Around(controls or {}, tokens))
     return replace(verdict, evidence=replace(verdict.evidence, beside=beside))
 
@@ -158,7 +158,7 @@ def _decide(claim: Claim, cell: Cell, measured: Measurement, family: tuple[Compa
     graded = claim.statistic == "variance" and claim.axis == "dimensions"
     evidence = Evidence(
         standard_error=estimate.standard_error,
-        effective_contexts=effective_contexts(rows.cluster_labels[0]),
+        effective_contexts=measured.effective_contexts,
         groups=grouped_clusters(rows),
         replicates=KeptReplicates(float(own.whole), [float(value) for value in own.without]),
     )
@@ -258,7 +258,7 @@ def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> E
     """Add what shows the numbers behind the statistic: of contexts their quantiles, of dimensions the histogram."""
     if len(measured.rows.arrays) != 1:
         return evidence
-    x, y = measured.parts[0]
+    x, _ = measured.parts[0]
     how = measured.comparison.measure
     if claim.axis == "contexts":
         if how not in MEASURES:
@@ -266,7 +266,7 @@ def _with_evidence(evidence: Evidence, claim: Claim, measured: Measurement) -> E
         rows = observations(x)
         drawn = DrawnContexts(len(rows), PAIRED, seed=SEED) if len(rows) > PAIRED else None
         return replace(evidence, row_quantiles=row_quantiles(rows, measure=how), drawn=drawn)
-    offset = decompose(x, y) if how == "cosine" else None
+    offset = measured.offset if how == "cosine" else None
     return replace(evidence, distribution=measured.distribution, offset=offset)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from qkvcheck.capture import Captured, sample_of
 from qkvcheck.claims.claim import EXPLORATORY, Cell, Claim
@@ -20,7 +21,7 @@ from qkvcheck.statistics import Sample, profile_layers, statistic_named
 def judge_layers(
     claim: Claim,
     cell: Cell,
-    captured: Captured,
+    captured: Captured | Mapping[int, Sample],
     *,
     untrained: Networks | None = None,
     options: JudgeOptions = PLAIN,
@@ -34,15 +35,18 @@ def judge_layers(
     ----------
     claim, cell : Claim, Cell
         What is claimed; of the cell group and measure are taken.
-    captured : Activations
-        (context, layer, width).
+    captured : Activations, or mapping of int to Sample
+        (context, layer, width); or what was captured at each layer.
     untrained : Networks, optional
         Untrained networks, for the mean and range of their plug-in numbers at each layer.
     options : JudgeOptions
         Layers with fewer distinct contexts than it says are left out.
     """
-    layers = captured[0].layers if isinstance(captured, tuple) else captured.layers
-    samples = {layer: sample_of(captured, layer=layer, head=cell.at_head) for layer in layers}
+    if isinstance(captured, Mapping):
+        samples = dict(captured)
+    else:
+        held = captured[0].layers if isinstance(captured, tuple) else captured.layers
+        samples = {layer: sample_of(captured, layer=layer, head=cell.at_head) for layer in held}
     statistic, comparison = statistic_named(claim.statistic, claim=claim.id), cell.comparison
     level = level_of(cell)
     points = profile_layers(
@@ -82,7 +86,7 @@ def judge_layers(
         high=lowest.high,
         level=level,
         simultaneous=True,
-        n=len(samples[layers[0]].arrays[0]),
+        n=next(iter(samples.values())).rows.n,
         n_distinct=lowest.n_distinct,
         qualifier=(*options.qualifier, *_of_training(claim, decision, profile)),
         reason="; ".join([*texts, *left_out]),
@@ -112,7 +116,7 @@ def _with_square(point: ProfilePoint, sample: Sample, comparison: Comparison) ->
     return replace(point, mean_square=square)
 
 
-def _with_seeds(point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Captured) -> ProfilePoint:
+def _with_seeds(point: ProfilePoint, claim: Claim, cell: Cell, untrained: Networks, captured: Any) -> ProfilePoint:
     own = statistic_named(claim.statistic)
     statistics = (own, statistic_named("mean_square")) if claim.axis == "dimensions" else (own,)
     networks = untrained.at(point.layer, captured, head=cell.at_head)

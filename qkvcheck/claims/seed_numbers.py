@@ -7,7 +7,7 @@ its name is made of all its fields: what changes the number changes the name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 from qkvcheck.capture import Captured
@@ -109,11 +109,11 @@ class SeedReplicates:
 
     def __call__(self, sample: Sample) -> list[list[float]]:
         """Return for each place the numbers without each cluster."""
-        rows = sample.rows
+        found = [measure(self.statistic, sample, c, together=self.comparisons) for c in self.comparisons]
         if self.grouping is not None:
-            rows = rows.relabelled(rows.cluster_labels, self.grouping)
-        left_out = self.statistic.replicate(rows, self.comparisons, self.clusters)
-        return [[float(value) for value in left_out[c].without] for c in self.comparisons]
+            rows = sample.rows.relabelled(sample.rows.cluster_labels, self.grouping)
+            found = [replace(one, rows=rows) for one in found]
+        return [[float(value) for value in one.replicates_without(self.clusters).without] for one in found]
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,7 @@ class SeedValues:
 
     def __call__(self, sample: Sample) -> list[float]:
         """Return a number for each statistic."""
-        rows = sample.rows
-        return [statistic.values(rows.arrays, rows, [self.comparison])[0] for statistic in self.statistics]
+        return [measure(statistic, sample, self.comparison).plug_in for statistic in self.statistics]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from .further.discriminant import permutation_test
 from .further.row_checks import TOP, participation, row_mean_without, standardised_row_mean, top_dimensions
 from .further.two_way import noise_token_minus_context, two_way_estimate
 from .further.unimodal import dip, dip_obstacle, sampled_similarities
-from .group_moments import CERTIFIED, SMILE, grade
+from .group_moments import CERTIFIED, SMILE, GroupMoments, grade
 from .jackknife import LEVEL, Replicates, contexts_needed, effective_contexts, jackknife_estimate
 from .kernels import PairGroup
 from .layer_profile import profile_layers
@@ -18,12 +18,12 @@ from .many.grouping import GROUPS, Grouping
 from .many.limits import MANY, PAIRED, PICTURED, SCORED, SEED, drawn_rows
 from .many.progress import Work, duration_text, each, listening, progress_text, work
 from .many.row_sums import mean_similarities_by
-from .measurement import MIN_CLUSTERS, Distribution, Measurement, distribution_of, measure
+from .measurement import MIN_CLUSTERS, Distribution, Measurement, SummedRows, SummedSample, distribution_of, measure
 from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registered.identity import right_names
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
-from .sample import Rows, Sample, parts_of
+from .sample import Rows, Sample, parts_of, too_few
 from .similarity import (
     KERNEL_VARIABLE,
     GroupSummary,
@@ -35,7 +35,7 @@ from .similarity import (
     summarise_groups,
     unit_columns,
 )
-from .streaming import Moments, accumulate, summarise_moments
+from .streaming import Moments, accumulate, merge, moments_of, offset_loadings_of, similarity_tile, summarise_moments
 
 __all__ = [
     "CERTIFIED",
@@ -56,6 +56,7 @@ __all__ = [
     "Attribution",
     "Distribution",
     "Explained",
+    "GroupMoments",
     "GroupSummary",
     "Grouping",
     "Influence",
@@ -70,6 +71,8 @@ __all__ = [
     "Sample",
     "Specificity",
     "Statistic",
+    "SummedRows",
+    "SummedSample",
     "TokenMetric",
     "ViolationRate",
     "Work",
@@ -95,11 +98,14 @@ __all__ = [
     "listening",
     "mean_similarities_by",
     "measure",
+    "merge",
+    "moments_of",
     "noise_token_minus_context",
     "null_value",
     "numba_obstacle",
     "observations",
     "offset_loadings",
+    "offset_loadings_of",
     "omega_squared",
     "participation",
     "parts_of",
@@ -117,6 +123,7 @@ __all__ = [
     "sampled_similarities",
     "score_rows",
     "score_values",
+    "similarity_tile",
     "specificity",
     "split_group",
     "standardised_row_mean",
@@ -127,6 +134,7 @@ __all__ = [
     "summarise_moments",
     "tail_ratio",
     "token_metric",
+    "too_few",
     "top_dimensions",
     "two_way_estimate",
     "unit_columns",

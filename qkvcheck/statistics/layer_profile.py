@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import LEVEL, simultaneous_critical
+from qkvcheck.statistics.measurement import measure
 from qkvcheck.statistics.registry import Statistic
-from qkvcheck.statistics.sample import Sample, grouped_alike, too_few, unjudgeable
+from qkvcheck.statistics.sample import Sample, grouped_alike, too_few
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,20 @@ def profile_layers(
         At which the intervals hold for all layers.
     """
     points, found = [], {}
-    alike = grouped_alike([sample.rows for _, sample in samples])
-    every = {layer: rows for (layer, _), rows in zip(samples, alike, strict=True)}
-    names = sorted({name for rows in every.values() for name in rows.clusters})
-    for layer, rows in every.items():
-        reason = unjudgeable(rows, [comparison.group], axis=axis)
+    own = [measure(statistic, sample, comparison) for _, sample in samples]
+    alike = grouped_alike([measured.rows for measured in own])
+    every = {
+        layer: measured if rows is measured.rows else replace(measured, rows=rows)
+        for (layer, _), measured, rows in zip(samples, own, alike, strict=True)
+    }
+    names = tuple(sorted({name for measured in every.values() for name in measured.rows.clusters}))
+    for layer, measured in every.items():
+        rows, reason = measured.rows, measured.undefined(axis=axis)
         if rows.n_distinct < min_distinct:
             reason = too_few(rows, min_distinct)
         points.append(LayerPoint(layer, None, None, None, rows.n_distinct, reason))
         if reason is None:
-            found[layer] = statistic.replicate(rows, [comparison], names)[comparison]
+            found[layer] = measured.replicates_without(names)
     if not found:
         return points
     critical = simultaneous_critical(list(found.values()), scale=statistic.interval_scale, level=level)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from qkvcheck.groups import Comparison
-from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, simultaneous_critical
+from qkvcheck.statistics.jackknife import LEVEL, Estimate, Replicates, effective_contexts, simultaneous_critical
+from qkvcheck.statistics.nulls import null_value
+from qkvcheck.statistics.offset import OffsetParts, decompose
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, too_few, unjudgeable
 from qkvcheck.statistics.similarity import summarise_group
@@ -69,6 +73,8 @@ class Measurement:
     comparison: Comparison
     together: tuple[Comparison, ...]
     rows: Rows
+    holds_rows: ClassVar[bool] = True
+    """Whether `rows` are all contexts; else they are some of them, and numbers come from sums over all."""
 
     @cached_property
     def plug_in(self) -> float:
@@ -137,7 +143,31 @@ class Measurement:
         if clusters < MIN_CLUSTERS and not self.statistic.counts:
             kind = self.sample.cluster_kind
             return f"{clusters} clusters of contexts by {kind}; at least {MIN_CLUSTERS} are needed"
-        return unjudgeable(rows, [self.comparison.group], axis=axis)
+        return self.undefined(axis=axis)
+
+    def undefined(self, *, axis: str) -> str | None:
+        """Return why the number is not defined here, however many contexts there are, or None."""
+        return unjudgeable(self.rows, [self.comparison.group], axis=axis)
+
+    @property
+    def offset(self) -> OffsetParts:
+        """How much of the mean squared cosine is mean offset."""
+        return decompose(*self.parts[0])
+
+    @property
+    def effective_contexts(self) -> float:
+        """How many independent contexts they are worth if those of a cluster are copies of each other."""
+        return effective_contexts(self.rows.cluster_labels[0])
+
+    def null(self, reference: str) -> tuple[float, str]:
+        """Return what the number would be for permuted numbers, and how that was found; see `null_value`.
+
+        Raises
+        ------
+        NotCapturedError
+            If the rows would be needed, and are not all there.
+        """
+        return null_value(reference, self.statistic, self.rows, self.comparison)
 
     def paired_with(self, other: Measurement) -> tuple[Replicates, Replicates]:
         """Return both measurements under the same deletions, of clusters that their samples share."""
@@ -148,6 +178,22 @@ class Measurement:
             for sample, rows in ((self.sample, one), (other.sample, two))
         )
         return first, second
+
+
+class SummedRows(Rows):
+    """Some rows of many, of which sums over all are left."""
+
+    @abstractmethod
+    def distribution(self, comparison: Comparison) -> Distribution:
+        """Return the histogram of the similarities between dimensions, over all contexts."""
+
+
+class SummedSample(Sample):
+    """A sample of which sums are left, and some rows for pictures: it measures itself."""
+
+    @abstractmethod
+    def measured(self, statistic: Statistic, comparison: Comparison, together: tuple[Comparison, ...]) -> Measurement:
+        """Return a statistic of one comparison; see `measure`."""
 
 
 def measure(
@@ -172,6 +218,8 @@ def measure(
     (True, 30)
     """
     every = tuple(together) if comparison in together else (comparison,)
+    if isinstance(sample, SummedSample):
+        return sample.measured(statistic, comparison, every)
     return Measurement(statistic, sample, comparison, every, sample.rows)
 
 
@@ -189,4 +237,6 @@ def distribution_of(rows: Rows, comparison: Comparison) -> Distribution:
             zero_columns=found.zero_columns,
         )
 
+    if isinstance(rows, SummedRows):
+        return rows.distribution(comparison)
     return rows.keep(("distribution", comparison), compute)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from qkvcheck.claims.controls.registry import ReferenceControl, register_control
-from qkvcheck.statistics import Measurement, null_value
+from qkvcheck.statistics import Measurement
 
 
 class _Permuted(ReferenceControl):
     def line(self, own: Measurement) -> tuple[float, str]:
         """Return the number, and how it was found."""
-        return null_value(self.name, own.statistic, own.rows, own.comparison)
+        return own.null(self.name)
 
 
 @register_control

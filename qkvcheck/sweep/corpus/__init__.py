@@ -1,0 +1,1 @@
+"""The corpus of a sweep: files, shards of them, and the places of targets in their texts."""

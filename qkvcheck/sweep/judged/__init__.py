@@ -1,0 +1,1 @@
+"""What a sweep has left, as claims are judged on it."""
