@@ -22,6 +22,7 @@ from qkvcheck.models.tokens.files import check_tokenizer_files
 from qkvcheck.models.weights.files import flaw_of
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ROWS = json.loads((embedded_directory() / CONFIG).read_text("utf-8"))["vocab_size"]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def change(directory: Path, name: str = CONFIG, **changes) -> None:
 def tensors() -> dict[str, torch.Tensor]:
     from qkvcheck.models.architectures.gpt2 import Gpt2Config
 
-    shapes = Gpt2Config(**SMALL, vocab_size=1344).tensors()
+    shapes = Gpt2Config(**SMALL, vocab_size=ROWS).tensors()
     return {f"transformer.{name}": torch.full(shape, 0.1) for name, shape in shapes.items()}
 
 
@@ -316,7 +317,7 @@ VOCAB = {"a": 0, "b": 1}
 def test_vocabularies_that_do_not_fit(small, changes, message):
     retokenize(small, **changes)
     with pytest.raises(ModelError, match=message) as caught:
-        check_tokenizer_files(small, rows=1344)
+        check_tokenizer_files(small, rows=ROWS)
     assert "tokenizer.json'" in str(caught.value)
 
 
@@ -336,7 +337,7 @@ def test_vocabularies_that_do_not_fit(small, changes, message):
 def test_files_beside_the_vocabulary(small, name, content, message):
     (small / name).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=message) as caught:
-        check_tokenizer_files(small, rows=1344)
+        check_tokenizer_files(small, rows=ROWS)
     assert f"{name}'" in str(caught.value)
 
 
