@@ -29,17 +29,6 @@ CELL = next(cell for cell in cells(B9, layers=[6]) if cell.group == "Q")
 
 
 @pytest.fixture(scope="module")
-def alike(embedded, replication):
-    """Sentences of the corpus that meet 0.9 among themselves, so that others are there to break it."""
-    rows = capture(embedded, replication, layers=[6]).projection(6, "Q").astype(np.float64)
-    kept = list(range(len(rows)))
-    while (means := (np.corrcoef(rows[kept]).sum(axis=1) - 1) / (len(kept) - 1)).min() <= 0.902:
-        kept.pop(int(means.argmin()))
-    assert len(kept) >= 20
-    return replication.subset(kept)
-
-
-@pytest.fixture(scope="module")
 def samples(embedded, alike):
     return Samples(embedded, alike, Plan(layers=(6,), words=CLAIMS.words.lists()))
 
@@ -149,11 +138,10 @@ def test_independent_draws_reach_every_position_evenly(embedded):
 
 
 @pytest.mark.needs_model
-def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch, alike):
+def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch, alike_file):
     monkeypatch.chdir(ROOT)
-    out, corpus = str(tmp_path / "found.jsonl"), tmp_path / "alike.txt"
-    corpus.write_text("\n".join(context.text for context in alike.contexts) + "\n", encoding="utf-8")
-    common = ["search", "--model", "embedded", "--claim", "B9", "--group", "Q", "--corpus", str(corpus), "--json"]
+    out = str(tmp_path / "found.jsonl")
+    common = ["search", "--model", "embedded", "--claim", "B9", "--group", "Q", "--corpus", str(alike_file), "--json"]
     assert main([*common, "--budget", "40", "--rate", "3", "--out", out]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["rate"]["model"]["n"] == 3
