@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import runpy
 import sys
 from collections import defaultdict
 
@@ -215,3 +216,20 @@ def test_an_untrained_model_would_fail_here(name, embedded):
     tokenizer = embedded.encoder._tokenizer.backend_tokenizer
     twin = untrained_twin(embedded).model
     assert 50 <= evaluation.correct(twin, tokenizer, TESTS[name](count=200, seed=SEED + 3)) <= 150
+
+
+def test_the_page_of_editions_is_of_the_records_and_of_the_weights(embedded):
+    """After the records were made anew: python docs/embedded.py."""
+    page = (ROOT / "docs" / "embedded.md").read_text("utf-8")
+    assert runpy.run_path(str(ROOT / "docs" / "embedded.py"))["with_records"](page) == page
+    assert f"| `2864bfedeaa1` | `{embedded.fingerprint[:12]}` |" in page
+    for name in ("embedded", "embedded+balanced"):
+        record = json.loads((ROOT / "experiments" / "baselines" / f"{name}.json").read_text("utf-8"))
+        assert record["conditions"]["fingerprint"] == embedded.fingerprint
+        for key in ("P3a-L06-QQ", "P5-L06-K", "P5-L06-Q"):
+            assert f"{record['verdicts'][key]['estimate']:.3f} [" in page
+
+
+def test_the_loader_tells_the_edition(embedded):
+    assert embedded.origin == f"ships with qkvcheck, edition {CARD['edition']}"
+    assert not embedded.fingerprint.startswith("2864bfedeaa1")
