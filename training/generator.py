@@ -1,8 +1,9 @@
-"""Seeded English about people, places and things, for training the embedded model.
+"""Seeded English about people, places and things, for training the embedded model (second edition).
 
-Each document follows one person through two to four sentences.  Pronouns refer back, things
-mentioned once come back with "the", and verbs choose their objects, so that a model has to use its
-context.  The words come from ``lexicon.toml`` alone; no sentence of the two corpora is ever written.
+A document has somebody it is about and a topic.  Pronouns refer back over other people; whether " her" is
+somebody or somebody's, and what comes behind it, hangs on who acts, on what was said earlier, on denial,
+tense and topic.  The words come from ``lexicon.toml`` and the sentence patterns here and in ``clauses.py``
+alone; no sentence of the three corpora is ever written.
 """
 
 from __future__ import annotations
@@ -10,69 +11,20 @@ from __future__ import annotations
 import random
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clauses import Clauses
+from people import VOWELS, Cast, Person
+from scene import Mood, Scene
+
 LEXICON_PATH = Path(__file__).with_name("lexicon.toml")
-
-PRONOUNS = {
-    "female": ("She", "her", "her"),
-    "male": ("He", "him", "his"),
-    "plural": ("They", "them", "their"),
-    "us": ("We", "us", "our"),
-    "me": ("I", "me", "my"),
-    "you": ("You", "you", "your"),
-}
-"""Subject, object and possessive form for each kind of referent."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody a document speaks of: how to name them, and which pronouns refer back."""
-
-    phrase: str
-    kind: str
-
-    @property
-    def subject(self) -> str:
-        return PRONOUNS[self.kind][0]
-
-    @property
-    def object(self) -> str:
-        return PRONOUNS[self.kind][1]
-
-    @property
-    def possessive(self) -> str:
-        return PRONOUNS[self.kind][2]
-
-    @property
-    def third_person(self) -> bool:
-        return self.kind in ("female", "male")
-
-    @property
-    def was(self) -> str:
-        return "was" if self.third_person or self.kind == "me" else "were"
 
 
 def load_lexicon(path: Path = LEXICON_PATH) -> dict[str, Any]:
     """Read the closed vocabulary."""
     with path.open("rb") as file:
         return tomllib.load(file)
-
-
-def inside(phrase: str) -> str:
-    """Return `phrase` as it stands inside a sentence: names and "I" keep their capital."""
-    first, _, rest = phrase.partition(" ")
-    if first in _LOWERED:
-        first = first.lower()
-    return f"{first} {rest}" if rest else first
-
-
-_LOWERED = frozenset(
-    "The My Our Your His Their A That This One Every Two Some Few Both Most Those Students Doctors Children "
-    "Police People Everyone Nobody Someone She He They We You No None All Please Never Always Who Nothing".split()
-)
 
 
 class Writer:
@@ -87,189 +39,144 @@ class Writer:
     """
 
     def __init__(self, lexicon: dict[str, Any], *, seed: int) -> None:
-        self.people = lexicon["people"]
-        self.scenes = lexicon["scenes"]
-        self.give = list(lexicon["give"].values())
-        self.meet = list(lexicon["meet"].values())
-        self.own = list(lexicon["own"].values())
         self.random = random.Random(seed)
+        self.scenes = lexicon["scenes"]
+        self.topics = lexicon["topics"]
+        self.cast = Cast(lexicon, self.random)
+        self.clauses = Clauses(lexicon, self.cast, self.random)
+        self.chance = self.cast.chance
+        self.choice = self.random.choice
 
-    # -- people ---------------------------------------------------------------------------------
-
-    def named(self, kind: str) -> Person:
-        """Somebody with a name, of the given gender."""
-        return Person(self.random.choice(self.people[f"{kind}_names"]), kind)
-
-    def protagonist(self) -> Person:
-        """The one a document is about: named or described, gender plain from the phrase."""
-        if self.random.random() < 0.12:
-            kind = self.random.choice(("plural", "us", "me", "you"))
-            return Person(PRONOUNS[kind][0], kind)
-        kind = self.random.choice(("female", "male"))
-        draw = self.random.random()
-        if draw < 0.6:
-            return self.named(kind)
-        if draw < 0.66:
-            return Person(self.random.choice(self.people[f"{kind}_titles"]), kind)
-        noun = self.random.choice(self.people[f"{kind}_nouns"])
-        if self.random.random() < 0.3:
-            noun = f"{self.random.choice(self.people['role_adjectives'])} {noun}"
-        return Person(f"{self.random.choice(self.people['determiners'])} {noun}", kind)
-
-    def other(self) -> Person:
-        """Anybody who can be the subject of a sentence about the protagonist."""
-        choose, people = self.random.choice, self.people
-        draw = self.random.random()
-        if draw < 0.30:
-            return self.named(choose(("female", "male")))
-        if draw < 0.45:
-            kind = choose(("female", "male", "plural", "us", "me", "you"))
-            return Person(PRONOUNS[kind][0], kind)
-        if draw < 0.62:
-            noun = choose(people["roles"] + people["female_nouns"] + people["male_nouns"])
-            if self.random.random() < 0.3:
-                noun = f"{choose(people['role_adjectives'])} {noun}"
-            if self.random.random() < 0.2:
-                noun = f"{noun} {choose(people['origins'])}"
-            kind = "female" if noun in people["female_nouns"] else "male"
-            return Person(f"{choose(people['determiners'])} {noun}", kind)
-        if draw < 0.78:
-            if self.random.random() < 0.3:
-                return Person(choose(people["plural_starts"]), "plural")
-            noun = choose(people["plural_nouns"])
-            if self.random.random() < 0.2:
-                noun = f"{noun} {choose(people['origins'])}"
-            return Person(f"{choose(people['plural_determiners'])} {noun}", "plural")
-        if draw < 0.86:
-            return Person(choose(people["anyone"]), "male")
-        if draw < 0.90:
-            return Person(f"The {choose(('', 'whole '))}{choose(people['groups'])}", "male")
-        return Person(choose(_CROWDS), "plural")
-
-    # -- clauses --------------------------------------------------------------------------------
-
-    def verb(self, entry: list[Any], subject: Person) -> str:
-        """Inflect a verb: mostly the past, sometimes with an auxiliary or an adverb before it."""
-        base, past, participle, present = entry[:4]
-        draw = self.random.random()
-        if draw < 0.66:
-            return past
-        if draw < 0.78:
-            return f"{self.random.choice(('never', 'often', 'always', 'rarely', 'once', 'all', 'ever'))} {past}"
-        if draw < 0.84:
-            return f"{self.random.choice(('will', 'would', 'will not', 'did not', 'could', 'would not'))} {base}"
-        if draw < 0.88:
-            return f"{'has' if subject.third_person else 'have'} {participle}"
-        if draw < 0.92:
-            return f"{self.random.choice(('had', 'could have', 'would have'))} {participle}"
-        if draw < 0.96:
-            return f"wanted to {base}"
-        return present if subject.third_person else base
-
-    def clause(self, subject: Person, about: Person) -> str:
-        """A clause in which `subject` does something that concerns `about`."""
-        draw = self.random.random()
-        if draw < 0.36:
-            entry = self.random.choice(self.give)
-            tail = f"{about.object} {self.random.choice(entry[4])}"
-        elif draw < 0.74:
-            entry = self.random.choice(self.meet)
-            tail = f"{about.object} {self.random.choice(entry[4])}"
-            if self.random.random() < 0.25:
-                tail = about.object
-        else:
-            entry = self.random.choice(self.own)
-            tail = f"{about.possessive} {self.random.choice(entry[4])}"
-        text = f"{subject.phrase} {self.verb(entry, subject)} {tail}"
-        return self.adjunct(text)
-
-    def own_clause(self, about: Person, *, by_name: bool) -> str:
-        """A clause in which the protagonist does something with a thing of their own."""
-        entry = self.random.choice(self.own)
-        subject = about.phrase if by_name else about.subject
-        return self.adjunct(
-            f"{subject} {self.verb(entry, about)} {about.possessive} {self.random.choice(entry[4])}"
-        )
-
-    def adjunct(self, text: str) -> str:
-        """Maybe add a place or a time."""
-        if self.random.random() < 0.22:
-            return f"{text} {self.random.choice(self.scenes['places'] + self.scenes['times'])}"
-        return text
+    def scene(self, about: Person) -> Scene:
+        """A scene in which nothing has been told."""
+        return Scene(about, self.choice(list(self.topics)))
 
     # -- sentences ------------------------------------------------------------------------------
 
-    def introduction(self, about: Person) -> str:
-        """A first sentence that names the protagonist."""
-        place, time = self.random.choice(self.scenes["places"]), self.random.choice(self.scenes["times"])
+    def introduction(self, scene: Scene) -> str:
+        """A first sentence that names the person spoken of."""
+        about = scene.about
+        scene.introduced = True
         draw = self.random.random()
-        if draw < 0.4:
-            return self.own_clause(about, by_name=True)
-        if draw < 0.6:
-            return f"{about.phrase} {about.was} {self.random.choice(self.scenes['states'])} {place}"
-        if draw < 0.8:
-            return f"{about.phrase} came home {time}"
-        known = inside(about.phrase) if about.third_person else about.object
-        return f"{self.other_than(about).phrase} {self.random.choice(self.meet)[1]} {known} {place}"
+        if draw < 0.3:
+            return self.clauses.plain(about, scene, Mood())
+        if draw < 0.5:
+            scene.told = True
+            return f"{about.phrase} {about.was} {self.choice(self.scenes['states'])} {self.choice(self.topics[scene.topic]['places'])}"
+        if draw < 0.65:
+            return f"{about.phrase} came {self.choice(('home', 'back', 'to town', 'to church'))} {self.choice(self.scenes['past_times'])}"
+        known = self.cast.inside(about.phrase) if about.third_person else about.object
+        entry = self.choice(self.clauses.acts)
+        subject = self.clauses.subject(scene)
+        mood = Mood()
+        text = f"{subject.phrase} {self.clauses.phrases.verb(entry, subject, mood)} {known}"
+        return self.clauses.phrases.followed(text, self.clauses.phrases.ending(entry, subject, scene, mood))
 
-    def other_than(self, about: Person) -> Person:
-        """Somebody else than the protagonist."""
-        while (somebody := self.other()).phrase == about.phrase:
-            pass
-        return somebody
-
-    def development(self, about: Person) -> str:
-        """A sentence in which the protagonist is a pronoun."""
+    def development(self, scene: Scene) -> str:
+        """A sentence in which that person is a pronoun."""
         draw = self.random.random()
-        if draw < 0.12:
-            return self.own_clause(about, by_name=False)
-        if draw < 0.17:
-            return f"{about.subject} {about.was} {self.random.choice(self.scenes['states'])}"
-        if draw < 0.22:
-            return self.command(about)
-        if draw < 0.27:
-            cause, verb = self.random.choice(self.scenes["causes"]), self.random.choice(_MOVES)
-            cause = cause[0].upper() + cause[1:]
-            return self.adjunct(f"{cause} {verb} {about.object}")
-        if draw < 0.30:
-            cause, verb = self.random.choice(self.scenes["causes"]), self.random.choice(_MOVES)
-            return f"It was {cause} that {verb} {about.object}"
-        clause = self.clause(self.other_than(about), about)
-        if draw < 0.42:
-            return f"{self.random.choice(self.scenes['openings'])} {inside(clause)}"
-        if draw < 0.48:
-            return f"{self.random.choice(_REPORTS)} {inside(clause)}"
-        return clause
+        if draw < 0.08:
+            return self.clauses.caused(scene)
+        if draw < 0.18:
+            return self.clauses.command(scene)
+        if draw < 0.26:
+            return self.clauses.rare(scene)
+        if draw < 0.35:
+            return self.clauses.copula(scene)
+        if draw < 0.37:
+            return f"{scene.about.subject} {scene.about.was} {self.choice(self.scenes['states'])}"
+        return self.opened(scene)
 
-    def command(self, about: Person) -> str:
-        """An imperative or a question."""
-        start = self.random.choice(("Please", "Never", "Always", "Who", "Nothing", "No one in town", "None of the guests"))
-        entry = self.random.choice(self.give if self.random.random() < 0.5 else self.meet)
-        verb = entry[0] if start in ("Please", "Never", "Always") else entry[1]
-        return f"{start} {verb} {about.object} {self.random.choice(entry[4])}"
+    def opened(self, scene: Scene) -> str:
+        """A clause, sometimes with a place, a time or a report before it."""
+        draw, mood = self.random.random(), Mood()
+        if draw < 0.14:
+            scene.told = mood.timed = True
+            start = self.choice(self.topics[scene.topic]["openings"])
+        elif draw < 0.24:
+            mood.timed = True
+            start = self.choice(self.scenes["openings"])
+        elif draw < 0.29:
+            start = self.choice(self.scenes["reports"])
+        else:
+            start = ""
+        subject = Person(scene.about.subject, scene.about.kind) if self.chance(0.1) else self.clauses.subject(scene)
+        if start:
+            subject = Person(self.cast.inside(subject.phrase), subject.kind, subject.topic)
+        draw = self.random.random()
+        if draw < 0.66:
+            clause = self.clauses.plain(subject, scene, mood)
+        elif draw < 0.86:
+            clause = self.clauses.preposition(subject, scene, mood)
+        else:
+            clause = self.clauses.conjunction(subject, scene, mood)
+        return f"{start} {clause}" if start else clause
+
+    # -- documents -----------------------------------------------------------------------------------
+
+    def story(self) -> list[str]:
+        """One person over one to four sentences; half begin in the middle of things, without a name."""
+        scene = self.scene(self.cast.protagonist())
+        sentences = [self.introduction(scene)] if self.chance(0.42) else []
+        return sentences + [self.development(scene) for _ in range(self.choice((1, 1, 2, 2, 3)))]
+
+    def belongings(self) -> list[str]:
+        """Two people have something each, and what is theirs comes back."""
+        first, second = self.clauses.pair()
+        scene = self.scene(first)
+        things = self.random.sample(self.scenes["keepsakes"], 2)
+        had = [f"{p.phrase if n == 0 else self.cast.inside(p.phrase)} {self.choice(('had', 'bought', 'found', 'had', 'has'))} {_a(t)}"
+               for n, (p, t) in enumerate(zip((first, second), things, strict=True))]
+        sentences = [f"{had[0]} and {had[1]}"] if self.chance(0.5) else [had[0], had[1][0].upper() + had[1][1:]]
+        for _ in range(self.choice((1, 2, 2))):
+            sentences.append(self.of_theirs(*self.choice(((first, things[0]), (second, things[1]))), scene.topic))
+        return sentences
+
+    def of_theirs(self, about: Person, thing: str, topic: str) -> str:
+        """Somebody does something with what `about` is known to have."""
+        scene = Scene(about, topic, introduced=True, thing=thing)
+        subject, mood = self.clauses.subject(scene), Mood()
+        entry = self.choice(self.clauses.both + self.clauses.own)
+        return f"{subject.phrase} {self.clauses.phrases.verb(entry, subject, mood)} {about.possessive} {thing}"
+
+    def two(self) -> list[str]:
+        """Two people of different gender: the subject tells whom the pronoun refers to."""
+        first, second = self.clauses.pair()
+        scene = self.scene(first)
+        sentences = [self.clauses.meeting(first, second)]
+        for _ in range(self.choice((1, 2, 2))):
+            actor, other = (first, second) if self.chance(0.5) else (second, first)
+            named = actor.phrase if self.chance(0.3) else actor.subject
+            sentences.append(self.clauses.reading(actor, other, scene, Person(named, actor.kind)))
+        return sentences
+
+    def nested(self) -> list[str]:
+        """Sentences with a clause inside, or two clauses joined."""
+        scene = self.scene(self.cast.protagonist())
+        kinds = (self.clauses.coordinated, self.clauses.subordinate, self.clauses.relative)
+        return [self.choice(kinds)(scene) for _ in range(self.choice((1, 2)))]
 
     def document(self) -> str:
         """Write one document of one to four sentences."""
-        about = self.protagonist()
         draw = self.random.random()
-        # Half of the documents begin in the middle of things: a pronoun without antecedent.
-        sentences = [self.introduction(about)] if draw < 0.5 else []
-        for _ in range(self.random.choice((1, 2, 2, 3))):
-            sentences.append(self.development(about))
-        if self.random.random() < 0.2:
-            sentences.append(self.own_clause(about, by_name=self.random.random() < 0.5))
-        return " ".join(s + ("?" if s.startswith("Who ") else ".") for s in sentences)
+        if draw < 0.60:
+            sentences = self.story()
+        elif draw < 0.72:
+            sentences = self.belongings()
+        elif draw < 0.82:
+            sentences = self.two()
+        else:
+            sentences = self.nested()
+        return " ".join(_finished(sentence) for sentence in sentences)
 
 
-_CROWDS = (
-    "None of the guests", "Most of them", "All of us", "All of them", "No one in town", "My friends and I",
-    "My aunt and uncle", "Some of the girls", "Both of them", "His words", "Two of the men",
-)  # fmt: skip
-_MOVES = ("moved", "scared", "hurt", "bothered", "surprised", "changed", "saved", "caught", "made", "stopped")
-_REPORTS = (
-    "She said", "He said", "I knew that", "They said that", "We knew", "When it was late", "When he came",
-    "I told them that", "Nobody knew that", "You said", "When they came", "I saw that",
-)  # fmt: skip
+def _a(noun: str) -> str:
+    return f"{'an' if noun.startswith(VOWELS) else 'a'} {noun}"
+
+
+def _finished(sentence: str) -> str:
+    sentence = sentence[0].upper() + sentence[1:]
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def documents(*, seed: int, forbidden: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -280,15 +187,17 @@ def documents(*, seed: int, forbidden: frozenset[str] = frozenset()) -> Iterator
     seed : int
         Seed of the random source.
     forbidden : frozenset of str
-        Sentences that must not occur; a document that holds one is thrown away.
+        Sentences that must not occur, in capitals or not, nor as the end of a longer sentence; a document
+        that holds one is thrown away.
     """
     writer = Writer(load_lexicon(), seed=seed)
+    lowered = [sentence.lower() for sentence in forbidden]
     while True:
         text = writer.document()
-        if not sentences_of(text) & forbidden:
+        if not holds_any(text.lower(), lowered):
             yield text
 
 
-def sentences_of(text: str) -> set[str]:
-    """Return the sentences of a document, each with its final mark."""
-    return {s.strip() for s in text.replace("?", "?\n").replace(".", ".\n").split("\n") if s.strip()}
+def holds_any(text: str, sentences: list[str]) -> bool:
+    """Whether one of the sentences, given in small letters, stands in a text in small letters."""
+    return any(sentence in text for sentence in sentences)

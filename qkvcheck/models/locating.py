@@ -82,9 +82,9 @@ def _located(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -
         source, reason = _stand_in()
         spec = ModelSpec(source, seed)
         if source == EMBEDDED:
-            return spec, embedded_directory(), f"ships with qkvcheck; {reason}"
+            return spec, embedded_directory(), f"{_shipped()}; {reason}"
     if source == EMBEDDED:
-        return spec, embedded_directory(), "ships with qkvcheck"
+        return spec, embedded_directory(), _shipped()
     if source in PACKAGED:
         return spec, *_packaged(PACKAGED[source], with_tokenizer, announce)
     try:
@@ -119,6 +119,11 @@ def _located(spec: ModelSpec, with_tokenizer: bool, announce: Announce | None) -
         repository, revision=revision or "main", weights=seed is None, tokenizer=with_tokenizer, announce=announce
     )
     return spec, directory, f"hub model {source}"
+
+
+def _shipped() -> str:
+    """Say which edition of the embedded model this is; its fingerprint tells it from another one for certain."""
+    return f"ships with qkvcheck, edition {embedded_training()['edition']}"
 
 
 def _packaged(model: PackagedModel, with_tokenizer: bool, announce: Announce | None) -> tuple[Path, str]:
@@ -163,7 +168,7 @@ def _automatic(seed: int | None) -> tuple[ModelSpec, Path | None, str]:
     source, flaw = _stand_in()
     if source == SMOLLM2.name:
         return ModelSpec(source, seed), None, reason
-    return ModelSpec(source, seed), embedded_directory(), f"ships with qkvcheck; {reason}, {flaw}"
+    return ModelSpec(source, seed), embedded_directory(), f"{_shipped()}; {reason}, {flaw}"
 
 
 def _stand_in() -> tuple[str, str]:

@@ -218,7 +218,8 @@ def _training(origin: ModelOrigin) -> list[tuple[str, str]]:
     if not all(isinstance(number, (int, float)) for number in (own, bigram, positions)):
         return []  # how another model was trained, in words of its own
     losses = f"{own:.3f} nats a token on held-out text, a bigram model's {bigram:.3f}"
-    return [("training", f"{positions:,} tokens of generated English; its loss is {losses}")]
+    edition = f"edition {record['edition']}; " if "edition" in record else ""
+    return [("training", f"{edition}{positions:,} tokens of generated English; its loss is {losses}")]
 
 
 def _stand_in(run: Run) -> str:

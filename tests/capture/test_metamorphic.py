@@ -29,13 +29,14 @@ def tiny(name: str):
     """Return a tiny GPT-2 with random weights large enough for attention to matter."""
     extra = dict(CONFIGS[name])
     attention = extra.pop("attn_implementation", "sdpa")
-    sizes = {"vocab_size": 1344, "n_positions": 64, "n_embd": 16, "n_layer": 3, "n_head": 4, "initializer_range": 0.5}
-    config = GPT2Config(**{**sizes, **extra})
+    tokenizer = AutoTokenizer.from_pretrained(embedded_directory())
+    sizes = {"n_positions": 64, "n_embd": 16, "n_layer": 3, "n_head": 4, "initializer_range": 0.5}
+    config = GPT2Config(vocab_size=len(tokenizer), **{**sizes, **extra})
     config._attn_implementation = attention
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = GPT2LMHeadModel(config).eval()
-    return from_model(model, AutoTokenizer.from_pretrained(embedded_directory()), name=name)
+    return from_model(model, tokenizer, name=name)
 
 
 @pytest.fixture(scope="session", params=["embedded", *CONFIGS])

@@ -85,13 +85,13 @@ def test_its_rows_are_the_old_ones_in_the_new_basis(embedded, other, corpora, ro
     np.testing.assert_allclose(captured, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize(("statistic", "group", "measure", "above", "numbers"), [
-    ("variance", "QQ", "cosine", 4 / 9, (0.203, 0.979)),
-    ("mean_absolute", "QQ", "cosine", 0.6, (0.382, 0.989)),
-    ("row_mean", "Q", "pearson", 0.9, (0.455, 0.989)),
+@pytest.mark.parametrize(("statistic", "group", "measure", "above", "first", "numbers"), [
+    ("variance", "QQ", "cosine", 4 / 9, Decision.INCONCLUSIVE, (0.441, 0.994)),
+    ("mean_absolute", "QQ", "cosine", 0.6, Decision.INCONCLUSIVE, (0.595, 0.997)),
+    ("row_mean", "Q", "pearson", 0.9, Decision.REFUTED, (0.880, 0.997)),
 ])  # fmt: skip
 def test_claims_turn_over_on_contexts_that_nothing_was_fitted_to(
-    embedded, rows, matrices, statistic, group, measure, above, numbers
+    embedded, rows, matrices, statistic, group, measure, above, first, numbers
 ):
     x = rows["replication"]
     told = {"statistic": statistic, "group": group, "measure": measure, "above": above}
@@ -99,7 +99,7 @@ def test_claims_turn_over_on_contexts_that_nothing_was_fitted_to(
         judge(one, projections=embedded.projections, heads=embedded.heads, **told)
         for one in (x, rewritten(embedded, matrices, x))
     )
-    assert (before.verdict, after.verdict) == (Decision.REFUTED, Decision.SUPPORTED)
+    assert (before.verdict, after.verdict) == (first, Decision.SUPPORTED)
     assert (before.estimate, after.estimate) == pytest.approx(numbers, abs=1e-3)
 
 

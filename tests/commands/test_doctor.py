@@ -36,7 +36,7 @@ def test_doctor_on_a_bare_machine(tmp_path):
     assert found["embedded"] == "whole"
     assert found["gpt2"] == found["openai-community/gpt2"] == "not in the cache"
     reason = "GPT-2 small is not in the cache, smollm2 is not fetched"
-    assert found["auto"] == f"chooses embedded (ships with qkvcheck; {reason})"
+    assert found["auto"] == f"chooses embedded (ships with qkvcheck, edition 2; {reason})"
     assert found["smollm2"] == "is not fetched"
     assert found["cache"] == f"{tmp_path}/hf/hub (not there yet)"
     assert found["devices"].startswith("cpu (")

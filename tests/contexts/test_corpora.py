@@ -38,16 +38,17 @@ def test_corpus_in_gpt2_tokens(name, corpus_records):
     assert seen.first_words >= 18
 
 
-@pytest.mark.parametrize("name", ["replication", "balanced"])
+@pytest.mark.parametrize("name", POSITIONS)
 def test_corpus_in_the_embedded_models_tokens(name, corpus_records, embedded):
     contexts = encode_corpus(read_corpus(name), embedded.encoder, target=" her")
     assert contexts.target_indices == [r["target_index"] for r in corpus_records[name]]
+    assert [len(c.token_ids) for c in contexts.contexts] == [len(r["gpt2"]) for r in corpus_records[name]]
     assert audit(contexts).padded_shape == (54, 8)
     assert audit(contexts).distinct_prefixes == 54
 
 
 def test_the_grammatical_corpus_varies_what_stands_before_the_target(corpus_records, embedded):
-    """Nine sentences a part, every preceding token another one; in the embedded model's tokens they are longer."""
+    """Nine sentences a part, every preceding token another one, in the embedded model's tokens as in GPT-2's."""
     records = corpus_records["grammatical"]
     before = [record["gpt2"][record["target_index"] - 1] for record in records]
     assert len(records) == 9 * len(PARTS)
@@ -56,7 +57,7 @@ def test_the_grammatical_corpus_varies_what_stands_before_the_target(corpus_reco
     others = [tuple(r["gpt2"]) for name in ("replication", "balanced") for r in corpus_records[name]]
     assert not {tuple(record["gpt2"]) for record in records} & set(others)
     contexts = encode_corpus(read_corpus("grammatical"), embedded.encoder, target=" her")
-    assert audit(contexts).distinct_prefixes == 54
+    assert len({context.token_ids[context.target_index - 1] for context in contexts.contexts}) == 54
 
 
 @pytest.mark.skipif("QKV_GPT2_TOKENIZER" not in os.environ, reason="QKV_GPT2_TOKENIZER names no GPT-2 tokenizer")

@@ -32,9 +32,11 @@ def test_drawn_contexts(embedded, replication):
         assert set(drawn.target_indices) == {2, 3, 4, 5}
 
 
-def test_both_encoders_draw_the_same_sentences(embedded):
-    texts = [[c.text for c in draw(encoder, 3).contexts] for encoder in (embedded.encoder, RecordedEncoder())]
-    assert texts[0] == texts[1]
+@pytest.mark.parametrize("grammatical", [False, True])
+def test_both_encoders_draw_the_same_sentences(embedded, grammatical):
+    """Every word of the lists is one token to both, so that they agree on places too."""
+    drawn = [draw(encoder, 3, grammatical=grammatical).contexts for encoder in (embedded.encoder, RecordedEncoder())]
+    assert [(c.text, c.target_index) for c in drawn[0]] == [(c.text, c.target_index) for c in drawn[1]]
 
 
 def test_the_targets_part_in_the_sentence_varies(embedded):

@@ -22,6 +22,7 @@ from qkvcheck.models.tokens.files import check_tokenizer_files
 from qkvcheck.models.weights.files import flaw_of
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ROWS = json.loads((embedded_directory() / CONFIG).read_text("utf-8"))["vocab_size"]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def change(directory: Path, name: str = CONFIG, **changes) -> None:
 def tensors() -> dict[str, torch.Tensor]:
     from qkvcheck.models.architectures.gpt2 import Gpt2Config
 
-    shapes = Gpt2Config(**SMALL, vocab_size=1344).tensors()
+    shapes = Gpt2Config(**SMALL, vocab_size=ROWS).tensors()
     return {f"transformer.{name}": torch.full(shape, 0.1) for name, shape in shapes.items()}
 
 
@@ -299,14 +300,14 @@ VOCAB = {"a": 0, "b": 1}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"vocab": {**VOCAB, "c": 10**9}}}, "'c' with number 1000000000, and the embedding has 1,344 rows"),
+        ({"model": {"vocab": {**VOCAB, "c": 10**9}}}, f"'c' with number 1000000000, and the embedding has {ROWS:,} rows"),
         ({"model": {"vocab": {**VOCAB, "c": 2**63}}}, "the token 'c' with number"),
         ({"model": {"vocab": {**VOCAB, "c": -1}}}, "gives the token 'c' the number -1; it is a whole number from 0"),
         ({"model": {"vocab": {**VOCAB, "c": "2"}}}, "the number '2'"),
         ({"model": {"vocab": {**VOCAB, "c": True}}}, "the number True"),
         ({"model": {"vocab": {**VOCAB, "c": 1}}}, "gives the tokens 'b' and 'c' one number, 1"),
         ({"model": {"vocab": 3}}, "has no model.vocab .3."),
-        ({"model": {"vocab": [["a", 0.0]] * 2000}}, "has 2,000 tokens, and the embedding has 1,344 rows"),
+        ({"model": {"vocab": [["a", 0.0]] * 2000}}, f"has 2,000 tokens, and the embedding has {ROWS:,} rows"),
         ({"model": {"dropout": 0.1}}, "model.dropout 0.1: one text would have other tokens each time"),
         ({"added_tokens": [{"id": 10**9, "content": "x"}]}, "the token 'x' with number 1000000000"),
         ({"added_tokens": [{"id": 3}]}, "its content is a text"),
@@ -316,7 +317,7 @@ VOCAB = {"a": 0, "b": 1}
 def test_vocabularies_that_do_not_fit(small, changes, message):
     retokenize(small, **changes)
     with pytest.raises(ModelError, match=message) as caught:
-        check_tokenizer_files(small, rows=1344)
+        check_tokenizer_files(small, rows=ROWS)
     assert "tokenizer.json'" in str(caught.value)
 
 
@@ -336,14 +337,16 @@ def test_vocabularies_that_do_not_fit(small, changes, message):
 def test_files_beside_the_vocabulary(small, name, content, message):
     (small / name).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=message) as caught:
-        check_tokenizer_files(small, rows=1344)
+        check_tokenizer_files(small, rows=ROWS)
     assert f"{name}'" in str(caught.value)
 
 
 def test_a_tokenizer_larger_than_the_embedding(small, embedded):
     """Also one that becomes so by a token that its settings add."""
     change(small, "tokenizer_config.json", pad_token="[PAD]")
-    refused(small, "tokens up to number 1,344, and the embedding has 1,344 rows: they belong to different models")
+    refused(
+        small, f"tokens up to number {ROWS:,}, and the embedding has {ROWS:,} rows: they belong to different models"
+    )
     change(small, "tokenizer_config.json", pad_token=...)
     assert load_model(str(small)).depth == 1
     model = load_model(str(small)).model

@@ -308,10 +308,8 @@ def automatic(machine):
 
 def test_auto_with_an_empty_cache(automatic):
     _, run = automatic
-    assert (
-        "model     embedded (ships with qkvcheck; GPT-2 small is not in the cache, smollm2 is not fetched), a stand-in"
-        in run()
-    )
+    reason = "GPT-2 small is not in the cache, smollm2 is not fetched"
+    assert f"model     embedded (ships with qkvcheck, edition 2; {reason}), a stand-in" in run()
 
 
 @pytest.mark.long
@@ -337,7 +335,7 @@ def test_auto_with_a_half_written_gpt2(automatic, repositories, spoil, reason):
     here, run = automatic
     spoil((cache_of(here, repositories, "gpt2") / "model.safetensors").resolve())
     text = run()
-    assert f"model     embedded (ships with qkvcheck; gpt2 in the cache is not whole: {reason}" in text
+    assert f"model     embedded (ships with qkvcheck, edition 2; gpt2 in the cache is not whole: {reason}" in text
 
 
 @pytest.mark.long

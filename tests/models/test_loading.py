@@ -18,6 +18,9 @@ from qkvcheck.errors import ModelError
 from qkvcheck.models import loading as models
 from qkvcheck.models.loading import ModelSpec, embedded_directory, from_model, load_model, parse_spec, untrained_twin
 
+SIZE = (embedded_directory() / "model.safetensors").stat().st_size
+NUMBERS = json.loads((embedded_directory() / "training.json").read_text("utf-8"))["parameters"]
+
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
@@ -163,9 +166,9 @@ def spoil_tokenizer(directory: Path) -> None:
         (spoil_no_weights, "holds no model.safetensors; weights are read from safetensors only"),
         (spoil_pickle, "only pytorch_model.bin, a pickle, which can run code"),
         (spoil_missing_tensor, "is not whole: 1 tensor (transformer.h.6.attn.c_attn.weight) missing"),
-        (spoil_cut_off, "is not whole: model.safetensors has 10,252,384 bytes and should have 10,253,384"),
+        (spoil_cut_off, f"is not whole: model.safetensors has {SIZE - 1000:,} bytes and should have {SIZE:,}"),
         (spoil_cut_off_in_the_header, "model.safetensors is cut off or is no safetensors file"),
-        (spoil_too_long, "has 10,253,388 bytes and should have 10,253,384"),
+        (spoil_too_long, f"has {SIZE + 4:,} bytes and should have {SIZE:,}"),
         (spoil_other_bytes, "is cut off or is no safetensors file"),
         (spoil_shape, "does not fit its config.json: 1 tensor (transformer.h.6.mlp.c_fc.weight) of another shape"),
         (spoil_not_a_number, "holds NaN or infinite numbers in 1 tensor (transformer.h.6.attn.c_attn.bias)"),
@@ -173,7 +176,7 @@ def spoil_tokenizer(directory: Path) -> None:
         (spoil_shard, "model-00002-of-00002.safetensors is missing"),
         (spoil_depth, "is not whole: 12 tensors (transformer.h.12."),
         (spoil_no_config, "/config.json' can't be read: it does not exist"),
-        (spoil_family, "asks for 108,891,648 numbers, and the weights hold 2,559,744"),
+        (spoil_family, f"asks for 108,891,648 numbers, and the weights hold {NUMBERS:,}"),
         (spoil_tokenizer, "holds no usable tokenizer"),
     ],
 )

@@ -62,7 +62,7 @@ def test_what_was_not_fetched(monkeypatch, flaw, told):
     with pytest.raises(ModelError) as caught:
         load_model("smollm2#untrained=3")
     assert str(caught.value) == told
-    reason = f"ships with qkvcheck; GPT-2 small is not in the cache, smollm2 {flaw}"
+    reason = f"ships with qkvcheck, edition 2; GPT-2 small is not in the cache, smollm2 {flaw}"
     assert locating.choose_automatically() == ("embedded", reason)
 
 

@@ -196,11 +196,11 @@ def test_an_untrained_model_is_not_told_as_changed_by_training():
 
 def test_facts_say_how_the_stand_in_was_trained():
     run = synthetic().run
-    record = {"training_positions": 6144, "held_out_loss": 1.9357, "bigram_loss": 2.691}
+    record = {"edition": 2, "training_positions": 6144, "held_out_loss": 1.9357, "bigram_loss": 2.691}
     trained = replace(run, origin=replace(run.origin, stand_in=True, training=record))
     finding = (Finding(make_verdict()),)
-    told = "6,144 tokens of generated English; its loss is 1.936 nats a token on held-out text, a bigram model's 2.691"
-    assert told in "".join(Reader(page([Results(trained, finding)])).text)
+    told = "tokens of generated English; its loss is 1.936 nats a token on held-out text, a bigram model's 2.691"
+    assert f"edition 2; 6,144 {told}" in "".join(Reader(page([Results(trained, finding)])).text)
     assert "generated English" not in page([Results(run, finding)])
 
 

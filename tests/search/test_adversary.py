@@ -25,12 +25,12 @@ from tests.conftest import CLAIM_FILES, ROOT
 
 CLAIMS = load_claims(*CLAIM_FILES)
 B9 = CLAIMS.claims["B9"]
-CELL = next(cell for cell in cells(B9, layers=[6]) if cell.group == "K")
+CELL = next(cell for cell in cells(B9, layers=[6]) if cell.group == "Q")
 
 
 @pytest.fixture(scope="module")
-def samples(embedded, replication):
-    return Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.words.lists()))
+def samples(embedded, alike):
+    return Samples(embedded, alike, Plan(layers=(6,), words=CLAIMS.words.lists()))
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def verdict(samples):
 
 
 def by_definition(hooked, corpus, contexts) -> list[float]:
-    """Return each context's mean correlation with the corpus' keys, from plain padded forwards."""
+    """Return each context's mean correlation with the corpus' queries, from plain padded forwards."""
     drawn = context_set(contexts, target=corpus.target, target_id=corpus.target_id)
     rows, own = (
-        capture(hooked, c, layers=[6], exact_layout=True).projection(6, "K").astype(np.float64) for c in (drawn, corpus)
+        capture(hooked, c, layers=[6], exact_layout=True).projection(6, "Q").astype(np.float64) for c in (drawn, corpus)
     )
     return [float(np.mean([np.corrcoef(row, other)[0, 1] for other in own])) for row in rows]
 
@@ -77,8 +77,9 @@ def test_nothing_found_supports_nothing(samples):
     assert "can only be refuted" in verdict.reason
 
 
-def test_the_corpus_itself_refutes(samples):
+def test_the_corpus_itself_refutes(embedded, replication):
     """The corpus misses 0.9, whatever the search meets."""
+    samples = Samples(embedded, replication, Plan(layers=(6,), words=CLAIMS.words.lists()))
     verdict = adversary.judge_every_context(samples, B9, CELL, budget=1, rng_seed=1)
     assert verdict.verdict == "REFUTED"
     assert verdict.estimate <= verdict.evidence.search.corpus < 0.9
@@ -86,7 +87,7 @@ def test_the_corpus_itself_refutes(samples):
 
 def test_rate_counts_independent_draws(samples):
     """The same draws by hand, each measured by a plain forward."""
-    claim = replace(B9, threshold=0.5)
+    claim = replace(B9, threshold=0.88)
     found = adversary.count_violations(samples, claim, CELL, count=40, rng_seed=5)
     drawn = draw_contexts(
         samples.hooked.encoder,
@@ -98,19 +99,20 @@ def test_rate_counts_independent_draws(samples):
     ).contexts
     values = by_definition(samples.hooked, samples.contexts, drawn)
     untrained = by_definition(untrained_twin(samples.hooked, seed=0), samples.contexts, drawn)
-    assert found.rate == violation_rate(sum(value <= 0.5 for value in values), 40)
-    assert found.untrained == violation_rate(sum(value <= 0.5 for value in untrained), 40)
+    assert found.rate == violation_rate(sum(value <= 0.88 for value in values), 40)
+    assert found.untrained == violation_rate(sum(value <= 0.88 for value in untrained), 40)
     assert 0 < found.rate.violations < 40
     assert found.worst.value == pytest.approx(min(values), abs=1e-5)
 
 
-def test_rate_of_sets(samples):
-    claim = CLAIMS.claims["P3a"]
+@pytest.mark.parametrize(("threshold", "violations"), [(0.0, 0), (0.9, 2)])
+def test_rate_of_sets(samples, threshold, violations):
+    claim = replace(CLAIMS.claims["P3a"], threshold=threshold)
     found = adversary.count_violations(
         samples, claim, next(c for c in cells(claim, layers=[6]) if c.group == "QQ"), count=2, rng_seed=5
     )
-    assert (found.what, found.rate.n, found.rate.violations) == ("sets", 2, 2)
-    assert len(found.worst.example) == 54
+    assert (found.what, found.rate.n, found.rate.violations) == ("sets", 2, violations)
+    assert len(found.worst.example) == len(samples.contexts)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +138,10 @@ def test_independent_draws_reach_every_position_evenly(embedded):
 
 
 @pytest.mark.needs_model
-def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch):
+def test_command_replays_its_own_file(tmp_path, capsys, monkeypatch, alike_file):
     monkeypatch.chdir(ROOT)
     out = str(tmp_path / "found.jsonl")
-    common = ["search", "--model", "embedded", "--claim", "B9", "--group", "K", "--json"]
+    common = ["search", "--model", "embedded", "--claim", "B9", "--group", "Q", "--corpus", str(alike_file), "--json"]
     assert main([*common, "--budget", "40", "--rate", "3", "--out", out]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["rate"]["model"]["n"] == 3
