@@ -300,7 +300,7 @@ VOCAB = {"a": 0, "b": 1}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"vocab": {**VOCAB, "c": 10**9}}}, f"'c' with number 1000000000, and the embedding has {ROWS:,} rows"),
+        ({"model": {"vocab": {**VOCAB, "c": 10**9}}}, f"'c' with number 1000000000, and the embedding has {ROWS:,}"),
         ({"model": {"vocab": {**VOCAB, "c": 2**63}}}, "the token 'c' with number"),
         ({"model": {"vocab": {**VOCAB, "c": -1}}}, "gives the token 'c' the number -1; it is a whole number from 0"),
         ({"model": {"vocab": {**VOCAB, "c": "2"}}}, "the number '2'"),
@@ -344,9 +344,7 @@ def test_files_beside_the_vocabulary(small, name, content, message):
 def test_a_tokenizer_larger_than_the_embedding(small, embedded):
     """Also one that becomes so by a token that its settings add."""
     change(small, "tokenizer_config.json", pad_token="[PAD]")
-    refused(
-        small, f"tokens up to number {ROWS:,}, and the embedding has {ROWS:,} rows: they belong to different models"
-    )
+    refused(small, f"up to number {ROWS:,}, and the embedding has {ROWS:,} rows: they belong to different models")
     change(small, "tokenizer_config.json", pad_token=...)
     assert load_model(str(small)).depth == 1
     model = load_model(str(small)).model

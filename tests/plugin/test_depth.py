@@ -49,7 +49,7 @@ def model_of(pytester, depth: int, *, config="GPT2Config", model="GPT2LMHeadMode
 
     directory = pytester.path / f"deep{depth}"
     width, heads, layers = names.split()
-    fields = {width: 24, heads: 2, layers: depth, "vocab_size": 1400}
+    fields = {width: 24, heads: 2, layers: depth, "vocab_size": 2048}
     if model == "LlamaForCausalLM":
         fields |= {"intermediate_size": 24, "num_key_value_heads": 1}
     made = getattr(transformers, config)(**fields)

@@ -122,7 +122,7 @@ def test_a_head_that_a_marker_names_and_no_layer_has(project):
 
 
 def test_one_head_that_fails_fails_the_claim(project):
-    project.makepyfile(EXPERIMENT.replace("above=0.2", "above=0.53"))
+    project.makepyfile(EXPERIMENT.replace("above=0.2", "above=0.955"))
     result = project.runpytest("--qkv-json=r.json", "-k", "every")
     own = {key: one["verdict"] for key, one in verdicts(project.path / "r.json").items()}
     assert len(set(own.values())) > 1  # the threshold was put between the heads
@@ -159,18 +159,18 @@ def row_mean(rows: np.ndarray) -> float:
 
 
 def test_controls_are_measured_in_the_same_head(project, embedded, replication):
-    """The token before the target, and untrained networks: cut by hand to the columns of head 3."""
+    """The token before the target, and untrained networks: queries cut by hand to the columns of head 3."""
     project.makepyfile(
-        EXPERIMENT.replace('group="K", statistic', 'group="K", controls=["non-target", "untrained"], statistic')
+        EXPERIMENT.replace('group="K", statistic', 'group="Q", controls=["non-target", "untrained"], statistic')
     )
     project.runpytest("--qkv-json=r.json", "--qkv-untrained-seeds=2", "-k", "H03")
-    controls = {one["name"]: one for one in verdicts(project.path / "r.json")["keys-L06.H03-K"]["controls"]}
-    before = capture(embedded, replication, layers=[6], positions="preceding").projection(6, "K").astype(np.float64)
+    controls = {one["name"]: one for one in verdicts(project.path / "r.json")["keys-L06.H03-Q"]["controls"]}
+    before = capture(embedded, replication, layers=[6], positions="preceding").projection(6, "Q").astype(np.float64)
     # Of the control the bias is taken off, which is far less than what lies between the head and all of the width.
     assert controls["non-target"]["estimate"] == pytest.approx(row_mean(before[:, 96:]), abs=0.01)
     assert abs(row_mean(before) - row_mean(before[:, 96:])) > 0.03
     twins = [
-        capture(untrained_twin(embedded, seed=seed), replication, layers=[6]).projection(6, "K") for seed in (0, 1)
+        capture(untrained_twin(embedded, seed=seed), replication, layers=[6]).projection(6, "Q") for seed in (0, 1)
     ]
     expected = np.mean([row_mean(rows.astype(np.float64)[:, 96:]) for rows in twins])
     assert controls["untrained"]["estimate"] == pytest.approx(expected, abs=1e-6)
