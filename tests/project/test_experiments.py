@@ -72,7 +72,7 @@ def test_p9_judges_a_larger_model_by_the_claims_on_the_target(copy):
     verdict = verdicts_of(copy, "-k", "P9")["P9-L06-QKV"]
     assert verdict["verdict"] == "REFUTED"
     cells_of_p9 = ["P3a-L06-QQ", "P3b-L06-QQ", "P4-L06-QQ", "P5-L06-Q", "P5-L06-K", "P8-L06-QQ"]
-    assert verdict["reason"] == f"does not hold: {'; '.join(cells_of_p9)}"
+    assert verdict["reason"] == "does not hold: P3a-L06-QQ; P4-L06-QQ; P5-L06-Q; P8-L06-QQ"
     assert set(verdict["evidence"]["conditions"]) == set(cells_of_p9)
     assert verdict["evidence"]["parameters"] == 2_622_976
 
@@ -113,7 +113,8 @@ def test_layers_are_judged_together(copy):
     from qkvcheck.statistics.formulas import variance
 
     (verdict,) = verdicts_of(copy, "-k", "B4-L06-KK").values()
-    assert verdict["verdict"] == "REFUTED"
+    assert verdict["verdict"] == "INCONCLUSIVE"
+    assert "holds at layers 1, 2, 3, 4, 5, 6, 7, 8, 9; open at 10, 11; " in verdict["reason"]
     assert "layer 0 not judged: 4 distinct contexts of 54" in verdict["reason"]
     hooked = load_model("embedded")
     contexts = encode_corpus(read_corpus("replication"), hooked.encoder, target=" her")
@@ -129,9 +130,9 @@ def test_against_untrained_needs_nineteen_seeds(copy):
     (verdict,) = verdicts_of(copy, "-k", "B6-L06-QQ").values()
     assert verdict["verdict"] == "NOT JUDGED"
     assert verdict["reason"] == "1 untrained seed(s); specificity needs 19"
-    (verdict,) = verdicts_of(copy, "-k", "B6-L06-QQ", "--qkv-untrained-seeds", "19").values()
-    assert verdict["verdict"] == "REFUTED"
-    assert verdict["low"] < verdict["estimate"] < verdict["high"] < 0
+    (verdict,) = verdicts_of(copy, "-k", "B6-L06-KK", "--qkv-untrained-seeds", "19").values()
+    assert verdict["verdict"] == "SUPPORTED"
+    assert 0 < verdict["low"] < verdict["estimate"] < verdict["high"]
 
 
 def test_attribution_goes_with_its_verdict(copy):
