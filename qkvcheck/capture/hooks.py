@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TARGET, PRECEDING, ALL = "target", "preceding", "all"
 BATCH_SIZE = 512
 """Token positions a forward."""
+TINY = 10_000_000
+"""Up to so many parameters a model is computed with one thread."""
 
 
 def capture(
@@ -296,7 +298,7 @@ def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: 
 
     device = hooked.device
     reader = reader_of(hooked, layers, forward.places, stage=stage)
-    with reader.reading(), evaluating(hooked.model), suppress(Done):
+    with reader.reading(), evaluating(hooked.model), _threads_for(hooked), suppress(Done):
         hooked.architecture.base_of(hooked.model)(
             input_ids=torch.as_tensor(forward.token_ids, device=device),
             attention_mask=_attention_mask(hooked, forward),
@@ -304,6 +306,22 @@ def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: 
             **({} if forward.depths is None else {"position_ids": torch.as_tensor(forward.depths, device=device)}),
         )
     return reader.rows()
+
+
+@contextmanager
+def _threads_for(hooked: HookedModel) -> Iterator[None]:
+    """Compute a tiny model with one thread: several wait for each other, for long where others work beside them."""
+    import torch
+
+    usual = torch.get_num_threads()
+    if usual == 1 or hooked.parameters > TINY:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:

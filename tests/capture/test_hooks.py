@@ -192,3 +192,21 @@ def test_saved_activations_come_back(embedded, replication, tmp_path):
         load_activations(tmp_path / "b")
     with pytest.raises(CaptureError, match="layer 4 .* was not captured"):
         got.at(4)
+
+
+def test_a_tiny_model_is_computed_with_one_thread(embedded, replication, monkeypatch):
+    """And torch has as many as before once it is done."""
+    usual, met = torch.get_num_threads(), []
+    handle = embedded.model.transformer.h[0].register_forward_pre_hook(lambda *_: met.append(torch.get_num_threads()))
+    try:
+        torch.set_num_threads(2)
+        capture(embedded, replication, layers=[1])
+        assert set(met) == {1}
+        assert torch.get_num_threads() == 2
+        met.clear()
+        monkeypatch.setattr("qkvcheck.capture.hooks.TINY", 1)
+        capture(embedded, replication, layers=[1])
+        assert set(met) == {2}
+    finally:
+        handle.remove()
+        torch.set_num_threads(usual)
