@@ -170,6 +170,6 @@ def bytes_of(places: int, width: int) -> int:
     Examples
     --------
     >>> bytes_of(2, 384)
-    1209600
+    1213536
     """
     return places * 8 * (width * (width + 1) // 2 + (3 + len(MEASURES)) * width + 3 * len(MEASURES))

@@ -131,7 +131,7 @@ def share_of(cluster: str, shape: Shape) -> str:
     Examples
     --------
     >>> share_of("word 000040", Shape(200, 0, 0, {}))
-    'group 123 of 200'
+    'group 160 of 200'
     """
     told = hashlib.blake2b(cluster.encode(), digest_size=8, key=str(shape.seed).encode()).digest()
     return f"group {int.from_bytes(told, 'little') % shape.groups:03d} of {shape.groups}"
