@@ -17,6 +17,7 @@ import numpy as np
 
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.kernels.gram import BlockGram, block_gram, pair_sums
+from qkvcheck.statistics.kernels.left_out import LeftOut
 from qkvcheck.statistics.many.limits import MANY
 from qkvcheck.statistics.many.pair_sums import PairSums, unit_pair_sums
 from qkvcheck.statistics.similarity import check_measure, deletions_kernel, unit_length
@@ -25,8 +26,6 @@ SMILE, CERTIFIED = 1 / 3, 4 / 9
 """V of uniform similarities, and the most that a unimodal law on [-1, 1] can have."""
 
 _TILE = 256
-_CANCELLED = 1e-4
-"""Columns that keep less than this share of their squared length are measured anew: taking off would lose digits."""
 
 
 @dataclass(frozen=True)
@@ -175,16 +174,8 @@ class Deletions:
     """
 
     def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice], left_out: Sequence[np.ndarray]) -> None:
-        if any(gone.all() for gone in left_out):
-            raise ClaimError("every context is left out; nothing can be measured on what remains.")
-        columns = self._columns = np.asarray(columns, dtype=np.float64)
         self._blocks = blocks
-        self._left_out = left_out
-        # Correlations do not change with a column's mean; with the mean of all rows taken off, that of some is small.
-        centred = np.where((columns == columns[:1]).all(axis=0), 0.0, columns - columns.mean(axis=0))
-        self._bases = {"cosine": columns, "pearson": centred}
-        self._squares = {measure: np.einsum("ij,ij->j", x, x) for measure, x in self._bases.items()}
-        self._scales: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._left = LeftOut(columns, left_out)
         self._sums: dict[tuple[str, str], list[float | None]] = {}
 
     def without(self, number: int) -> MomentSource:
@@ -208,57 +199,38 @@ class Deletions:
         total = self._sums[group, measure][number]
         first, second = (self._blocks[name] for name in group)
         if total is None:
-            kept = self._columns[~self._left_out[number]]
+            kept = self._left.kept(number)
             total = _sum_absolute(unit_length(kept[:, first], measure), unit_length(kept[:, second], measure))
         return _over_pairs(total, group, grams)
 
     def _absolutes(self, group: str, measure: str) -> list[float | None]:
         """Return the sums of all sets over ordered pairs; None where a column has to be measured anew."""
         first, second = (self._blocks[name] for name in group)
-        every = [self._scale(number, measure) for number in range(len(self._left_out))]
+        every = [self._left.scale(number, measure) for number in range(len(self._left.sets))]
         plain = [not (anew[first].any() or anew[second].any()) for _, anew in every]
-        x = self._bases[measure]
+        x = self._left.base(measure)
         taken, scales = [], []
-        for left_out, (scale, _), wanted in zip(self._left_out, every, plain, strict=True):
+        for number, ((scale, _), wanted) in enumerate(zip(every, plain, strict=True)):
             if wanted:
-                gone = self._gone(left_out, measure)
+                gone = self._left.taken(number, measure)
                 taken.append((gone[:, first], gone[:, second]))
                 scales.append((scale[first], scale[second]))
         kernel = deletions_kernel(sums=len(taken) * x[:, first].shape[1] * x[:, second].shape[1])
         sums = iter(kernel(x[:, first], None if group[0] == group[1] else x[:, second], taken, scales).tolist())
         return [next(sums) if wanted else None for wanted in plain]
 
-    def _gone(self, left_out: np.ndarray, measure: str) -> np.ndarray:
-        """Return the rows whose products a set takes off; of correlations also what its mean takes."""
-        gone: np.ndarray = self._bases[measure][left_out]
-        if measure != "pearson":
-            return gone
-        shift = gone.sum(axis=0, keepdims=True) / np.sqrt((~left_out).sum())
-        taken: np.ndarray = np.concatenate([gone, shift])
-        return taken
-
-    def _scale(self, number: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return 1 / length of every column on the rows of `number` that are kept, and which are to be made anew."""
-        key = (number, measure)
-        if key not in self._scales:
-            squares, gone = self._squares[measure], self._gone(self._left_out[number], measure)
-            kept = squares - np.einsum("ij,ij->j", gone, gone)
-            anew = kept <= _CANCELLED * squares
-            self._scales[key] = np.sqrt(np.divide(1.0, kept, out=np.zeros_like(kept), where=~anew)), anew
-        return self._scales[key]
-
     def _gram(self, number: int, measure: str, block: slice) -> BlockGram:
         """Return the Gram matrix of the columns of one block, rescaled to length 1 on the rows that are kept."""
-        left_out = self._left_out[number]
-        scale, anew = (one[block] for one in self._scale(number, measure))
-        x = self._bases[measure][~left_out, block] * scale
+        staying = ~self._left.sets[number]
+        scale, anew = (one[block] for one in self._left.scale(number, measure))
+        x = self._left.base(measure)[staying, block] * scale
         gram, total = x @ x.T, x.sum(axis=1)
         if measure == "pearson":
             total = total - total.mean()
             gram = gram - gram.mean(axis=0) - gram.mean(axis=1)[:, None] + gram.mean()
         filled = int((~anew).sum())
         if anew.any():
-            unit = unit_length(self._columns[~left_out, block][:, anew], measure)
+            unit = unit_length(self._left.columns[staying, block][:, anew], measure)
             few = block_gram(unit)
             gram, total, filled = gram + few.gram, total + few.total, filled + few.filled
         return BlockGram(gram, total, x.shape[1], filled)

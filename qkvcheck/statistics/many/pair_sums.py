@@ -12,12 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from qkvcheck.statistics.kernels.left_out import LeftOut
 from qkvcheck.statistics.many.progress import each
 from qkvcheck.statistics.similarity import unit_length
 
 _TILE = 256
-_CANCELLED = 1e-4
-"""Columns that keep less than this share of their squared length are measured anew: taking off would lose digits."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,7 @@ class PairSumsWithout:
     """
 
     def __init__(self, columns: np.ndarray, blocks: Mapping[str, slice], left_out: Sequence[np.ndarray]) -> None:
-        self._columns, self._blocks = columns, blocks
-        self._gone = [np.flatnonzero(gone) for gone in left_out]
-        self._stay = [len(columns) - len(gone) for gone in self._gone]
-        # Correlations do not change with a column's mean; with the mean of all rows taken off, that of some is small.
-        self._constant = (columns == columns[:1]).all(axis=0)
-        self._bases: dict[str, np.ndarray] = {"cosine": columns}
-        self._scales: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._left, self._blocks = LeftOut(columns, left_out), blocks
         self._found: dict[tuple[str, str], PairSums] = {}
 
     def sums(self, group: str, measure: str) -> PairSums:
@@ -108,55 +101,27 @@ class PairSumsWithout:
 
     def squared_loadings(self, name: str) -> np.ndarray:
         """Return (set, dimension): of each column of a block its squared cosine with the all-ones vector."""
-        x = self._columns[:, self._blocks[name]]
-        scale, _ = self._scale(name, "cosine")
+        block, every = self._blocks[name], range(len(self._left.sets))
+        x = self._left.columns[:, block]
+        scale = np.stack([self._left.scale(number, "cosine")[0][block] for number in every])
         total = x.sum(axis=0)
-        left = np.stack([total - x[gone].sum(axis=0) for gone in self._gone])
-        found: np.ndarray = np.minimum((left * scale) ** 2 / np.array(self._stay)[:, None], 1.0)
+        left = np.stack([total - x[gone].sum(axis=0) for gone in self._left.sets])
+        stay = np.array([(~gone).sum() for gone in self._left.sets])
+        found: np.ndarray = np.minimum((left * scale) ** 2 / stay[:, None], 1.0)
         return found
 
-    def is_lost(self, number: int, group: str) -> bool:
+    def is_lost(self, number: int, group: str, *, measure: str = "cosine") -> bool:
         """Tell whether a set takes nearly all of a column's length, so that sums have lost its digits."""
-        return any(bool(self._scale(name, "cosine")[1][number].any()) for name in group)
-
-    def _base(self, measure: str) -> np.ndarray:
-        if measure not in self._bases:
-            centred = self._columns - self._columns.mean(axis=0)
-            centred[:, self._constant] = 0.0
-            self._bases[measure] = centred
-        return self._bases[measure]
-
-    def _taken(self, number: int, measure: str, block: slice) -> np.ndarray:
-        """Return the rows whose products a set takes off; of correlations also what its mean takes."""
-        gone: np.ndarray = self._base(measure)[self._gone[number], block]
-        if measure != "pearson":
-            return gone
-        shift = gone.sum(axis=0, keepdims=True) / np.sqrt(self._stay[number])
-        taken: np.ndarray = np.concatenate([gone, shift])
-        return taken
-
-    def _scale(self, name: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return (set, dimension): 1 / length of each column of a block, and whether it has to be measured anew."""
-        if (name, measure) not in self._scales:
-            block = self._blocks[name]
-            x = self._base(measure)[:, block]
-            squares = np.einsum("ij,ij->j", x, x)
-            kept = np.empty((len(self._gone), len(squares)))
-            for number in range(len(self._gone)):
-                taken = self._taken(number, measure, block)
-                kept[number] = squares - np.einsum("ij,ij->j", taken, taken)
-            anew = kept <= _CANCELLED * squares
-            self._scales[name, measure] = np.sqrt(np.divide(1.0, kept, out=np.zeros_like(kept), where=~anew)), anew
-        return self._scales[name, measure]
+        anew = self._left.scale(number, measure)[1]
+        return any(bool(anew[self._blocks[name]].any()) for name in group)
 
     def _summed(self, group: str, measure: str) -> PairSums:
-        one, two = group[0], group[1]
-        within = one == two
-        first, second = self._blocks[one], self._blocks[two]
-        (own, own_anew), (theirs, theirs_anew) = self._scale(one, measure), self._scale(two, measure)
-        x, y = (self._base(measure)[:, block] for block in (first, second))
-        sums = np.zeros((3, len(self._gone)))
-        plain = [number for number in range(len(sums[0])) if not (own_anew[number].any() or theirs_anew[number].any())]
+        first, second = (self._blocks[name] for name in group)
+        within = group[0] == group[1]
+        x, y = (self._left.base(measure)[:, block] for block in (first, second))
+        every = range(len(self._left.sets))
+        sums = np.zeros((3, len(every)))
+        plain = [number for number in every if not self.is_lost(number, group, measure=measure)]
         tiles = range(0, x.shape[1], _TILE)
         deletions = each("deletions", [(start, number) for start in tiles for number in (None, *plain)])
         dots = np.empty((0, 0))
@@ -165,14 +130,14 @@ class PairSumsWithout:
             if number is None:
                 dots = x[:, start:stop].T @ y[:, begin:]
             else:
-                taken, other = (self._taken(number, measure, block) for block in (first, second))
-                tile = taken[:, start:stop].T @ other[:, begin:]
+                taken, (scale, _) = self._left.taken(number, measure), self._left.scale(number, measure)
+                tile = taken[:, first][:, start:stop].T @ taken[:, second][:, begin:]
                 np.subtract(dots, tile, out=tile)
-                tile *= theirs[number, begin:]
-                tile *= own[number, start:stop, None]
+                tile *= scale[second][begin:]
+                tile *= scale[first][start:stop, None]
                 sums[:, number] += _sums_of(tile, within=within)
-        for number in set(range(len(sums[0]))) - set(plain):
-            kept = np.delete(self._columns, self._gone[number], axis=0)
+        for number in set(every) - set(plain):
+            kept = self._left.kept(number)
             left, right = (unit_length(kept[:, block], measure) for block in (first, second))
             found = unit_pair_sums(left, None if within else right)
             sums[:, number] = [found.total[0], found.total_square[0], found.total_absolute[0]]
