@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ from qkvcheck.capture.stages import Done, reader_of
 from qkvcheck.contexts import ContextSet
 from qkvcheck.errors import CaptureError
 from qkvcheck.groups import Stage
-from qkvcheck.models import HookedModel, evaluating
+from qkvcheck.models import HookedModel, evaluating, one_thread
 from qkvcheck.statistics import work
 
 if TYPE_CHECKING:
@@ -308,20 +308,9 @@ def _run(hooked: HookedModel, forward: Forward, layers: tuple[int, ...], stage: 
     return reader.rows()
 
 
-@contextmanager
-def _threads_for(hooked: HookedModel) -> Iterator[None]:
+def _threads_for(hooked: HookedModel) -> AbstractContextManager[None]:
     """Compute a tiny model with one thread: several wait for each other, for long where others work beside them."""
-    import torch
-
-    usual = torch.get_num_threads()
-    if usual == 1 or hooked.parameters > TINY:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
+    return nullcontext() if hooked.parameters > TINY else one_thread()
 
 
 def _attention_mask(hooked: HookedModel, forward: Forward) -> torch.Tensor:

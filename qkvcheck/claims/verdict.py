@@ -21,6 +21,19 @@ EQUALLY_COMMON = "about equally common"
 """What leads the line of a sign balance so near 0 that its sign says little."""
 
 
+def called_in_verdicts(called: str) -> tuple[str, ...]:
+    """Return the qualifier that names what a verdict is of, from what its model is called; none where that is nothing.
+
+    Examples
+    --------
+    >>> called_in_verdicts("the stand-in"), called_in_verdicts("SmolLM2-135M"), called_in_verdicts("")
+    (('stand-in',), ('on SmolLM2-135M',), ())
+    """
+    if not called:
+        return ()
+    return (STAND_IN,) if called == f"the {STAND_IN}" else (f"on {called}",)
+
+
 class Decision(StrEnum):
     """What is said of a claim."""
 

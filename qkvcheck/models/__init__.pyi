@@ -21,7 +21,7 @@ from .loading import (
 )
 from .locating import EMBEDDED, choose_automatically, embedded_directory, embedded_training
 from .outline import Outline, depth_of, outline_of
-from .structure import UNTOLD, evaluating
+from .structure import UNTOLD, evaluating, one_thread
 from .tokenizers import PretrainedEncoder, load_encoder
 from .twins import TwinIdentity, twin_identity
 from .weights.files import flaw_of
@@ -58,6 +58,7 @@ __all__ = [
     "load_encoder",
     "load_model",
     "memory_bytes",
+    "one_thread",
     "outline_of",
     "register_architecture",
     "rope_of",

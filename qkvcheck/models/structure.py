@@ -354,6 +354,19 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread, for the time of a block."""
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+@contextmanager
 def _eager(model: Any) -> Iterator[None]:
     """Let a model attend eagerly, so that it tells its probabilities; put back as it was."""
     before = getattr(model.config, "_attn_implementation", None)

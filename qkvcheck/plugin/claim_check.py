@@ -9,7 +9,6 @@ from typing import NoReturn
 
 from qkvcheck.capture import Activations, Captured, FileSource, Samples, Source, heads_in, sample_of
 from qkvcheck.claims import (
-    STAND_IN,
     Cell,
     Claim,
     Compared,
@@ -21,6 +20,7 @@ from qkvcheck.claims import (
     Role,
     Verdict,
     at_heads,
+    called_in_verdicts,
     captured_for,
     cells,
     evidence_from_dict,
@@ -66,8 +66,7 @@ class Apparatus:
     @property
     def options(self) -> JudgeOptions:
         """What does not depend on the claim."""
-        called = self.run.origin.called
-        qualifier = () if not called else (STAND_IN,) if called == f"the {STAND_IN}" else (f"on {called}",)
+        qualifier = called_in_verdicts(self.run.origin.called)
         file = self.session.claims
         return JudgeOptions(qualifier) if file is None else JudgeOptions(qualifier, file.min_distinct)
 

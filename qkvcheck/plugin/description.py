@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-from importlib import metadata
 
 from qkvcheck.capture import FileSource, tokens_sha256
 from qkvcheck.contexts import ContextSet, audit, is_lecture
 from qkvcheck.groups import heads_text
-from qkvcheck.models import EMBEDDED, HookedModel, embedded_training
+from qkvcheck.models import HookedModel
 from qkvcheck.plugin.session import Session
-from qkvcheck.record import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen
+from qkvcheck.record import FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen, cited_by, versions_of
 
 LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -19,19 +17,6 @@ LIBRARIES = ("qkvcheck", "torch", "transformers", "tokenizers", "numpy", "scipy"
 def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextSet) -> Run:
     """Return what a result has to say of a run on a model."""
     found = audit(contexts, causal=hooked.architecture.causal)
-    origin = ModelOrigin(
-        spec=str(hooked.spec),
-        slug=hooked.slug,
-        source=hooked.origin,
-        fingerprint=hooked.fingerprint,
-        family=hooked.architecture.family,
-        layers=hooked.depth,
-        parameters=hooked.parameters,
-        stand_in=hooked.is_stand_in,
-        untrained=hooked.is_untrained,
-        training=embedded_training() if hooked.spec.source == EMBEDDED and not hooked.is_untrained else None,
-        called=hooked.called,
-    )
     seen = Seen(
         positions={str(index): count for index, count in found.positions.items()},
         lengths={str(length): count for length, count in found.lengths.items()},
@@ -54,7 +39,7 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         tokens_sha256=tokens_sha256(hooked, contexts),
         special_tokens=hooked.special.told,
     )
-    return _run(session, origin, corpus, device=hooked.device.type, dtype=hooked.dtype)
+    return _run(session, ModelOrigin.of(hooked), corpus, device=hooked.device.type, dtype=hooked.dtype)
 
 
 def describe_file_run(session: Session, file: FileSource) -> Run:
@@ -90,6 +75,4 @@ def _run(
         claims_sha256=file.sha256 if file else None,
         plan_sha256=None if isinstance(origin, FileOrigin) else session.plan().sha256,
     )
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
-    cited = tuple(Cited(citation.claims, citation.text) for citation in file.citations) if file else ()
-    return Run(origin, corpus, versions, settings, cited)
+    return Run(origin, corpus, versions_of(*LIBRARIES), settings, cited_by(file))

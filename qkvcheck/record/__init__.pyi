@@ -16,7 +16,18 @@ from .drift import drift_lines, drifts, first_moved, provenance_lines, verdict_l
 from .finding import Finding, finding_from_dict, label
 from .noise import measure_noise, noise_floor, noise_lines
 from .results import Results, load_results, read_results, write_results
-from .run import Cited, FileOrigin, ModelOrigin, Run, RunCorpus, RunSettings, Seen, run_from_dict
+from .run import (
+    Cited,
+    FileOrigin,
+    ModelOrigin,
+    Run,
+    RunCorpus,
+    RunSettings,
+    Seen,
+    cited_by,
+    run_from_dict,
+    versions_of,
+)
 
 __all__ = [
     "ADD_COMMAND",
@@ -34,6 +45,7 @@ __all__ = [
     "RunSettings",
     "Seen",
     "change_rows",
+    "cited_by",
     "compare",
     "conditions_of",
     "difference",
@@ -52,6 +64,7 @@ __all__ = [
     "run_from_dict",
     "stale_keys",
     "verdict_line",
+    "versions_of",
     "write_baseline",
     "write_noise",
     "write_results",

@@ -16,6 +16,7 @@ from typing import Any
 from qkvcheck.capture import Samples
 from qkvcheck.claims import Cell, Claim, at_heads, captured_for, cells, is_one_number, number_of
 from qkvcheck.errors import ClaimError, NotCapturedError, QkvcheckError
+from qkvcheck.models import one_thread
 from qkvcheck.record.change import NoiseFloor
 
 APART = ("bfloat16",)
@@ -155,14 +156,8 @@ def _same(samples: Samples) -> Iterator[Samples]:
 
 @contextmanager
 def _one_thread(samples: Samples) -> Iterator[Samples]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield Samples(samples.hooked, samples.contexts, samples.plan)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

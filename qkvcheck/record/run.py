@@ -9,11 +9,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from importlib import metadata
+from platform import python_version
+from typing import TYPE_CHECKING, Any
 
 from qkvcheck.errors import DocumentError, shown
 from qkvcheck.groups import Stage
 from qkvcheck.inputs import from_document, part_of
+
+if TYPE_CHECKING:
+    from qkvcheck.claims import ClaimsFile
+    from qkvcheck.models import HookedModel
 
 UNKNOWN = "unknown"
 FROM_FILE = "activations captured elsewhere"
@@ -52,6 +58,25 @@ class ModelOrigin:
     untrained: bool
     training: Mapping[str, Any] | None = None
     called: str = ""
+
+    @classmethod
+    def of(cls, hooked: HookedModel) -> ModelOrigin:
+        """Return what is told of a model that is at hand."""
+        from qkvcheck.models import EMBEDDED, embedded_training
+
+        return cls(
+            spec=str(hooked.spec),
+            slug=hooked.slug,
+            source=hooked.origin,
+            fingerprint=hooked.fingerprint,
+            family=hooked.architecture.family,
+            layers=hooked.depth,
+            parameters=hooked.parameters,
+            stand_in=hooked.is_stand_in,
+            untrained=hooked.is_untrained,
+            training=embedded_training() if hooked.spec.source == EMBEDDED and not hooked.is_untrained else None,
+            called=hooked.called,
+        )
 
     def __post_init__(self) -> None:
         if self.stand_in and not self.called:  # files of earlier versions knew of one
@@ -214,6 +239,16 @@ class Cited:
 
     claims: Sequence[str]
     text: str
+
+
+def versions_of(*libraries: str) -> dict[str, str]:
+    """Return the versions of Python and of some libraries."""
+    return {"python": python_version(), **{name: metadata.version(name) for name in libraries}}
+
+
+def cited_by(claims: ClaimsFile | None) -> tuple[Cited, ...]:
+    """Return which claims of a file are of which source."""
+    return () if claims is None else tuple(Cited(one.claims, one.text) for one in claims.citations)
 
 
 @dataclass(frozen=True)

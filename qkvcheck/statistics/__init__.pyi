@@ -23,7 +23,7 @@ from .nulls import null_value
 from .offset import Attribution, OffsetParts, attribute, decompose, offset_loadings
 from .registered.identity import right_names
 from .registry import PairStatistic, RowStatistic, Statistic, register_statistic, statistic_named, statistics_by_name
-from .sample import Rows, Sample, parts_of, too_few
+from .sample import Rows, Sample, parts_of, same_everywhere, too_few
 from .similarity import (
     KERNEL_VARIABLE,
     GroupSummary,
@@ -120,6 +120,7 @@ __all__ = [
     "row_mean_without",
     "row_quantiles",
     "row_similarities",
+    "same_everywhere",
     "sampled_similarities",
     "score_rows",
     "score_values",

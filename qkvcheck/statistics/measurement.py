@@ -14,7 +14,7 @@ from qkvcheck.statistics.nulls import null_value
 from qkvcheck.statistics.offset import OffsetParts, decompose
 from qkvcheck.statistics.registry import Statistic
 from qkvcheck.statistics.sample import Part, Rows, Sample, parts_of, too_few, unjudgeable
-from qkvcheck.statistics.similarity import summarise_group
+from qkvcheck.statistics.similarity import GroupSummary, summarise_group
 
 MIN_CLUSTERS = 10
 """With fewer clusters a jackknife interval does not cover what it says."""
@@ -44,6 +44,18 @@ class Distribution:
     share_low: float
     share_high: float
     zero_columns: int
+
+    @classmethod
+    def of(cls, summary: GroupSummary) -> Distribution:
+        """Return what is shown of a group's summary."""
+        return cls(
+            histogram=summary.counts.tolist(),
+            pairs=summary.pairs,
+            share_above={str(edge): share for edge, share in summary.share_above.items()},
+            share_low=summary.share_low,
+            share_high=summary.share_high,
+            zero_columns=summary.zero_columns,
+        )
 
     def __post_init__(self) -> None:
         if not self.histogram or min(self.histogram) < 0:
@@ -227,15 +239,7 @@ def distribution_of(rows: Rows, comparison: Comparison) -> Distribution:
     """Return the histogram of the similarities between dimensions, and the shares of it that are shown."""
 
     def compute() -> Distribution:
-        found = summarise_group(*parts_of(rows.arrays, comparison, rows)[0], measure=comparison.measure)
-        return Distribution(
-            histogram=found.counts.tolist(),
-            pairs=found.pairs,
-            share_above={str(edge): share for edge, share in found.share_above.items()},
-            share_low=found.share_low,
-            share_high=found.share_high,
-            zero_columns=found.zero_columns,
-        )
+        return Distribution.of(summarise_group(*parts_of(rows.arrays, comparison, rows)[0], measure=comparison.measure))
 
     if isinstance(rows, SummedRows):
         return rows.distribution(comparison)

@@ -326,10 +326,15 @@ def unjudgeable(rows: Rows, groups: Sequence[str], *, axis: str) -> str | None:
             block = array[..., rows.projections[name]]
             if block.shape[-1] < 2:
                 return f"{name} has {block.shape[-1]} dimension; pairs need at least two"
-            constant = np.flatnonzero((block == block[:1]).all(axis=0))
-            if len(constant):
-                return (
-                    f"{len(constant)} of {block.shape[-1]} dimensions of {name} are the same in every context (the "
-                    f"first is {int(constant[0])}); similarities with them are not defined"
-                )
+            constant = (block == block[:1]).all(axis=0)
+            if constant.any():
+                return same_everywhere(name, constant)
     return None
+
+
+def same_everywhere(name: str, constant: np.ndarray) -> str:
+    """Return that some dimensions of a projection are the same in every context: bool, dimensions last."""
+    return (
+        f"{int(constant.sum())} of {constant.shape[-1]} dimensions of {name} are the same in every context (the "
+        f"first is {int(constant.argmax())}); similarities with them are not defined"
+    )

@@ -16,13 +16,12 @@ from qkvcheck.sweep.corpus.sources import (
     PARQUET,
     TABLE,
     Fault,
-    Form,
     Reader,
     bounded_lines,
     damage_of,
-    form_of,
     opened,
     parquet_file,
+    rows_of_table,
 )
 
 
@@ -134,18 +133,16 @@ def scan(
     ContextError
         If it is of a kind that is not read, can't be opened, or has no such column.
     """
-    form = form_of(path)
+    reader = Reader(path, column=column, most=most, labelled=labelled)
     try:
         with path.open("rb") as raw:
             hashed = _Hashed(raw, told)
-            if form.kind == PARQUET:
+            if reader.form.kind == PARQUET:
                 hashed.drain()
-                count, offsets, fault = *_parquet(path, Reader(path, column=column, labelled=labelled)), None
-                return Scanned(str(path), hashed.digest.hexdigest(), hashed.size, count, offsets, fault)
-            count, offsets, fault = _counted(
-                hashed, form, records=records, most=most, path=path, column=column, labelled=labelled
-            )
-            hashed.drain()
+                count, offsets, fault = *_parquet(path, reader), None
+            else:
+                count, offsets, fault = _counted(hashed, reader, records=records)
+                hashed.drain()
     except OSError as error:
         raise ContextError(f"corpus {str(path)!r} can't be read ({error.strerror or error}); check --corpus.") from None
     except BrokenError as error:
@@ -168,16 +165,16 @@ def _parquet(path: Path, reader: Reader) -> tuple[int, tuple[int, ...]]:
         raise BrokenError(f"is no whole Parquet file ({first_line(error)})") from None
 
 
-def _counted(
-    hashed: _Hashed, form: Form, *, records: int, most: int, path: Path, column: str, labelled: bool
-) -> tuple[int, tuple[int, ...], str | None]:
+def _counted(hashed: _Hashed, reader: Reader, *, records: int) -> tuple[int, tuple[int, ...], str | None]:
     """Return the records that can be reached, where pieces begin, and why there are no more."""
-    if form.kind == TABLE:
-        return _counted_rows(hashed, form, most=most, path=path, column=column, labelled=labelled)
     count = place = 0
     offsets: list[int] = []
     try:
-        for _, size in bounded_lines(opened(hashed, form), most=most):  # type: ignore[arg-type] # it reads
+        lines = bounded_lines(opened(hashed, reader.form), most=reader.most)  # type: ignore[arg-type] # it reads
+        # Rows of a table are counted as they are read: a quoted value may hold newlines.
+        table = reader.form.kind == TABLE
+        sizes = (0 for _ in rows_of_table(reader, lines)) if table else (size for _, size in lines)
+        for size in sizes:
             if count % records == 0:
                 offsets.append(place)
             count += 1
@@ -187,28 +184,7 @@ def _counted(
         if fault is None:
             raise
         return count, (), fault
-    return count, tuple(offsets) if form.seekable else (), None
-
-
-def _counted_rows(
-    hashed: _Hashed, form: Form, *, most: int, path: Path, column: str, labelled: bool
-) -> tuple[int, tuple[int, ...], str | None]:
-    """Count rows as they are read: a quoted value may hold newlines."""
-    from qkvcheck.sweep.corpus.sources import _of_table
-
-    count = 0
-    reader = Reader(path, column=column, most=most, labelled=labelled)
-    try:
-        for _ in _of_table(reader, bounded_lines(opened(hashed, form), most=most)):  # type: ignore[arg-type]
-            count += 1
-    except ContextError:
-        raise
-    except Exception as error:
-        fault = damage_of(error)
-        if fault is None:
-            raise
-        return count, (), fault
-    return count, (), None
+    return count, tuple(offsets) if reader.form.seekable else (), None
 
 
 def shards_of(files: Sequence[Scanned], *, records: int, limit: int | None = None) -> list[Shard]:

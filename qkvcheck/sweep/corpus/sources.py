@@ -250,7 +250,7 @@ class Reader:
                 raw.seek(offset)
             lines = bounded_lines(opened(raw, self.form), most=self.most)
             if self.form.kind == TABLE:
-                yield from _of_table(self, lines)
+                yield from rows_of_table(self, lines)
                 return
             for number, (line, size) in enumerate(lines, start):
                 yield self._too_long(number, size) if line is None else self._of_line(number, line)
@@ -301,7 +301,7 @@ class Reader:
                 )
 
 
-def _of_table(reader: Reader, lines: Iterator[tuple[bytes | None, int]]) -> Iterator[Record | Fault | None]:
+def rows_of_table(reader: Reader, lines: Iterator[tuple[bytes | None, int]]) -> Iterator[Record | Fault | None]:
     """Yield the rows of a table whose first one names the columns; a quoted value may hold newlines."""
     lost: list[int] = []
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,18 @@ from qkvcheck.claims import ClaimsFile
 from qkvcheck.contexts import resolve_target
 from qkvcheck.errors import ContextError, slug
 from qkvcheck.files import write_document
-from qkvcheck.models import EMBEDDED, HookedModel, embedded_training
-from qkvcheck.record import Cited, Finding, ModelOrigin, Results, Run, RunCorpus, RunSettings, write_results
+from qkvcheck.models import HookedModel
+from qkvcheck.record import (
+    Finding,
+    ModelOrigin,
+    Results,
+    Run,
+    RunCorpus,
+    RunSettings,
+    cited_by,
+    versions_of,
+    write_results,
+)
 from qkvcheck.sweep.judged.verdicts import NOT_SWEPT, Judge
 from qkvcheck.sweep.plan import SweepPlan
 from qkvcheck.sweep.running import Swept
@@ -50,19 +58,6 @@ def states_of(swept: Swept, plan: SweepPlan, target: int) -> list[State]:
 def describe(plan: SweepPlan, hooked: HookedModel, swept: Swept, state: State, claims: ClaimsFile, target: int) -> Run:
     """Return what a result says of a sweep: as of any run; its texts are of the contexts that were drawn."""
     text, number = resolve_target(plan.targets[target], hooked.encoder)
-    origin = ModelOrigin(
-        spec=str(hooked.spec),
-        slug=hooked.slug,
-        source=hooked.origin,
-        fingerprint=hooked.fingerprint,
-        family=hooked.architecture.family,
-        layers=hooked.depth,
-        parameters=hooked.parameters,
-        stand_in=hooked.is_stand_in,
-        untrained=hooked.is_untrained,
-        training=embedded_training() if hooked.spec.source == EMBEDDED and not hooked.is_untrained else None,
-        called=hooked.called,
-    )
     names = [Path(file.path).name for file in swept.files]
     corpus = RunCorpus(
         name=names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more",
@@ -86,8 +81,7 @@ def describe(plan: SweepPlan, hooked: HookedModel, swept: Swept, state: State, c
         plan_sha256=plan.sha256,
         heads=None,
     )
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
-    return Run(origin, corpus, versions, settings, tuple(Cited(c.claims, c.text) for c in claims.citations))
+    return Run(ModelOrigin.of(hooked), corpus, versions_of(*LIBRARIES), settings, cited_by(claims))
 
 
 def met(swept: Swept, state: State, plan: SweepPlan, why: str) -> dict[str, Any]:

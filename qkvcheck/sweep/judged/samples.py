@@ -21,6 +21,7 @@ from qkvcheck.statistics import (
     Statistic,
     SummedRows,
     SummedSample,
+    same_everywhere,
     summarise_moments,
     too_few,
 )
@@ -49,14 +50,7 @@ class SweptRows(SummedRows):
             (found,) = summarise_moments(
                 self.place.moments, self.projections, [comparison.group], measure=comparison.measure
             )
-            return Distribution(
-                histogram=found.counts.tolist(),
-                pairs=found.pairs,
-                share_above={str(edge): share for edge, share in found.share_above.items()},
-                share_low=found.share_low,
-                share_high=found.share_high,
-                zero_columns=found.zero_columns,
-            )
+            return Distribution.of(found)
 
         return self.keep(("distribution", comparison), compute)
 
@@ -118,10 +112,7 @@ class SweptMeasurement(Measurement):
         for name in sorted({name for name in self.comparison.group if name in self.rows.projections}):
             constant = self.place.moments.constant[self.rows.projections[name]]
             if constant.any():
-                return (
-                    f"{int(constant.sum())} of {len(constant)} dimensions of {name} are the same in every context (the "
-                    f"first is {int(constant.argmax())}); similarities with them are not defined"
-                )
+                return same_everywhere(name, constant)
         return None
 
     def obstacle(self, *, axis: str, min_distinct: int) -> str | None:

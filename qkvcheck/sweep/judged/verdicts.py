@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from qkvcheck.claims import (
     NON_TARGET,
-    STAND_IN,
     UNTRAINED,
     Cell,
     Claim,
@@ -16,6 +15,7 @@ from qkvcheck.claims import (
     JudgeOptions,
     Kind,
     Verdict,
+    called_in_verdicts,
     captured_for,
     cells,
     controls_by_name,
@@ -69,9 +69,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         self._samples: dict[tuple[int, int, str], SweptSample] = {}
-        called = self.hooked.called
-        named = () if not called else (STAND_IN,) if called == f"the {STAND_IN}" else (f"on {called}",)
-        self.options = JudgeOptions(named, self.claims.min_distinct)
+        self.options = JudgeOptions(called_in_verdicts(self.hooked.called), self.claims.min_distinct)
 
     def sample(self, layer: int, *, role: str = "target", network: int = 0) -> SweptSample:
         """Return what was left at a layer; the same object each time."""
@@ -151,8 +149,7 @@ def needs(claim: Claim, cell: Cell) -> str | None:
         return "a search: qkvcheck search"
     if cell.head is not None:
         return "the columns of single heads: pytest experiments/"
-    capture = claim.capture or statistic_named(claim.statistic, claim=claim.id).captured_on
-    capture = Capture.TARGET if claim.kind == Kind.EVERY_LAYER else captured_for(replace(claim, capture=capture))
+    capture = Capture.TARGET if claim.kind == Kind.EVERY_LAYER else captured_for(claim)
     if capture != Capture.TARGET:
         return _NEEDS.get(capture, f"the capture {capture}")
     if claim.corpus is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from qkvcheck.claims.claim import Claim, Kind
 from qkvcheck.claims.companions.registry import Around, Companion, WideCompanion, register_companion
 from qkvcheck.claims.controls.registry import UNTRAINED
@@ -14,7 +12,7 @@ from qkvcheck.claims.evidence import Beside
 from qkvcheck.claims.seed_numbers import SeedAtPlace, most
 from qkvcheck.claims.verdict import Verdict, number_text
 from qkvcheck.groups import POSITION
-from qkvcheck.statistics import MANY, Measurement, Sample, mean_similarities_by, row_similarities
+from qkvcheck.statistics import Measurement, Sample, mean_similarities_by
 
 
 @register_companion
@@ -37,21 +35,10 @@ class SamePosition(Companion):
         if same in (0, pairs):
             which = "none" if same == 0 else "all"
             return Beside(self.name, f"{which} of the {pairs} pairs of contexts have the target at one place")
-        alike, others = _means_by(own.parts[0][0], places, own.comparison.measure)
+        alike, others = mean_similarities_by(own.parts[0][0], places, measure=own.comparison.measure)
         text = f"{number_text(alike)} over the {same} pairs of contexts with the target at one place, "
         text += f"{number_text(others)} over the {pairs - same} others"
         return Beside(self.name, text, alike - others)
-
-
-def _means_by(x: np.ndarray, places: Sequence[str], measure: str) -> tuple[float, float]:
-    """Return the mean similarity over pairs at one place, and over the others."""
-    if len(x) > MANY:
-        return mean_similarities_by(x, places, measure=measure)
-    similar = row_similarities(x, measure=measure)
-    pairs = np.triu_indices(len(similar), k=1)
-    same = np.array(places)[pairs[0]] == np.array(places)[pairs[1]]
-    values = similar[pairs]
-    return float(values[same].mean()), float(values[~same].mean())
 
 
 @register_companion
