@@ -103,7 +103,7 @@ def seconds(run: Callable[[], Any], *, rounds: int = 7) -> float:
 
 def kernels(n: int, width: int) -> dict[str, float]:
     """Time all kernels and peers at one size."""
-    from qkvcheck.commands import contests, peers
+    from qkvcheck.commands.benchmark import contests, peers
     from qkvcheck.groups import PAIR_GROUPS
     from qkvcheck.statistics import summarise_groups, unit_columns
 
@@ -122,7 +122,8 @@ def kernels(n: int, width: int) -> dict[str, float]:
 def measure() -> dict[str, Any]:
     """Time everything; say what is being timed."""
     from qkvcheck.capture import capture
-    from qkvcheck.commands import machine, peers
+    from qkvcheck.commands import machine
+    from qkvcheck.commands.benchmark import peers
     from qkvcheck.contexts import encode_corpus, read_corpus
     from qkvcheck.models import load_model
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from qkvcheck.capture import Samples, capture
-from qkvcheck.commands import peers
+from qkvcheck.commands.benchmark import peers
 from qkvcheck.contexts import ContextSet
 from qkvcheck.models import HookedModel, embedded_directory, load_model
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from qkvcheck.capture import Samples
-from qkvcheck.commands import contests, peers
+from qkvcheck.commands.benchmark import contests, peers
 from qkvcheck.groups import MEASURES, PAIR_GROUPS
 from qkvcheck.statistics import summarise_groups
 

@@ -33,6 +33,7 @@ from .seed_numbers import Networks
 from .untrained import Untrained, default_seeds
 from .verdict import (
     ALSO_UNTRAINED,
+    ANY_TOKEN,
     NOT_ASKED,
     NOT_TESTED,
     NOT_TRAINING,
@@ -55,6 +56,7 @@ from .verdict import (
 
 __all__ = [
     "ALSO_UNTRAINED",
+    "ANY_TOKEN",
     "BOUNDS",
     "DEFAULT_LAYER",
     "DIFFERENT_WORDS",

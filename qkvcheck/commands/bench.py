@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         description="Time our kernels and our capture against their peers, both sides in turn in one run, and print "
         "how many times faster ours are. Absolute times are shown and never judged. A contest whose peer is not "
         "installed is left out, and the list says so. Exit status 1 with --check if a ratio fell below the factor "
-        "times the committed one.",
+        "times the one that is committed for this processor family; where none is, that is said and nothing fails.",
         epilog="example: qkvcheck bench --check --only histogram",
     )
     parser.add_argument("--check", action="store_true", help="fail where a committed ratio was lost")
@@ -29,7 +29,9 @@ def add(commands: Any) -> None:
         "--factor", type=float, default=0.7, help="of a committed ratio that must be left; default: 0.7"
     )
     parser.add_argument("--ratios", metavar="FILE", help="committed ratios; default: those that come with qkvcheck")
-    parser.add_argument("--record", metavar="FILE", help="write what was measured, to be committed")
+    parser.add_argument(
+        "--record", metavar="FILE", help="add what was measured to a file, as the record of this processor family"
+    )
     parser.add_argument("--json", action="store_true", help="print the ratios as JSON")
     parser.set_defaults(run=run)
 
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     from pathlib import Path
 
-    from qkvcheck.commands import contests
+    from qkvcheck.commands.benchmark import contests, ratios
     from qkvcheck.commands.machine import machine
 
     least = contests.ROUNDS if options.check else 1
@@ -47,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
     if not 0 < options.factor <= 1:
         raise SettingsError(f"--factor {options.factor:g} must be above 0 and at most 1.")
     check_output("--record", options.record, inputs=(options.ratios or "",))
-    committed = contests.read_ratios(Path(options.ratios) if options.ratios else contests.committed_path())
+    family = ratios.processor_family()
+    records = ratios.read_records(Path(options.ratios) if options.ratios else ratios.committed_path())
+    record = ratios.record_for(records, family)
+    committed = {} if record is None else record.ratios
     found, left_out = [], []
     for contest in contests.chosen(options.only):
         lacking = contests.missing(contest)
@@ -58,15 +63,22 @@ def run(options: argparse.Namespace) -> int:
         found.append(contests.measure(contest, rounds=options.rounds))
     here = machine()
     if options.json:
-        print(json.dumps({**contests.document_of(found, here), "not_measured": left_out}, indent=1, sort_keys=True))
+        print(
+            json.dumps(
+                {**ratios.document_of(found, here, family=family), "not_measured": left_out}, indent=1, sort_keys=True
+            )
+        )
     else:
-        print("\n".join([", ".join(here.values()), *contests.lines_of(found, committed, options.factor), *left_out]))
+        lines = [", ".join([*here.values(), family]), *ratios.lines_of(found, committed, options.factor), *left_out]
+        print("\n".join(lines))
     if options.record:
-        contests.write_ratios(Path(options.record), found, here)
+        ratios.write_record(Path(options.record), found, here, family=family)
         print(f"Ratios written to {options.record}", file=sys.stderr)
-    if not options.check:
+    if record is None:
+        print(f"qkvcheck: {ratios.none_on_record(records, family)}", file=sys.stderr)
+    if record is None or not options.check:
         return 0
-    fallen = contests.lost(found, committed, factor=options.factor)
+    fallen = ratios.lost(found, committed, factor=options.factor)
     for entry in fallen:
         print(
             f"LOST: {entry.name} is {entry.ratio:.2f} times faster; committed is {entry.committed:.2f}, and "

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_claims, add_load, add_options, claims_of, load
 from qkvcheck.files import check_output
 
 
@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.add_argument("--noise", action="store_true", help="measure the noise floor of the claims' numbers")
     add_options(doctor, *MODEL_OPTIONS, layers="those of the claims file")
-    doctor.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
+    add_claims(doctor)
     doctor.add_argument("--baseline", metavar="FILE", help="write the floor into this file of recorded verdicts")
     add_load(doctor)
     doctor.set_defaults(run=run)
@@ -55,14 +55,13 @@ def _noise(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from qkvcheck.capture import Plan, Samples, tokens_sha256
-    from qkvcheck.claims import load_claims
     from qkvcheck.commands.machine import machine
     from qkvcheck.record import Conditions, measure_noise, noise_floor, noise_lines, read_baseline, write_noise
 
     check_output("--baseline", options.baseline)
     if options.baseline:
         read_baseline(options.baseline)  # a file that can't take the floor shows before the work
-    file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
+    file = claims_of(options.claims)
     hooked, contexts = load(options)
     layers = file.at_depth(hooked.depth).layers if options.layers is None else options.layers.at(hooked.depth)
     fresh = file.fresh

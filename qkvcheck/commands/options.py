@@ -6,17 +6,21 @@ import argparse
 import os
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qkvcheck.errors import ClaimError, SettingsError, nearest, some_of
 from qkvcheck.settings import OPTIONS
 
 if TYPE_CHECKING:
+    from qkvcheck.claims import Claim, ClaimsFile
     from qkvcheck.contexts import ContextSet
     from qkvcheck.models import HookedModel
 
 
 MODEL_OPTIONS = ("model", "corpus", "target", "tokenizer", "bos", "layout")
 """What names a model and its contexts."""
+USUAL_CLAIMS = tuple(f"experiments/{name}.toml" for name in ("claims", "beyond"))
 
 
 def add_options(parser: Any, *names: str, **without: str) -> None:
@@ -70,3 +74,40 @@ def load(options: argparse.Namespace, **how: Any) -> tuple[HookedModel, ContextS
     corpus = read_corpus(options.corpus)  # the cheap mistakes first
     hooked = load_model(options.model, tokenizer=options.tokenizer, bos=options.bos, layout=options.layout, **how)
     return hooked, encode_corpus(corpus, hooked.encoder, target=options.target)
+
+
+def add_claims(parser: Any) -> None:
+    """Add ``--claims``, which `claims_of` reads."""
+    parser.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
+
+
+def claims_of(named: list[str] | None) -> ClaimsFile:
+    """Return the claims of the files that are named, else of those that are usual and there.
+
+    Raises
+    ------
+    SettingsError
+        If none is named and none is there.
+    ClaimError
+        If one can't be read.
+    """
+    from qkvcheck.claims import load_claims
+
+    files = named or [name for name in USUAL_CLAIMS if Path(name).is_file()]
+    if not files:
+        raise SettingsError("there is no claims file in ./experiments; name one with --claims.")
+    return load_claims(*files)
+
+
+def claim_of(file: ClaimsFile, name: str) -> Claim:
+    """Return a claim by its id.
+
+    Raises
+    ------
+    ClaimError
+        If there is none.
+    """
+    if name not in file.claims:
+        there = some_of(list(file.claims))
+        raise ClaimError(f"claim {name!r} is not on file; there: {there}.{nearest(name, file.claims)}")
+    return file.claims[name]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import MODEL_OPTIONS, add_load, add_options, load
+from qkvcheck.commands.options import MODEL_OPTIONS, add_claims, add_load, add_options, claim_of, claims_of, load
 from qkvcheck.errors import ClaimError, SettingsError
 from qkvcheck.files import check_output
 from qkvcheck.groups import MOST_HEADS, heads_of
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         "pytest experiments/ --qkv-corpus found.jsonl",
     )
     search.add_argument("--claim", default="P5", help="of the claims file; default: P5")
-    search.add_argument("--claims", metavar="FILE", nargs="+", help="claims files; default: those in ./experiments")
+    add_claims(search)
     search.add_argument("--layer", type=int, help="zero-based; default: the one that decides the claim")
     search.add_argument("--head", type=int, help="zero-based; default: the claim's first, if it names any")
     search.add_argument("--group", help="pair group or block; default: the claim's first primary cell")
@@ -138,12 +138,10 @@ def _span(text: str) -> tuple[int, int]:
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
     from qkvcheck.capture import Plan, Samples, check_head
-    from qkvcheck.claims import at_heads, cells, load_claims
+    from qkvcheck.claims import at_heads, cells
 
-    file = load_claims(*(options.claims or [f"experiments/{name}.toml" for name in ("claims", "beyond")]))
-    if options.claim not in file.claims:
-        raise ClaimError(f"claim {options.claim!r} is not on file; there: {', '.join(file.claims)}.")
-    claim = file.claims[options.claim]
+    file = claims_of(options.claims)
+    claim = claim_of(file, options.claim)
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
     heads = claim.heads if options.head is None else heads_of(options.head)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qkvcheck.commands.options import add_load, add_options
+from qkvcheck.commands.options import add_load, add_options, claims_of
 from qkvcheck.errors import SettingsError, some_of
 from qkvcheck.settings import OPTIONS, parse_layers
 
@@ -147,7 +147,7 @@ def _planned(options: argparse.Namespace, progress: Progress) -> tuple[ClaimsFil
     from qkvcheck.models import load_model
     from qkvcheck.sweep import SweepPlan, memory_of, parse_size, size_text
 
-    claims = _claims(options)
+    claims = claims_of(options.claims)
     for claim in claims.claims.values():
         check_known(claim)
     read_target = next(row for row in OPTIONS if row.name == "target")
@@ -205,16 +205,6 @@ def _check_targets(plan: SweepPlan, hooked: HookedModel) -> None:
 
     for target in plan.targets:
         resolve_target(target, hooked.encoder)
-
-
-def _claims(options: argparse.Namespace) -> ClaimsFile:
-    from qkvcheck.claims import load_claims
-
-    usual = [f"experiments/{name}.toml" for name in ("claims", "beyond")]
-    files = options.claims or [name for name in usual if Path(name).is_file()]
-    if not files:
-        raise SettingsError("there is no claims file in ./experiments; name one with --claims.")
-    return load_claims(*files)
 
 
 def _layers(options: argparse.Namespace, claims: ClaimsFile, hooked: HookedModel) -> tuple[int, ...]:

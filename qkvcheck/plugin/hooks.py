@@ -221,9 +221,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     gathered = gather(terminalreporter)
     if not gathered:
         return
-    from qkvcheck.report import quiet_lines, summary_lines
+    from qkvcheck.report import quiet_lines, screen_lines, summary_lines
 
     session, verbosity = config.stash[SESSION_KEY], config.get_verbosity()
+    width = config.get_terminal_writer().fullwidth
 
     def write(lines: Sequence[Line]) -> None:
         for line in lines:
@@ -233,10 +234,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         run, findings = entry.run, entry.findings
         _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
         if verbosity < 0:
-            write(quiet_lines(run, findings, gate_off=gate_off))
+            write(quiet_lines(run, findings, gate_off=gate_off, width=width))
             continue
         terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
-        write(summary_lines(run, findings, every_cell=verbosity > 0, gate_off=gate_off))
+        if verbosity:
+            heads = verbosity > 1
+            write(summary_lines(run, findings, every_cell=True, every_head=heads, gate_off=gate_off, width=width))
+        else:
+            write(screen_lines(run, findings, gate_off=gate_off, width=width))
     write(config.stash.get(NOTES_KEY, []))
 
 

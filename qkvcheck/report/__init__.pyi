@@ -4,10 +4,13 @@ from .figures.drawn import figures_of
 from .figures.picture import Figure
 from .figures.registry import FigureInput, register_figure
 from .page import missing_libraries, write_page
+from .screen import screen_lines
+from .tally import TAG_WORDS
 from .terminal import Line, asked_line, quiet_lines, summary_lines
 from .texts import failure_text, properties_of
 
 __all__ = [
+    "TAG_WORDS",
     "Figure",
     "FigureInput",
     "Line",
@@ -19,6 +22,7 @@ __all__ = [
     "properties_of",
     "quiet_lines",
     "register_figure",
+    "screen_lines",
     "standalone",
     "summary_lines",
     "write_page",

@@ -27,15 +27,21 @@ from qkvcheck.report.tally import by_claim, is_tagged, tally, tally_sentences
 from qkvcheck.report.texts import control_text, settled_text, stage_text
 
 WIDTH = 116
+LEAST_ROOM = 24
+"""Columns that a verdict needs, to go on below itself."""
 _INDENT = " " * 7
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a report, with the colour it has where colours are on: red, green, yellow, bold or none."""
+    """One line of a report, with the colour it has where colours are on: red, green, yellow, bold or none.
+
+    A row of a table may be broken at `breaks` alone, counted in characters.
+    """
 
     text: str
     colour: str = ""
+    breaks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", visible(self.text))
@@ -70,7 +76,13 @@ def asked_line(
 
 
 def summary_lines(
-    run: Run, findings: Sequence[Finding], *, every_cell: bool = False, gate_off: str | None = None
+    run: Run,
+    findings: Sequence[Finding],
+    *,
+    every_cell: bool = False,
+    every_head: bool | None = None,
+    gate_off: str | None = None,
+    width: int | None = None,
 ) -> list[Line]:
     """Return the header of what was measured, and the claims table.
 
@@ -81,33 +93,77 @@ def summary_lines(
     findings : sequence of Finding
         Of the run, in any order.
     every_cell : bool
-        Whether the cells that don't decide are listed too.
+        Whether the cells that don't decide are listed too, and every control.
+    every_head : bool, optional
+        Whether a claim about several heads has a line a head; without it, as `every_cell`.
     gate_off : str, optional
         Why no recorded verdicts apply.
+    width : int, optional
+        Of the terminal, in columns; without it, text is wrapped at `WIDTH` and a row is as long as it is.
     """
     headings = [*(control.column or "" for control in column_controls()), "offset"]
-    lines = [*_measured(run), *_explained(findings), *_merged(findings), Line("")]
-    lines.append(Line(_row("claim", "cell", "estimate [95 %]", "threshold", headings, "verdict"), "bold"))
+    lines = [*_measured(run), *notices(run, width or WIDTH), *_explained(findings, width or WIDTH)]
+    lines += [*merged_lines(findings, width or WIDTH), Line("")]
+    lines.append(_row("claim", "cell", "estimate [95 %]", "threshold", headings, "verdict", colour="bold"))
     for claim in by_claim(findings).values():
-        lines += _claim_lines(claim, every_cell=every_cell)
-    lines += [Line(""), *_closing(run, findings)]
+        heads = every_cell if every_head is None else every_head
+        lines += _claim_lines(claim, every_cell=every_cell, every_head=heads, width=width or WIDTH)
+    lines += [Line(""), *_closing(run, findings, width or WIDTH)]
+    if width is not None:
+        lines = [part for line in lines for part in _fitted(line, width)]
     if gate_off is not None:
         lines.append(Line(f"The gate is off: {gate_off}. Record the verdicts with --qkv-update=all.", "yellow"))
     return lines
 
 
-def quiet_lines(run: Run, findings: Sequence[Finding], *, gate_off: str | None = None) -> list[Line]:
-    """Return what is left of the summary under ``-q``: the tally; by tag it is wrapped at `WIDTH`."""
+def quiet_lines(
+    run: Run, findings: Sequence[Finding], *, gate_off: str | None = None, width: int = WIDTH
+) -> list[Line]:
+    """Return what is left of the summary under ``-q``: the tally; by tag it is wrapped."""
     gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
     text = f"qkvcheck: {run.origin.spec}: {tally(run, findings)}{gate}"
-    return _wrapped(text) if is_tagged(findings) else [Line(text)]
+    return wrapped(text, width=width) if is_tagged(findings) else [Line(text)]
 
 
-def _wrapped(text: str, colour: str = "") -> list[Line]:
-    """Return a text in lines of at most `WIDTH`; a word that is longer stays whole, and so does ``reading 2 of 7``."""
+def _fitted(line: Line, width: int) -> list[Line]:
+    """Return a line in lines of a terminal: a row broken between its parts, a text between words."""
+    if len(line.text) <= width:
+        return [line]
+    lead = len(line.text) - len(line.text.lstrip())
+    indent = " " * (lead + 2 if lead else 10 if line.text[9:10] == " " else 2)
+    if not line.breaks:
+        return [
+            Line(part, line.colour)
+            for part in textwrap.wrap(line.text, width, subsequent_indent=indent, break_long_words=False)
+        ]
+    first, second = line.breaks
+    head, beside, verdict = line.text[:first].rstrip(), line.text[first:second], line.text[second:].strip()
+    room = width - second - 2
+    if second <= width and room >= LEAST_ROOM:  # the verdict goes on in its own column
+        parts = textwrap.wrap(verdict, room)
+        below = [Line(" " * (second + 2) + part, line.colour) for part in parts[1:]]
+        return [Line(f"{head}{line.text[len(head) : second]}  {parts[0]}", line.colour), *below]
+    fits = second <= width
+    rest = verdict if fits else f"{' '.join(beside.split())}  {verdict}"
+    parts = textwrap.wrap(rest, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+    return [Line(line.text[:second] if fits else head, line.colour), *(Line(part, line.colour) for part in parts)]
+
+
+def wrapped(text: str, colour: str = "", *, width: int = WIDTH) -> list[Line]:
+    """Return a text in lines of at most `width`; a word that is longer stays whole, and so does ``reading 2 of 7``."""
     held = re.sub(r"(\w+) (\d+) of (\d+)", "\\1\N{NO-BREAK SPACE}\\2\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}\\3", text)
-    parts = textwrap.wrap(held, WIDTH, subsequent_indent="  ", break_long_words=False)
+    parts = textwrap.wrap(held, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [Line(part.replace("\N{NO-BREAK SPACE}", " "), colour) for part in parts]
+
+
+def judged_lines(run: Run) -> list[Line]:
+    """Return what activations captured elsewhere are."""
+    origin, shape = run.origin, " x ".join(map(str, run.corpus.padded_shape))
+    return [
+        Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
+        Line(f"          {shape} at {layers_text(run.settings.layers)}"),
+        *([Line(f"          {stage_text(origin)}")] if isinstance(origin, FileOrigin) else []),
+    ]
 
 
 def _measured(run: Run) -> list[Line]:
@@ -115,11 +171,7 @@ def _measured(run: Run) -> list[Line]:
     shape = " x ".join(map(str, corpus.padded_shape))
     captured = f"{shape} at {layers_text(run.settings.layers)}"
     if isinstance(origin, FileOrigin) or corpus.seen is None:
-        return [
-            Line(f"judged    {origin.spec} ({origin.source}), sha256 {origin.fingerprint[:12]}", "bold"),
-            Line(f"          {captured}"),
-            *([Line(f"          {stage_text(origin)}")] if isinstance(origin, FileOrigin) else []),
-        ]
+        return judged_lines(run)
     causal = corpus.seen.causal
     unseen = f"it can't see the {counted(corpus.seen.unseen_tokens, 'token')} after it"
     positions = ", ".join(f"{index} ({count})" for index, count in corpus.seen.positions.items())
@@ -141,23 +193,33 @@ def _measured(run: Run) -> list[Line]:
         ),
         Line(f"captured  {captured}"),
     ]
-    if corpus.lecture:
-        lines.append(Line("          These are the lecture's own 54 sentences (recognised by their hash).", "bold"))
-    if origin.stand_in:
-        lines.append(
-            Line(f"The paper speaks of GPT-2 small: what holds on {origin.called} is no result about GPT-2.", "yellow")
-        )
-    if origin.untrained:
-        lines.append(Line("This network is untrained: what it shows, training did not make.", "yellow"))
     return lines
 
 
-def _explained(findings: Iterable[Finding]) -> list[Line]:
-    wrapped = [part for text in explained_texts(findings) for part in textwrap.wrap(text, WIDTH - 10)]
-    return [Line(f"{'' if number else 'explained':<10}{text}") for number, text in enumerate(wrapped)]
+def notices(run: Run, width: int) -> list[Line]:
+    """Return what a reader has to know of a run before any number: whose sentences, and which model it is not."""
+    origin, corpus = run.origin, run.corpus
+    if isinstance(origin, FileOrigin) or corpus.seen is None:
+        return []
+    lines = []
+    if corpus.lecture:
+        text = "These are the lecture's own 54 sentences (recognised by their hash)."
+        lines += wrapped(f"          {text}", "bold", width=width)
+    if origin.stand_in:
+        text = f"The paper speaks of GPT-2 small: what holds on {origin.called} is no result about GPT-2."
+        lines += wrapped(text, "yellow", width=width)
+    if origin.untrained:
+        text = "This network is untrained: what it shows, training did not make."
+        lines += wrapped(text, "yellow", width=width)
+    return lines
 
 
-def _merged(findings: Iterable[Finding]) -> list[Line]:
+def _explained(findings: Iterable[Finding], width: int) -> list[Line]:
+    parts = [part for text in explained_texts(findings) for part in textwrap.wrap(text, width - 10)]
+    return [Line(f"{'' if number else 'explained':<10}{text}") for number, text in enumerate(parts)]
+
+
+def merged_lines(findings: Iterable[Finding], width: int) -> list[Line]:
     """Say where contexts count with others, once for all claims; what a reason says already is left out."""
     told: dict[str, dict[str, None]] = {}
     for finding in once_for_all_layers(findings):
@@ -167,31 +229,31 @@ def _merged(findings: Iterable[Finding]) -> list[Line]:
                 text = f"{number} at layer {one.layer}: {one.why}"
                 told.setdefault(text, {})[finding.verdict.claim] = None
     every = (f"{text} (in {', '.join(claims)})" for text, claims in told.items())
-    wrapped = [part for text in every for part in textwrap.wrap(text, WIDTH - 10)]
-    return [Line(f"{'' if number else 'merged':<10}{text}", "yellow") for number, text in enumerate(wrapped)]
+    parts = [part for text in every for part in textwrap.wrap(text, width - 10)]
+    return [Line(f"{'' if number else 'merged':<10}{text}", "yellow") for number, text in enumerate(parts)]
 
 
-def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]:
+def _claim_lines(findings: Sequence[Finding], *, every_cell: bool, every_head: bool, width: int) -> list[Line]:
     first = findings[0].verdict
-    wrapped = textwrap.wrap(first.statement, WIDTH - len(_INDENT)) or [""]
+    parts = textwrap.wrap(first.statement, width - len(_INDENT)) or [""]
     lines = [
-        Line(f"{first.claim:<{len(_INDENT) - 1}} {wrapped[0]}", "bold"),
-        *(Line(_INDENT + text) for text in wrapped[1:]),
+        Line(f"{first.claim:<{len(_INDENT) - 1}} {parts[0]}", "bold"),
+        *(Line(_INDENT + text) for text in parts[1:]),
     ]
     roles = (Role.DECIDES, Role.OTHER_LAYER)
     shown = once_for_all_layers(f for role in roles for f in findings if f.verdict.role == role)
-    lines += _rows(shown, every_head=every_cell)
-    families = [] if every_cell else [family for family in head_families(shown) if len(family) > 1]
+    lines += _rows(shown, every_head=every_head)
+    families = [] if every_head else [family for family in head_families(shown) if len(family) > 1]
     summed = {finding.verdict.key for family in families for finding in family}
     alone = [finding for finding in shown if finding.verdict.key not in summed]
     reasons = {f.verdict.reason: None for f in alone if f.verdict.reason}
     reasons |= {f"{f.verdict.key} is open: {settle}": None for f in alone if (settle := settled_text(f.verdict))}
     reasons |= {text: None for family in families for text in reason_lines(family)}
-    lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, WIDTH - 9)]
-    lines += _warnings(alone)
+    lines += [Line(f"{_INDENT}  {text}") for reason in reasons for text in textwrap.wrap(reason, width - 9)]
+    lines += _warnings(alone, width)
     family = [f for f in findings if f.verdict.role == Role.FAMILY]
     if every_cell:
-        lines += _rows(family, every_head=True)
+        lines += _rows(family, every_head=every_head)
         lines += [
             Line(f"{_INDENT}  {f.verdict.key} against {c.name}: {control_text(c)}")
             for f in shown
@@ -204,7 +266,7 @@ def _claim_lines(findings: Sequence[Finding], *, every_cell: bool) -> list[Line]
     return lines
 
 
-def _warnings(findings: Sequence[Finding]) -> list[Line]:
+def _warnings(findings: Sequence[Finding], width: int) -> list[Line]:
     """Return what companions of cells that decide found and a reader has to know."""
     told: dict[str, list[str]] = {}
     for finding in findings:
@@ -213,7 +275,7 @@ def _warnings(findings: Sequence[Finding]) -> list[Line]:
             if one.warns:
                 told.setdefault(one.text, []).append(verdict.key)
     every = [f"{', '.join(keys)}: {text}" for text, keys in told.items()]
-    return [Line(f"{_INDENT}  {part}", "yellow") for text in every for part in textwrap.wrap(text, WIDTH - 9)]
+    return [Line(f"{_INDENT}  {part}", "yellow") for text in every for part in textwrap.wrap(text, width - 9)]
 
 
 def _rows(findings: Sequence[Finding], *, every_head: bool) -> list[Line]:
@@ -249,7 +311,7 @@ def _family_line(family: Family) -> Line:
     text = family_label(family) + (f" [{first.role}]" if first.role != Role.DECIDES else "")
     colours = {colour_of(finding) for finding in family}
     colour = next(colour for colour in ("red", "yellow", "green") if colour in colours)
-    return Line(_row("", cell, spread_text(family), threshold_text(first), shown, text), colour)
+    return _row("", cell, spread_text(family), threshold_text(first), shown, text, colour=colour)
 
 
 def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
@@ -263,15 +325,19 @@ def _finding_line(finding: Finding, *, cell: str | None = None) -> Line:
         where = f"L{verdict.layer:02d}{head}" if lowest is None else f"all, least L{lowest:02d}{head}"
         cell = f"{where} {verdict.group}" + ("" if lowest is not None else f" {verdict.measure}")
     text = label(finding) + (f" [{verdict.role}]" if verdict.role != Role.DECIDES else "")
-    return Line(_row("", cell, estimate_text(verdict), threshold_text(verdict), shown, text), colour_of(finding))
+    colour = colour_of(finding)
+    return _row("", cell, estimate_text(verdict), threshold_text(verdict), shown, text, colour=colour)
 
 
-def _row(claim: str, cell: str, estimate: str, threshold: str, controls: Sequence[str], verdict: str) -> str:
+def _row(
+    claim: str, cell: str, estimate: str, threshold: str, controls: Sequence[str], verdict: str, *, colour: str
+) -> Line:
     beside = " ".join(f"{text:>9}" for text in controls)
-    return f"{claim:<7}{cell:<21} {estimate:<26} {threshold:>9} {beside}  {verdict}".rstrip()
+    head = f"{claim:<7}{cell:<21} {estimate:<26} {threshold:>9}"
+    return Line(f"{head} {beside}  {verdict}".rstrip(), colour, breaks=(len(head), len(head) + len(beside) + 1))
 
 
-def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
+def _closing(run: Run, findings: Sequence[Finding], width: int) -> list[Line]:
     lines = [
         Line(f"{', '.join(group[:-1])} and {group[-1]} measure nearly one quantity: they are not independent evidence.")
         for group in dependent_groups(findings)
@@ -280,7 +346,7 @@ def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
         lines.append(
             Line(
                 "A line of several heads has the least estimate with its head, the median, and the largest with its "
-                "head; of controls and offset the median. Head by head: -v, or qkvcheck explain."
+                "head; of controls and offset the median. Head by head: -vv, or qkvcheck explain."
             )
         )
     columns = [control for control in column_controls() if any(f.verdict.control(control.name) for f in findings)]
@@ -294,7 +360,7 @@ def _closing(run: Run, findings: Sequence[Finding]) -> list[Line]:
         )
     if not is_tagged(findings):
         return [*lines, Line(tally(run, findings), "bold")]
-    return [*lines, *(line for text in tally_sentences(run, findings) for line in _wrapped(text, "bold"))]
+    return [*lines, *(line for text in tally_sentences(run, findings) for line in wrapped(text, "bold", width=width))]
 
 
 def once_for_all_layers(findings: Iterable[Finding]) -> list[Finding]:

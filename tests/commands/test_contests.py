@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from qkvcheck.cli import main
-from qkvcheck.commands import contests as bench
-from qkvcheck.commands import peers
-from qkvcheck.commands.contests import Contest, Ratio
+from qkvcheck.commands.benchmark import contests as bench
+from qkvcheck.commands.benchmark import peers, ratios
+from qkvcheck.commands.benchmark.contests import Contest
+from qkvcheck.commands.benchmark.ratios import Ratio
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
 from qkvcheck.statistics.similarity import PAIR_GROUPS, summarise_groups
@@ -61,31 +62,80 @@ def test_nothing_is_timed_where_the_results_differ():
 
 
 def test_lost_is_below_the_factor_only():
-    assert bench.lost([RATIO], {"a-b": 5.71}) == []
-    (lost,) = bench.lost([RATIO], {"a-b": 5.72})
+    assert ratios.lost([RATIO], {"a-b": 5.71}) == []
+    (lost,) = ratios.lost([RATIO], {"a-b": 5.72})
     assert (lost.name, lost.ratio, lost.committed) == ("a-b", 4.0, 5.72)
     assert lost.least == pytest.approx(4.004)
-    assert bench.lost([RATIO], {"other": 100.0}) == []
-    assert bench.lost([RATIO], {"a-b": 5.0}, factor=0.9) != []
+    assert ratios.lost([RATIO], {"other": 100.0}) == []
+    assert ratios.lost([RATIO], {"a-b": 5.0}, factor=0.9) != []
 
 
-def test_ratios_are_written_and_read_back(tmp_path):
+def written(path, *made, family=None):
+    """Write a record of this processor, or of another."""
+    own = ratios.processor_family() if family is None else family
+    ratios.write_record(path, made, {"processor": "x"}, family=own)
+
+
+def test_ratios_are_written_and_read_back_and_other_families_stay(tmp_path):
     path = tmp_path / "ratios.json"
-    bench.write_ratios(path, [RATIO], {"processor": "x"})
-    assert bench.read_ratios(path) == {"a-b": 4.0}
-    assert json.loads(path.read_text())["machine"] == {"processor": "x"}
-    for text in ("no json", '{"schema": "qkvcheck/ratios/1"}', '{"schema": "other", "ratios": {}}'):
+    written(path, RATIO, family="AMD 25-1 AVX2")
+    written(path, replace(RATIO, ratio=2.0), family="Intel 6-143 AMX")
+    written(path, replace(RATIO, ratio=5.0), family="AMD 25-1 AVX2")
+    records = ratios.read_records(path)
+    assert {record.family: record.ratios for record in records} == {
+        "AMD 25-1 AVX2": {"a-b": 5.0}, "Intel 6-143 AMX": {"a-b": 2.0},
+    }  # fmt: skip
+    assert ratios.record_for(records, "Intel 6-143 AMX").machine == {"processor": "x"}
+    assert ratios.record_for(records, "Intel 6-143 AVX-512") is None
+    for text in (
+        "no json",
+        '{"schema": "qkvcheck/ratios/2"}',
+        '{"schema": "other", "ratios": {}}',
+        "[]",
+        '{"schema": "qkvcheck/ratios/2", "records": [{"family": "x", "machine": {}, "ratios": {"a": {"ratio": 0}}}]}',
+    ):
         path.write_text(text)
         with pytest.raises(ClaimError, match="ratios"):
-            bench.read_ratios(path)
+            ratios.read_records(path)
     with pytest.raises(ClaimError, match="holds no ratios"):
-        bench.read_ratios(tmp_path / "nowhere.json")
+        ratios.read_records(tmp_path / "nowhere.json")
+
+
+def test_a_file_of_an_earlier_version_is_of_no_family(tmp_path):
+    path = tmp_path / "ratios.json"
+    entry = {"a-b": {"ratio": 4.0}}
+    path.write_text(json.dumps({"schema": "qkvcheck/ratios/1", "machine": {"processor": "AMD EPYC"}, "ratios": entry}))
+    (record,) = ratios.read_records(path)
+    assert (record.family, record.ratios) == ("AMD EPYC", {"a-b": 4.0})
+
+
+def cpuinfo(vendor: str, family: str, model: str, flags: str) -> str:
+    one = f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nflags\t\t: {flags}\n"
+    return f"{one}\n{one}"
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        (cpuinfo("GenuineIntel", "6", "143", "sse2 avx2 avx512f amx_tile amx_int8"), "Intel 6-143 AMX"),
+        (cpuinfo("GenuineIntel", "6", "85", "sse2 avx2 avx512f"), "Intel 6-85 AVX-512"),
+        (cpuinfo("AuthenticAMD", "25", "17", "sse2 avx2 avx512f"), "AMD 25-17 AVX-512"),
+        (cpuinfo("AuthenticAMD", "25", "1", "sse2 avx2"), "AMD 25-1 AVX2"),
+        (cpuinfo("HygonGenuine", "24", "1", "sse2"), "HygonGenuine 24-1 scalar"),
+        ("processor: 0\nFeatures: fp asimd sve\nCPU implementer: 0x41\nCPU part: 0xd40\n", "ARM 0x41-0xd40 SVE"),
+    ],
+)  # fmt: skip
+def test_a_family_is_maker_model_and_widest_unit(text, family):
+    assert ratios.processor_family(text) == family
 
 
 def test_committed_ratios_name_contests_and_are_above_their_targets():
-    committed = bench.read_ratios(bench.committed_path())
-    assert set(committed) == {c.name for c in bench.contests()}
-    assert all(ratio > 0 for ratio in committed.values())
+    records = ratios.read_records(ratios.committed_path())
+    assert len({record.family for record in records}) == len(records)
+    for record in records:
+        assert set(record.ratios) <= {c.name for c in bench.contests()}
+        assert all(ratio > 0 for ratio in record.ratios.values())
+    assert {name for record in records for name in record.ratios} == {c.name for c in bench.contests()}
 
 
 @pytest.mark.parametrize("peer", ["lecture", "numpy", "torch", "scikit_learn"])
@@ -131,18 +181,27 @@ def test_hooking_libraries_capture_the_same(peer):
 def test_command_measures_checks_and_records(tmp_path, capsys):
     record, committed = tmp_path / "mine.json", tmp_path / "committed.json"
     usual = ["bench", "--only", "histogram-torch-lecture", "--ratios", str(committed)]
-    bench.write_ratios(committed, [replace(RATIO, name="histogram-torch-lecture", ratio=0.01)], {})
+    written(committed, replace(RATIO, name="histogram-torch-lecture", ratio=0.01))
     assert main([*usual, "--check", "--record", str(record)]) == 0
     out, err = capsys.readouterr()
     assert "times faster" in out
     assert "histogram-torch-lecture" in out
     assert "histogram-torch-lecture ..." in err
-    assert bench.read_ratios(record)["histogram-torch-lecture"] > 0
-    bench.write_ratios(committed, [replace(RATIO, name="histogram-torch-lecture", ratio=1e6)], {})
+    (made,) = ratios.read_records(record)
+    assert made.family == ratios.processor_family()
+    assert made.ratios["histogram-torch-lecture"] > 0
+    written(committed, replace(RATIO, name="histogram-torch-lecture", ratio=1e6))
     assert main([*usual, "--check"]) == 1
     out, err = capsys.readouterr()
     assert "LOST" in out
     assert "LOST: histogram-torch-lecture is" in err
+    committed.unlink()
+    written(committed, replace(RATIO, name="histogram-torch-lecture", ratio=1e6), family="Z80 scalar")
+    assert main([*usual, "--check"]) == 0
+    out, err = capsys.readouterr()
+    assert "LOST" not in out + err
+    assert "no ratios on record for this processor" in err
+    assert "on record: Z80 scalar" in err
     assert main([*usual, "--rounds", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ratios"]["histogram-torch-lecture"]["rounds"] == 1
 
@@ -169,7 +228,7 @@ def test_wrong_use_is_one_line(options, message, capsys):
 
 def test_what_is_not_installed_is_told(monkeypatch, capsys, tmp_path):
     committed = tmp_path / "committed.json"
-    bench.write_ratios(committed, [RATIO], {})
+    written(committed, RATIO)
     monkeypatch.setattr(bench, "find_spec", lambda _name: None)
     usual = ["bench", "--only", "numba-sklearn", "--ratios", str(committed)]
     assert main(usual) == 0

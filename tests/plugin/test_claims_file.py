@@ -99,7 +99,7 @@ def test_names_of_our_own_claims_mean_nothing_in_another_project(pytester):
     tests = [f"@pytest.mark.claim(id={name!r})\ndef test_{name}(claim):\n    claim.check()\n" for name in names]
     pytester.makepyfile("\n".join(["import pytest", *tests]))
     files = ("--qkv-json", "r.json", "--qkv-report", "r.html")
-    result = pytester.runpytest("--qkv-update=all", *files)
+    result = pytester.runpytest("-v", "--qkv-update=all", *files)
     assert result.ret == 0
     verdicts = {v["claim"]: v for v in json.loads((pytester.path / "r.json").read_text())["verdicts"]}
     assert {name: v["verdict"] for name, v in verdicts.items()} == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -89,12 +90,14 @@ def test_the_numbers_are_those_of_the_columns_of_the_head(project, embedded, rep
 
 def test_all_heads_are_one_line_and_each_has_its_own_when_asked(project):
     plain = project.runpytest()
-    text = plain.stdout.str()
+    (row,) = [line for line in plain.outlines if line.startswith("every ")]
+    assert re.search(r" H0\d K\+3 ", row)
+    text = project.runpytest("-v").stdout.str()
     assert "L06 4 heads K cosine" in text
     assert "A line of several heads has the least estimate with its head" in text
-    assert "L06.H02" not in text
+    assert "L06.H02 K" not in text
     assert "test_keys_of_every_head[every-L06.Hall-K]" in project.runpytest("--collect-only", "-q").stdout.str()
-    verbose = project.runpytest("-v").stdout.str()
+    verbose = project.runpytest("-vv").stdout.str()
     assert all(f"L06.H{head:02d} K cosine" in verbose for head in range(4))
 
 
@@ -141,7 +144,8 @@ def test_a_file_with_heads_and_one_without(project, embedded, replication):
     assert json.loads((project.path / "told.json").read_text())["model"]["stage"] == "projection"
     untold = project.runpytest("--qkv-activations=untold.npz", "--qkv-json=untold.json")
     untold.assert_outcomes(passed=1, skipped=2)
-    assert "taken as the projections put them out: the file does not say its stage" in untold.stdout.str()
+    said = " ".join(untold.stdout.str().split())
+    assert "taken as the projections put them out: the file does not say its stage" in said
     found = verdicts(project.path / "untold.json")
     for key in ("keys-L06.H03-K", "every-L06.Hall-K"):
         assert (found[key]["verdict"], found[key]["head"]) == ("NOT JUDGED", None if "Hall" in key else 3)

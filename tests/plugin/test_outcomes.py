@@ -32,7 +32,7 @@ def test_a_project_runs_from_its_folders_too(project, monkeypatch):
     (project.path / "mine.txt").write_text("\n".join(sentences))
     monkeypatch.chdir(project.mkdir("folder"))
     result = project.runpytest("..", "-k", "low")
-    assert "mine.txt: 30" in result.stdout.str()
+    assert "contexts  30 (30 distinct) of ../mine.txt" in result.stdout.str()
     assert (project.path / "out.json").is_file()
 
 

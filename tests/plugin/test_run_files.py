@@ -54,7 +54,8 @@ def test_junit_says_that_it_holds_untrained(project):
     assert told["qkvcheck.verdict"] == "supported on the stand-in, also holds untrained"
     (verdict,) = json.loads((project.path / "r.json").read_text())["verdicts"]
     assert verdict["qualifier"] == ["stand-in", "also holds untrained"]
-    assert "supported on the stand-in, also holds untrained" in result.stdout.str()
+    assert " supported u" in result.stdout.str()
+    assert "u: untrained networks do it too" in result.stdout.str()
     assert "1 supported, also holds untrained" in result.stdout.lines[-1]
 
 

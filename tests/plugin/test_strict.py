@@ -55,7 +55,9 @@ def test_inconclusive_has_a_letter_and_a_count_of_its_own(open_project, workers)
     out = result.stdout.str()
     assert "1 inconclusive" in result.stdout.lines[-1]
     assert "?" in "".join(line for line in result.stdout.lines if line.startswith(("test_", "?")) or "%]" in line)
-    assert "OPEN-L06-Q is open: some" in out
+    assert "open: -v tells how many contexts would settle it" in " ".join(out.split())
+    verbose = open_project.runpytest("-v", "-k", "OPEN-L06-Q", *workers).stdout.str()
+    assert "OPEN-L06-Q is open: some" in verbose
     assert "1 claim: 0 supported on the stand-in, 0 refuted on the stand-in, 1 inconclusive" in out
     told = {
         p.get("name"): p.get("value") for p in ElementTree.parse(open_project.path / "j.xml").getroot().iter("property")

@@ -251,7 +251,7 @@ def test_page_json_junit_and_terminal_have_the_same_numbers(pytester):
         """
     )
     files = ("--qkv-report", "r.html", "--qkv-json", "r.json", "--junitxml", "j.xml")
-    result = pytester.runpytest("--qkv-model", "embedded", "--qkv-untrained-seeds", "1", *files)
+    result = pytester.runpytest("-v", "--qkv-model", "embedded", "--qkv-untrained-seeds", "1", *files)
     assert "Report written to r.html" in result.stdout.str()
     found = load_results(pytester.path / "r.json").findings[0]
     verdict = found.verdict

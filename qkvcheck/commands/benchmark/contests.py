@@ -3,38 +3,32 @@
 An absolute time says what a machine is; a ratio of two times taken in one run says what the code is. Each contest runs
 both sides in turn, round by round, the order alternating, after a check that both give the same answer. Before each
 timed call its side runs untimed for a fifth of a second: a processor that was idle has to be woken, and threads of
-the other side that wait actively have to fall asleep. The ratio is the median over rounds of theirs / ours. Committed
-ratios are a gate: `lost` tells which fell below a factor of theirs.
+the other side that wait actively have to fall asleep. The ratio is the median over rounds of theirs / ours.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qkvcheck.capture import capture
 from qkvcheck.claims import Claim, Direction, cells, judge_sample
-from qkvcheck.commands import peers
+from qkvcheck.commands.benchmark import peers
+from qkvcheck.commands.benchmark.ratios import Ratio
 from qkvcheck.contexts import ContextSet, encode_corpus, read_corpus
 from qkvcheck.errors import ClaimError
-from qkvcheck.files import write_document
 from qkvcheck.groups import PAIR_GROUPS, Comparison
 from qkvcheck.models import HookedModel, load_model
 from qkvcheck.statistics import Sample, summarise_groups, unit_columns
 
-SCHEMA = "qkvcheck/ratios/1"
 ROUNDS = 7
-FACTOR = 0.7
 _SETTLES = 0.2
 """Seconds that a side runs untimed before each timed call."""
 LAYER = 6
@@ -65,47 +59,6 @@ class Contest:
     needs: tuple[str, ...]
     start: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]
     agree: Callable[[Any, Any], str | None]
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A contest's outcome.
-
-    Attributes
-    ----------
-    name : str
-        Of the contest.
-    ours, theirs : str
-        What was timed.
-    our_seconds, their_seconds : float
-        Medians over the rounds.
-    ratio : float
-        Median over the rounds of theirs / ours: above 1 where ours is faster.
-    low, high : float
-        Least and largest ratio of a round.
-    rounds : int
-        How many rounds there were.
-    """
-
-    name: str
-    ours: str
-    theirs: str
-    our_seconds: float
-    their_seconds: float
-    ratio: float
-    low: float
-    high: float
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A committed ratio that was lost."""
-
-    name: str
-    ratio: float
-    committed: float
-    least: float
 
 
 # What is compared ---------------------------------------------------------------------------------
@@ -306,56 +259,6 @@ def measure(
     )
 
 
-# The committed ratios -----------------------------------------------------------------------------
-
-
-def committed_path() -> Path:
-    """Return the file of ratios that comes with qkvcheck."""
-    return Path(str(resources.files("qkvcheck"))) / "data" / "ratios.json"
-
-
-def read_ratios(path: Path) -> dict[str, float]:
-    """Return the ratios of a file, by contest.
-
-    Raises
-    ------
-    ClaimError
-        If it is not such a file.
-    """
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        if document["schema"] != SCHEMA:
-            raise ClaimError(f"{str(path)!r} has schema {document['schema']!r}; needed is {SCHEMA!r}.")
-        found = {str(name): float(entry["ratio"]) for name, entry in document["ratios"].items()}
-        if not all(0 < ratio < float("inf") for ratio in found.values()):
-            raise ValueError("a ratio is no positive number")
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ClaimError(
-            f"{str(path)!r} holds no ratios ({type(error).__name__}); write it with qkvcheck bench --record."
-        ) from None
-
-
-def document_of(ratios: Iterable[Ratio], machine: Mapping[str, str]) -> dict[str, Any]:
-    """Return ratios as a document, with what they were measured on."""
-    entries = {r.name: {**asdict(r), "ratio": round(r.ratio, 3)} for r in ratios}
-    return {"schema": SCHEMA, "machine": dict(machine), "ratios": {name: entries[name] for name in sorted(entries)}}
-
-
-def write_ratios(path: Path, ratios: Iterable[Ratio], machine: Mapping[str, str]) -> None:
-    """Write ratios to a file, whole or not at all."""
-    write_document(path, document_of(ratios, machine))
-
-
-def lost(ratios: Iterable[Ratio], committed: Mapping[str, float], *, factor: float = FACTOR) -> list[Lost]:
-    """Return the ratios that fell below `factor` times the committed ones."""
-    return [
-        Lost(r.name, r.ratio, committed[r.name], factor * committed[r.name])
-        for r in ratios
-        if r.name in committed and r.ratio < factor * committed[r.name]
-    ]
-
-
 def chosen(pattern: str | None) -> list[Contest]:
     """Return the contests whose names hold a text.
 
@@ -369,18 +272,3 @@ def chosen(pattern: str | None) -> list[Contest]:
     if not found:
         raise ClaimError(f"no contest's name holds {pattern!r}; there are {', '.join(c.name for c in every)}.")
     return found
-
-
-def lines_of(ratios: Sequence[Ratio], committed: Mapping[str, float], factor: float) -> Iterator[str]:
-    """Yield a table of ratios."""
-    wide = max((len(r.name) for r in ratios), default=0)
-    yield f"{'contest':<{wide}}  {'ours':>9}  {'theirs':>9}  {'times faster':>12}  {'rounds':>15}  committed"
-    below = {entry.name for entry in lost(ratios, committed, factor=factor)}
-    for r in ratios:
-        known = committed.get(r.name)
-        word = "not committed" if known is None else f"{known:.2f}" + ("  LOST" if r.name in below else "")
-        span = f"{r.low:.2f} to {r.high:.2f}"
-        yield (
-            f"{r.name:<{wide}}  {1e3 * r.our_seconds:6.1f} ms  {1e3 * r.their_seconds:6.1f} ms  {r.ratio:12.2f}  "
-            f"{span:>15}  {word}"
-        )
