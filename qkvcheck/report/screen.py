@@ -57,7 +57,7 @@ def _qualified_else(finding: Finding) -> bool:
     """Whether a verdict has a note that no letter stands for; where it is of is said above."""
     known = (ALSO_UNTRAINED, OTHER_WORDS, ANY_TOKEN, STAND_IN, EXPLORATORY)
     told = any(note not in known and not note.startswith("on ") for note in finding.verdict.qualifier)
-    return told or any(one.warns for one in finding.verdict.evidence.beside or ())
+    return told or finding.verdict.lead is not None or any(one.warns for one in finding.verdict.evidence.beside or ())
 
 
 NOTES = (

@@ -44,7 +44,9 @@ def test_life_of_a_record(project, workers):
     recorded.write_text(json.dumps(data))
     fourth = project.runpytest(*workers)
     assert fourth.parseoutcomes()["failed"] == 1
-    assert "embedded.json is not comparable (other weights, architecture or tokenizer)" in " ".join(fourth.stdout.str().split())
+    assert "embedded.json is not comparable (other weights, architecture or tokenizer)" in " ".join(
+        fourth.stdout.str().split()
+    )
 
 
 def test_recorded_verdict_that_can_no_longer_be_judged_is_a_change(project):

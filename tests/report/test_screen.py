@@ -106,6 +106,7 @@ def test_letters_stand_for_notes_and_only_those_used_are_explained():
     assert row_of([Finding(make("NOT JUDGED", estimate=None, low=None, high=None))]).endswith("not judged")
     assert row_of([Finding(make(), "REFUTED", "moved")]).endswith("CHANGED to supported")
     assert row_of([Finding(make(qualifier=("unresolved against different-words",)))]).endswith("supported !")
+    assert row_of([Finding(make(lead="about equally common"))]).endswith("supported !")
     warned = Evidence(beside=(Beside("rotations", "hangs on the basis", 0.1, warns=True),))
     assert row_of([Finding(make(evidence=warned))]).endswith("supported !")
     assert row_of([Finding(make(qualifier=(EXPLORATORY,)))]).endswith("supported")

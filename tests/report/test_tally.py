@@ -127,3 +127,32 @@ def test_a_lead_stands_before_the_verdict(verdict):
 
     words = str(verdict) if verdict is Decision.NOT_JUDGED else verdict.lower()
     assert label(finding("P3b", verdict=verdict, lead="about equally common")) == f"about equally common, {words}"
+
+
+def _at_depth(model):
+    depth = {"smollm2": 30, "embedded": 12}[model]
+    return load_claims(ROOT / "experiments" / "claims.toml", ROOT / "experiments" / "beyond.toml").at_depth(depth)
+
+
+@pytest.mark.parametrize(("model", "column"), [("smollm2", 1), ("embedded", 3)])
+def test_the_readme_leads_with_what_is_on_record(model, column):
+    """Of each of the paper's own claims: a cell that decides it, with its estimate, and the claim's verdict."""
+    record = json.loads((ROOT / "experiments" / "baselines" / f"{model}.json").read_text("utf-8"))["verdicts"]
+    text = (ROOT / "README.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| P\d\w?: ", line)]
+    file = _at_depth(model)
+    own = [
+        claim for claim in file.claims.values() if claim.tag in ("paper", "reading") and claim.label != "exploratory"
+    ]
+    assert [row[0].partition(":")[0] for row in rows] == [claim.id for claim in own]
+    for row, claim in zip(rows, own, strict=True):
+        deciding = [
+            cell for cell in cells(claim, layers=file.layers, deciding=file.layer)
+            if cell.role == "decides" and cell.key in record
+        ]  # fmt: skip
+        told = {f"{record[cell.key]['estimate']:.3f}".replace("0.", ".", 1) for cell in deciding}
+        verdicts = {record[cell.key]["verdict"] for cell in deciding}
+        worst = next(one for one in ("REFUTED", "INCONCLUSIVE", "SUPPORTED") if one in verdicts)
+        number, _, verdict = row[column].partition(" (poles")[0].partition(", ")
+        assert number.partition(" ")[0] in told, row
+        assert verdict == {"INCONCLUSIVE": "open"}.get(worst, worst.lower()), row
