@@ -156,3 +156,14 @@ def test_the_readme_leads_with_what_is_on_record(model, column):
         number, _, verdict = row[column].partition(" (poles")[0].partition(", ")
         assert number.partition(" ")[0] in told, row
         assert verdict == {"INCONCLUSIVE": "open"}.get(worst, worst.lower()), row
+
+
+def test_both_readmes_have_the_same_numbers():
+    found = []
+    for name in ("README.md", "README.vi.md"):
+        text = (ROOT / name).read_text("utf-8")
+        rows = [line.split("|", 2)[2] for line in text.splitlines() if re.match(r"\| P\d\w?: ", line)]
+        found.append([re.findall(r"-?\d*[.,]\d{3}", row) for row in rows])
+    english, vietnamese = found
+    assert len(english) == 8
+    assert [[n.replace("0,", ".") for n in row] for row in vietnamese] == english
