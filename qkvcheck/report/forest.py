@@ -41,10 +41,10 @@ LONGEST = 160
 DOTS = 100
 """Untrained networks that are drawn one by one; of more the range."""
 _REMARKS = {
-    OF_TRAINING: "untrained networks do not",
-    TRAINING_OPEN: "whether by training is open",
+    OF_TRAINING: "untrained ones do not",
+    TRAINING_OPEN: "open whether by training",
     NOT_BETTER: "no better than untrained",
-    ALSO_RANDOM: "untrained networks too",
+    ALSO_RANDOM: "untrained ones too",
     BY_CONSTRUCTION: "true of any network",
 }
 _WEAK = (ALSO_RANDOM, BY_CONSTRUCTION, NOT_BETTER)
@@ -80,6 +80,16 @@ class Scale:
         (50.0, 98.0)
         """
         return round(2 + 96 * (value - self.low) / (self.high - self.low), 2)
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a number can be drawn; the space left free at the ends counts.
+
+        Examples
+        --------
+        >>> Scale(0.0, 1.0).holds(1.01), Scale(0.0, 1.0).holds(1.5)
+        (True, False)
+        """
+        return 0 <= self.at(value) <= 100
 
     @property
     def ticks(self) -> list[float]:
@@ -145,7 +155,7 @@ class ForestRow:
     verdict, kind, remark : str
         How it stands, the class of that, and what is to be added to it.
     exact : str
-        What stands in the place of the numbers of a claim that has none.
+        What stands in the place of the numbers of a claim that has none; else empty.
     lines : sequence of ForestLine
         A deciding cell each.
     """
@@ -232,7 +242,7 @@ def _row(anchor: str, findings: Sequence[Finding], families: Sequence[Family], s
         verdict=str(stands).lower() + (" (CHANGED)" if any(finding.change for finding in findings) else ""),
         kind="weak" if remark in _WEAK else str(stands).lower().replace(" ", "-"),
         remark=_REMARKS.get(remark, "") or _parts(families, lines),
-        exact=_exact(findings) if first.threshold is None else "",
+        exact="" if any(line.value is not None for line in lines) else _exact(findings),
         lines=lines,
     )
 
@@ -252,7 +262,7 @@ def _worst(family: Family) -> Decision:
 
 
 def _exact(findings: Sequence[Finding]) -> str:
-    """Return what is told of a claim without numbers: why it was not judged, or missed, or that it holds."""
+    """Return what is told of a claim without numbers: why it was not judged or does not hold, or what it is."""
     reasons = [f.verdict.reason for f in findings if f.verdict.role == Role.DECIDES and f.verdict.reason]
     return cut(reasons[0]) if reasons else "an exact condition, without an interval"
 
@@ -283,10 +293,8 @@ def _line(family: Family, scale: Scale, *, several: bool) -> ForestLine:
     value, low, high = _estimates(family)
     dots, span, untrained = _untrained(family)
     other = _control(family, DIFFERENT_WORDS)
-    if any(number < scale.low or number > scale.high for number in (number for number in _drawn_numbers(family))):
-        own, scale = True, _own_scale(_drawn_numbers(family))
-    else:
-        own = False
+    own = not all(scale.holds(number) for number in _drawn_numbers(family))
+    scale = _own_scale(_drawn_numbers(family)) if own else scale
     bound = "" if verdict.threshold is None else threshold_text(verdict, digits=".4g")
     return ForestLine(
         place=_place(family, several=several),
