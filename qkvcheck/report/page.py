@@ -20,7 +20,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
-from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
+from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run
 from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.forest import forest

@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
-    UNTRAINED,
-    Decision,
-    Kind,
     Role,
     Verdict,
     estimate_text,
     number_text,
     threshold_text,
 )
-from qkvcheck.groups import group_text
 from qkvcheck.record import Finding, label
 from qkvcheck.report.forest import plain_sentence
-from qkvcheck.report.heads import SEVERITY, estimated, family_label, head_families, middle, spread_text
+from qkvcheck.report.heads import SEVERITY, family_label, head_families, middle, spread_text
 from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS, decision
