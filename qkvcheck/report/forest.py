@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qkvcheck.claims import (
@@ -23,6 +22,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
+from qkvcheck.report.figures.scale import Scale, own_scale, shared_scale
 from qkvcheck.report.heads import SEVERITY, Family, estimated, head_families, middle
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
@@ -34,8 +34,6 @@ from qkvcheck.report.overview import (
 )
 from qkvcheck.report.tally import decision
 
-STEP = 0.25
-"""The shared scale ends at a multiple of it."""
 LONGEST = 160
 """Characters of a claim's sentence and of a reason; the claim's fold has all of them."""
 DOTS = 100
@@ -56,49 +54,6 @@ _HEADINGS = {
     None: "Claims",
 }
 EXPLORATORY_HEADING = "Exploratory: written after the model had been looked at"
-
-
-@dataclass(frozen=True)
-class Scale:
-    """An axis.
-
-    Attributes
-    ----------
-    low, high : float
-        Its ends.
-    """
-
-    low: float
-    high: float
-
-    def at(self, value: float) -> float:
-        """Return where a number stands, in percent of the width; 2 % are left free at both ends.
-
-        Examples
-        --------
-        >>> Scale(0.0, 1.0).at(0.5), Scale(-1.0, 1.0).at(1.0)
-        (50.0, 98.0)
-        """
-        return round(2 + 96 * (value - self.low) / (self.high - self.low), 2)
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a number can be drawn; the space left free at the ends counts.
-
-        Examples
-        --------
-        >>> Scale(0.0, 1.0).holds(1.01), Scale(0.0, 1.0).holds(1.5)
-        (True, False)
-        """
-        return 0 <= self.at(value) <= 100
-
-    @property
-    def ticks(self) -> list[float]:
-        """Its ends and what lies evenly between them: steps of a quarter on the shared scale, halves on a long one."""
-        step = STEP if self.high - self.low <= 5 * STEP else 2 * STEP
-        if self.low < -1 or self.high > 1:
-            return [self.low, self.high]
-        first = math.ceil(self.low / step)
-        return [step * n for n in range(first, math.floor(self.high / step) + 1)]
 
 
 @dataclass(frozen=True)
@@ -211,18 +166,6 @@ def _rank(verdict: Verdict) -> int:
     return len(order) if verdict.exploratory else order.index(verdict.tag)
 
 
-def shared_scale(numbers: Iterable[float]) -> Scale:
-    """Return the scale of all lines: from 0 to 1, and as far below 0 as a number lies, in steps of a quarter.
-
-    Examples
-    --------
-    >>> shared_scale([0.2, 0.9]), shared_scale([-0.3, 7.0])
-    (Scale(low=0.0, high=1.0), Scale(low=-0.5, high=1.0))
-    """
-    least = min((number for number in numbers if -1 <= number <= 1), default=0.0)
-    return Scale(min(0.0, STEP * math.floor(least / STEP)), 1.0)
-
-
 def _families(findings: Sequence[Finding]) -> list[Family]:
     """Return the deciding cells; exact ones, which have no number, only once."""
     found = head_families(f for f in findings if f.verdict.role == Role.DECIDES)
@@ -294,7 +237,7 @@ def _line(family: Family, scale: Scale, *, several: bool) -> ForestLine:
     dots, span, untrained = _untrained(family)
     other = _control(family, DIFFERENT_WORDS)
     own = not all(scale.holds(number) for number in _drawn_numbers(family))
-    scale = _own_scale(_drawn_numbers(family)) if own else scale
+    scale = own_scale(_drawn_numbers(family)) if own else scale
     bound = "" if verdict.threshold is None else threshold_text(verdict, digits=".4g")
     return ForestLine(
         place=_place(family, several=several),
@@ -313,13 +256,6 @@ def _line(family: Family, scale: Scale, *, several: bool) -> ForestLine:
         scale=scale,
         own_scale=own,
     )
-
-
-def _own_scale(numbers: Sequence[float]) -> Scale:
-    """Return a scale of two digits for numbers beyond -1 to 1."""
-    least, most = min(0.0, *numbers), max(1.0, *numbers)
-    step = 10.0 ** math.floor(math.log10(most - least))
-    return Scale(step * math.floor(least / step), step * math.ceil(most / step))
 
 
 def _drawn_numbers(family: Family) -> list[float]:
