@@ -339,6 +339,12 @@ class Settings:
     report: str | None = _row(
         None, "write a self-contained HTML page to this file (needs qkvcheck[report])", path="always"
     )
+    report_short: str | None = _row(
+        None,
+        "write the short version of the page to this file, for a supplement: at most three printed pages with the "
+        "verdicts as a picture and a table, the histograms, and what was run",
+        path="always",
+    )
     activations: str | None = _row(
         None, "judge activations captured elsewhere: a safetensors or npz file", path="always"
     )

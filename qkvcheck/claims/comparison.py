@@ -174,7 +174,7 @@ def _against_seeds(
         return ControlResult(name, None, None, None, reason=obstacles[0], kind=kind, seeds=seeds.count)
     found = [float(value) for value, _, _ in numbers]
     passing = [bool(passes) for _, passes, _ in numbers]
-    common: dict[str, Any] = {"kind": kind, "seeds": len(found), "passing": sum(passing)}
+    common: dict[str, Any] = {"kind": kind, "seeds": len(found), "passing": sum(passing), "by_seed": tuple(found)}
     common |= {"n": own.rows.n, "n_distinct": min(distinct for _, _, distinct in numbers)}
     plain = float(verdict.plug_in if verdict.plug_in is not None else np.nan)
     mean = float(np.mean(found))

@@ -84,6 +84,8 @@ class ControlResult:
         How rare the claim's number would be as one more seed.
     n, n_distinct : int or None
         Contexts and distinct ones; of untrained seeds, where fewest are distinct.
+    by_seed : tuple of float, or None
+        The number of each untrained network, in the order of the seeds; None where there are none.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ControlResult:
     p_value: float | None = None
     n: int | None = None
     n_distinct: int | None = None
+    by_seed: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

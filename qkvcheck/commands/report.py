@@ -22,6 +22,11 @@ def add(commands: Any) -> None:
     )
     report.add_argument("results", nargs="+", help="what --qkv-json wrote")
     report.add_argument("--out", metavar="FILE", default="report.html", help="default: report.html")
+    report.add_argument(
+        "--short",
+        action="store_true",
+        help="the short version of a single result: verdicts as a picture with its table, histograms, what was run",
+    )
     report.add_argument("--figures", metavar="FOLDER", help="also write each figure of a single result as SVG, there")
     add_load(report)
     report.set_defaults(run=run)
@@ -37,8 +42,10 @@ def run(options: argparse.Namespace) -> int:
     check_output("--out", options.out, inputs=options.results)
     if options.figures and len(options.results) > 1:
         raise SettingsError("--figures goes with one result file; several have no figures of their own.")
+    if options.short and len(options.results) > 1:
+        raise SettingsError("--short goes with one result file; a page that compares several has no short version.")
     results = [load_results(path) for path in options.results]
-    write_page(options.out, results)
+    write_page(options.out, results, short=options.short)
     print(f"{options.out}: {Path(options.out).stat().st_size / 1e6:.1f} MB")
     if options.figures:
         from qkvcheck.report import figures_of, standalone

@@ -179,7 +179,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
     ours = config.stash[SESSION_KEY]
     try:
-        if ours.settings.json or ours.settings.report or ours.settings.update:
+        asked = (ours.settings.json, ours.settings.report, ours.settings.report_short, ours.settings.update)
+        if any(asked):
             from qkvcheck.plugin.run_files import check_outputs
 
             check_outputs(ours, tests={item.path for item in session.items})

@@ -35,15 +35,17 @@ def check_outputs(session: Session, *, tests: Iterable[Path]) -> None:
         If there is one, if two outputs are one file, or if a library is missing for one.
     """
     settings = session.settings
-    if settings.report is not None:
+    pages = {"--qkv-report": settings.report, "--qkv-report-short": settings.report_short}
+    asked = [flag for flag, path in pages.items() if path is not None]
+    if asked:
         from qkvcheck.report import missing_libraries
 
         why = missing_libraries()
         if why is not None:
-            raise SettingsError(f"--qkv-report: {why}.")
+            raise SettingsError(f"{asked[0]}: {why}.")
     given = (settings.model.partition("#")[0], settings.tokenizer, settings.corpus, settings.activations)
     read: list[str | Path] = [*(one for one in given if one), *(settings.load or ()), *session.files, *tests]
-    outputs = {"--qkv-json": settings.json, "--qkv-report": settings.report, "--qkv-baseline": settings.baseline}
+    outputs = {"--qkv-json": settings.json, **pages, "--qkv-baseline": settings.baseline}
     for flag, path in outputs.items():
         if flag != "--qkv-baseline":
             others = [one for name, one in outputs.items() if name != flag and one is not None]
@@ -78,7 +80,9 @@ def _files(session: Session, gathered: Sequence[Gathered]) -> Iterator[Callable[
         for path, entry in zip(_json_paths(Path(settings.json), gathered), gathered, strict=True):
             yield partial(_write_json, path, entry)
     if settings.report is not None:
-        yield partial(_write_report, settings.report, gathered)
+        yield partial(_write_report, settings.report, gathered, short=False)
+    if settings.report_short is not None:
+        yield partial(_write_report, settings.report_short, gathered, short=True)
     if settings.update is not None:
         records = [session.baseline_path(entry.run) for entry in gathered]
         for record, entry in zip(records, gathered, strict=True):
@@ -103,10 +107,11 @@ def _write_json(path: Path, entry: Gathered) -> str:
     return f"Results written to {path}"
 
 
-def _write_report(path: str, gathered: Sequence[Gathered]) -> str:
+def _write_report(path: str, gathered: Sequence[Gathered], *, short: bool) -> str:
     from qkvcheck.report import write_page
 
-    write_page(path, [Results(entry.run, tuple(entry.found[key] for key in sorted(entry.found))) for entry in gathered])
+    results = [Results(entry.run, tuple(entry.found[key] for key in sorted(entry.found))) for entry in gathered]
+    write_page(path, results, short=short)
     return f"Report written to {path}"
 
 

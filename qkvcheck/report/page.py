@@ -20,20 +20,18 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
-from qkvcheck.record import FileOrigin, ModelOrigin, Results, Run
+from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run
 from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.figures.picture import Figure
+from qkvcheck.report.forest import forest
 from qkvcheck.report.overview import (
-    ALSO_RANDOM,
-    BY_CONSTRUCTION,
-    NOT_BETTER,
     contrast_sentences,
     lead_sentence,
     learned_sentence,
     standings,
 )
-from qkvcheck.report.page_claims import PageCell, kind_of, page_cell, page_claim
-from qkvcheck.report.sentences import LEADS, poles_sentence
+from qkvcheck.report.page_claims import PageCell, page_cell, page_claim
+from qkvcheck.report.sentences import poles_sentence
 from qkvcheck.report.tally import by_claim, is_tagged, tally
 from qkvcheck.report.terminal import column_controls, counted, layers_text
 
@@ -52,7 +50,7 @@ def missing_libraries() -> str | None:
     return f"a report needs {' and '.join(lacking)}: pip install 'qkvcheck[report]'"
 
 
-def write_page(path: str | Path, results: Sequence[Results]) -> None:
+def write_page(path: str | Path, results: Sequence[Results], *, short: bool = False) -> None:
     """Write a page: of one result everything, of several a comparison.
 
     Parameters
@@ -61,6 +59,8 @@ def write_page(path: str | Path, results: Sequence[Results]) -> None:
         The HTML file; it is replaced as a whole.
     results : sequence of Results
         One a model.
+    short : bool
+        Of one result only what is not folded: the verdicts as a picture with its table, the histograms, what was run.
 
     Raises
     ------
@@ -69,10 +69,10 @@ def write_page(path: str | Path, results: Sequence[Results]) -> None:
     OSError
         If the file can't be written.
     """
-    replace_text(Path(path), page(results))
+    replace_text(Path(path), page(results, short=short))
 
 
-def page(results: Sequence[Results]) -> str:
+def page(results: Sequence[Results], *, short: bool = False) -> str:
     """Return a page as text; see `write_page`."""
     why = missing_libraries()
     if why is not None:
@@ -87,7 +87,10 @@ def page(results: Sequence[Results]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    name, content = ("run.html", _run(results[0])) if len(results) == 1 else ("comparison.html", _comparison(results))
+    if len(results) == 1:
+        name, content = "run.html", _run(results[0], short=short)
+    else:
+        name, content = "comparison.html", _comparison(results)
     made = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     text: str = environment.get_template(name).render(made=made, **content)
     return text
@@ -129,32 +132,24 @@ def _figure(figure: Figure) -> PageFigure:
     )
 
 
-def _run(results: Results) -> dict[str, Any]:
+def _run(results: Results, *, short: bool) -> dict[str, Any]:
     from qkvcheck.report.figures.drawn import figures_of
 
     run, findings = results.run, results.findings
-    figures = [_figure(figure) for figure in figures_of(run, findings)]
+    figures = [_figure(figure) for figure in figures_of(run, findings, only="histograms" if short else None)]
     grouped = by_claim(findings)
-    claims = [page_claim(identity, of, anchor=f"claim-{n}") for n, (identity, of) in enumerate(grouped.items())]
+    anchors = {identity: "findings" if short else f"claim-{n}" for n, identity in enumerate(grouped)}
     found = standings(grouped)
     return {
         "title": f"Claims about queries, keys and values in {run.origin.spec}",
+        "short": short,
         "run": run,
-        "citations": [cited.text for cited in run.citations if set(cited.claims) & {claim.id for claim in claims}],
-        "summary": f"{run.origin.spec}{_stand_in(run)}. {lead_sentence(found)}",
-        "glance": [
-            {
-                "lead": f"{'Exploratory, ' if entry.exploratory else ''}{LEADS[entry.verdict]}".capitalize(),
-                # Green is for what holds beyond what a network without training shows.
-                "kind": "weak"
-                if entry.remark in (ALSO_RANDOM, BY_CONSTRUCTION, NOT_BETTER)
-                else kind_of(entry.verdict),
-                "claims": [claim for claim in claims if claim.id in entry.claims],
-                "remark": entry.remark,
-            }
-            for entry in found
-        ],
-        "tally": f"{tally(run, findings)}." if is_tagged(findings) else None,
+        "measured": _measured(run, findings),
+        "citations": [cited.text for cited in run.citations if set(cited.claims) & set(grouped)],
+        "tally": f"{tally(run, findings) if is_tagged(findings) else lead_sentence(found)}.",
+        "tagged": is_tagged(findings),
+        "forest": (picture := forest(grouped, anchors=anchors)),
+        "kinds": {row.id: row.kind for _, rows in picture.groups for row in rows},
         "learned": learned_sentence(found),
         "contrasts": [] if run.origin.untrained else contrast_sentences(grouped),
         "columns": [control.label for control in column_controls()],
@@ -165,13 +160,25 @@ def _run(results: Results) -> dict[str, Any]:
         ],
         "poles": poles_sentence([finding for of in grouped.values() for finding in of]),
         "facts": [*_facts(run), *(("explained", text) for text in explained_texts(findings))],
-        "claims": claims,
+        "claims": [page_claim(identity, of, anchor=anchors[identity]) for identity, of in grouped.items()],
         "cell_count": len(findings),
         "figures": figures,
         "first_histograms": next((figure.name for figure in figures if figure.name.startswith("histograms")), None),
+        "made_with": ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items())),
         "versions": run.versions,
         "settings": {name: _plain(value) for name, value in asdict(run.settings).items()},
     }
+
+
+def _measured(run: Run, findings: Sequence[Finding]) -> str:
+    """Return in one line what was measured: of which model, what, where, beside how many untrained networks."""
+    corpus = run.corpus
+    seeds = max((control.seeds or 0 for f in findings for control in f.verdict.controls), default=0)
+    beside = f", beside {counted(seeds, 'untrained network')}" if seeds else ""
+    token = f"the token {corpus.target.strip()!r}" if isinstance(corpus.target, str) else "a token"
+    layers = ", ".join(map(str, run.settings.layers))
+    where = f"layer{'s' if len(run.settings.layers) != 1 else ''} {layers} (zero-based)"
+    return f"Queries, keys and values of {token} in {corpus.contexts} sentences at {where}{beside}."
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 
 from qkvcheck.claims import (
     ALSO_UNTRAINED,
-    UNTRAINED,
-    Decision,
-    Kind,
     Role,
     Verdict,
     estimate_text,
     number_text,
     threshold_text,
 )
-from qkvcheck.groups import group_text
 from qkvcheck.record import Finding, label
-from qkvcheck.report.heads import SEVERITY, estimated, family_label, head_families, middle, spread_text
+from qkvcheck.report.forest import plain_sentence
+from qkvcheck.report.heads import SEVERITY, family_label, head_families, middle, spread_text
 from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS, decision
@@ -60,7 +57,7 @@ class PageClaim:
     decision: str
     also_untrained: bool
     scale: str | None
-    found: str
+    says: str
     exploratory: bool
     sentences: Sequence[tuple[str, list[str]]]
     cells: Sequence[PageCell]
@@ -81,7 +78,7 @@ def page_claim(identity: str, findings: Sequence[Finding], *, anchor: str) -> Pa
         decision=decision(findings) or "not decided",
         also_untrained=any(ALSO_UNTRAINED in v.qualifier for v in verdicts if v.role == Role.DECIDES),
         scale=next((words for v in verdicts if v.threshold is not None and (words := scale_words(v))), None),
-        found=_found([v for v in verdicts if v.role == Role.DECIDES]),
+        says=plain_sentence(verdicts[0].statement),
         exploratory=verdicts[0].exploratory,
         sentences=claim_sentences(findings),
         cells=[page_cell(finding) for finding in findings],
@@ -98,34 +95,6 @@ def _beside(verdict: Verdict) -> list[tuple[str, str]]:
     else:
         told = [("groups", f"{groups.clusters:,} clusters left the jackknife in {groups_text(groups)}")]
     return told + [(one.name, one.text) for one in verdict.evidence.beside or ()]
-
-
-def _found(deciding: Sequence[Verdict]) -> str:
-    """Return a claim's numbers beside those of untrained networks, for the overview."""
-    several = len({v.layer for v in deciding}) > 1
-    families = head_families(Finding(verdict) for verdict in deciding)
-    told = []
-    for family in families:
-        every, first = estimated(family), family[0].verdict
-        if not every:
-            continue
-        where = f"{group_text(first.group)}{f' at layer {first.layer}' if several else ''}"
-        if len(family) > 1:
-            least, most = number_text(every[0].estimate), number_text(every[-1].estimate)
-            told.append(f"{where} {least} to {most} in {len(family)} heads")
-        else:
-            head = "" if first.head is None else f" head {first.head}"
-            told.append(f"{where}{head} {number_text(first.estimate)}")
-    # A difference from untrained networks, and the worst of a search, are numbers of another kind than theirs.
-    alike = [v.control(UNTRAINED) for v in deciding if v.kind not in (Kind.AGAINST_UNTRAINED, Kind.SEARCH)]
-    known = [control.estimate for control in alike if control is not None and control.estimate is not None]
-    if any(len(family) > 1 for family in families):
-        beside = [f"{number_text(min(known))} to {number_text(max(known))}"] if known else []
-    else:
-        beside = [number_text(value) for value in known]
-    if not told:
-        return next((v.reason for v in deciding if v.verdict == Decision.NOT_JUDGED and v.reason), "")
-    return f"found {', '.join(told)}{'; untrained ' if beside else ''}{', '.join(beside)}"
 
 
 def _deciding(findings: Sequence[Finding]) -> list[PageCell]:

@@ -161,6 +161,7 @@ def test_the_interval_of_one_further_seed(x, rng, name, widening, direction):
     error = paired.std(ddof=1) / np.sqrt(24) * np.sqrt((24 + widening) / (24 - widening))
     half = np.hypot(stats.t.ppf(0.975, 18) * values.std(ddof=1) * np.sqrt(20 / 19), stats.t.ppf(0.975, 23) * error)
     difference = number(x) - values.mean()
+    assert found.by_seed == pytest.approx(values, abs=1e-10)
     assert found.difference == pytest.approx(difference, abs=1e-10)
     assert (found.low, found.high) == pytest.approx((difference - half, difference + half), rel=1e-7, abs=1e-9)
     beyond = values >= number(x) if direction == Direction.ABOVE else values <= number(x)

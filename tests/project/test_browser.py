@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from qkvcheck.report.page import page
+from tests.conftest import ROOT
 from tests.made_up import synthetic
 from tests.report.test_page import EVIL
 from tests.report.test_poison import POISON, STRUCTURE, poisoned
@@ -70,6 +71,8 @@ async function look() {
     images: [...document.querySelectorAll('svg image')].map(i => i.href.baseVal),
     pressed: window.pressed || 0,
     shown: document.body.innerText.slice(0, 200000),
+    first: all.filter(n => n.matches('.forest .estimate') && n.getBoundingClientRect().bottom <= 800).length,
+    forest: all.filter(n => n.matches('.forest td, .forest th') && n.scrollWidth > n.clientWidth + 1).map(start),
     axe: [],
   };
   const loads = src => new Promise(done => {
@@ -113,16 +116,52 @@ def look(folder: Path, text: str, *, width: int, dark: bool) -> tuple[dict, list
     return json.loads(html.unescape(told[1])), console
 
 
+def printed(folder: Path, text: str) -> int:
+    """Return how many pages a page takes in print."""
+    (folder / "page.html").write_text(text, "utf-8")
+    subprocess.run(
+        [
+            BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
+            f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer", (folder / "page.html").as_uri(),
+        ],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    return len(re.findall(rb"/Type\s*/Page\b", (folder / "page.pdf").read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["report", "smollm2"])
+def test_short_version_is_three_pages_and_its_picture_is_on_the_first_screen(tmp_path, name):
+    text = (ROOT / "docs" / f"example-{name}.html").read_text("utf-8")
+    assert 1 <= printed(tmp_path, text) <= 3
+    for width, dark in ((1280, False), (390, False), (1280, True)):
+        found, console = look(tmp_path, text, width=width, dark=dark)
+        assert (console, found["overflow"], found["faint"], found["unnamed"], found["axe"]) == ([], 0, [], [], [])
+        assert found["forest"] == []  # no cell holds more than fits
+        assert found["first"] >= (10 if width == 1280 else 1)
+
+
+def test_what_is_open_is_printed_and_no_more(tmp_path):
+    text = page([synthetic()])
+    closed = printed(tmp_path, text)
+    one = printed(tmp_path, text.replace("<details><summary>All 15 cells", "<details open><summary>All 15 cells"))
+    every = printed(tmp_path, text.replace('id="unfold"', 'id="unfold" checked'))
+    assert 1 <= closed <= 3
+    assert closed <= one < every
+    assert every > 5
+
+
 @pytest.mark.parametrize(
     ("width", "dark"), [(1280, False), (390, False), (1280, True)], ids=["screen", "phone", "dark"]
 )
 def test_page_can_be_read(tmp_path, width, dark):
     texts = [*EVIL, *(f"s{number} gave her" for number in range(20))]
-    found, console = look(tmp_path, page([synthetic(texts=texts)]), width=width, dark=dark)
+    opened = page([synthetic(texts=texts)]).replace('id="unfold"', 'id="unfold" checked')
+    found, console = look(tmp_path, opened, width=width, dark=dark)
     assert (found["width"], found["dark"]) == (width, dark)
     assert console == []
     assert found["overflow"] == 0
     assert found["texts"] > 200
+    assert found["first"] >= (10 if width == 1280 else 1)
     assert found["faint"] == []
     assert found["repeated"] == []
     assert found["unnamed"] == []

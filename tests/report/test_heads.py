@@ -132,7 +132,9 @@ def test_the_page_has_one_sentence_one_row_and_every_cell():
     ]
     text = page([Results(make_run(), tuple(nine))])
     assert "M-L06-K in 9 heads" in text
-    assert "found K 0.3000 to 0.8100 in 9 heads; untrained 0.2000 to 0.2000" in text
+    assert "K 9 heads</td>" in text
+    assert "0.6900 (0.3000 to 0.8100)</td>" in text
+    assert "0.2000 to 0.2000</td>" in text
     assert all(f"M-L06.H{head:02d}-K" in text for head in range(9))
 
 
