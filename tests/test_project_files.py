@@ -64,7 +64,8 @@ def test_dependabot_looks_after_libraries_and_actions():
 
 def test_an_action_has_one_version():
     used: dict[str, set[str]] = {}
-    for path in [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "action.yml"]:
+    written = ROOT / "qkvcheck/data/project/qkvcheck.yml.template"  # by qkvcheck init
+    for path in [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "action.yml", written]:
         for action, version in re.findall(r"uses: ([\w./-]+)@(\S+)", path.read_text("utf-8")):
             used.setdefault(action, set()).add(version)
     assert {"actions/checkout", "actions/setup-python", "pypa/gh-action-pypi-publish"} <= set(used)

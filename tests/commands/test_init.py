@@ -153,19 +153,15 @@ def test_a_file_that_comes_in_between_is_kept(tmp_path, monkeypatch):
     assert written(tmp_path) == {"pytest.ini": "mine"}
 
 
-def test_the_workflow_is_like_ours():
+def test_the_workflow_asks_for_nothing_and_records_nothing():
     files = project_files(model="embedded", bound=0.9)
     workflow = yaml.safe_load(files[".github/workflows/qkvcheck.yml"])
     assert workflow["permissions"] == {"contents": "read"}
     (job,) = workflow["jobs"].values()
     assert 0 < job["timeout-minutes"] <= 60
     assert not any("${{" in step.get("run", "") for step in job["steps"])
-    ours = (ROOT / ".github/workflows/ci.yml").read_text("utf-8")
-    used = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert len(used) == 3
-    assert [action for action in used if f"uses: {action}\n" not in ours] == []
     arguments = next(step["run"] for step in job["steps"] if "pytest" in step.get("run", ""))
-    assert "--qkv-update" not in arguments  # a job that gates records nothing
+    assert "--qkv-update" not in arguments
 
 
 def test_every_template_is_used():
