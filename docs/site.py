@@ -1,7 +1,8 @@
 """The site's hooks: reference pages made from the code, and links to files outside this folder.
 
-`mkdocs build --strict` calls `on_config`, `on_files` and `on_page_markdown`; mkdocs.yml names this file. README.md and docs/*.md are
-written for readers of the repository, so their links are turned here: to a page of the site, or to a copy of the file.
+`mkdocs build --strict` calls `on_config`, `on_files` and `on_page_markdown`; mkdocs.yml names this file. README.md and
+docs/*.md are written for readers of the repository, so their links are turned here: to a page of the site, or to a copy
+of the file.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def options_page() -> str:
         (f"`{one.flag}`", f"`{one.variable}`", f"`{one.ini}`", f"`{one.default}`" if one.default else "", one.help)
         for one in OPTIONS
     ]
-    about = "Command line before environment before ini file before default; more: [configuration](../configuration.md)."
+    about = "Command line before environment before ini file before default: [configuration](../configuration.md)."
     head = ("command line", "environment", "ini", "default", "what it says")
     return f"# Options\n\n{about}\n\n{table(head, rows)}"
 
@@ -106,7 +107,8 @@ def statistics_page() -> str:
     ]
     controls = [(f"`{name}`", first_line(one.__doc__)) for name, one in controls_by_name().items()]
     return (
-        "# Statistics and controls\n\nHow a number becomes a verdict: [statistics](../statistics.md).\n\n## Statistics\n\n"
+        "# Statistics and controls\n\nHow a number becomes a verdict: [statistics](../statistics.md).\n\n"
+        + "## Statistics\n\n"
         + table(("name", "what it is", "captured on", "how it reads"), statistics)
         + "\n## Controls\n\n"
         + table(("name", "what it is"), controls)
@@ -125,7 +127,7 @@ def fixtures_page() -> str:
         "# Fixtures and markers\n\n## Fixtures\n\n"
         + table(("name", "what it is"), rows)
         + f"\n## The claim marker\n\n`@pytest.mark.{MARKER.partition(':')[0]}`:{MARKER.partition(':')[2]}\n\n"
-        + f"It takes {', '.join(f'`{name}`' for name in KEYWORDS)}. [The claims file](../claims-file.md) has the rest.\n"
+        + f"It takes {', '.join(f'`{name}`' for name in KEYWORDS)}. More: [the claims file](../claims-file.md).\n"
     )
 
 
@@ -163,7 +165,10 @@ def notebook_page() -> str:
     """Return the notebook's cells as a page."""
     cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells]
-    shown = [text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```" for cell, text in zip(cells, texts)]
+    shown = [
+        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        for cell, text in zip(cells, texts, strict=True)
+    ]
     return "\n\n".join([*shown, "The notebook as a file: [notebook.ipynb](../notebook.ipynb).\n"])
 
 

@@ -149,7 +149,9 @@ def test_rooms_that_take_from_each_other_share_a_floor():
 
 def test_the_site_is_built_strictly_and_only_the_job_that_publishes_it_may():
     jobs = WORKFLOWS["docs.yml"]["jobs"]
-    assert [step["run"] for step in jobs["site"]["steps"] if "run" in step] == ["python -m pip install tox && tox run -e docs"]
+    assert [step["run"] for step in jobs["site"]["steps"] if "run" in step] == [
+        "python -m pip install tox && tox run -e docs"
+    ]
     assert [name for name, job in jobs.items() if "permissions" in job] == ["publish"]
     assert not any("run" in step for step in jobs["publish"]["steps"])
     (section,) = re.findall(r"\[testenv:docs\]\n(.*?)\n\n", TOX, re.DOTALL)
