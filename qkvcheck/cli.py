@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any, TextIO
 
-from qkvcheck.commands import bench, claims, compare, doctor, explain, fetch, plan, record, report, search, sweep
+from qkvcheck.commands import bench, claims, compare, doctor, explain, fetch, init, plan, record, report, search, sweep
 from qkvcheck.errors import QkvcheckError, visible
 from qkvcheck.settings import load_extensions
 
-COMMANDS = (doctor, fetch, plan, claims, explain, report, search, sweep, record, compare, bench)
+COMMANDS = (init, doctor, fetch, plan, claims, explain, report, search, sweep, record, compare, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -64,7 +64,8 @@ def test_dependabot_looks_after_libraries_and_actions():
 
 def test_an_action_has_one_version():
     used: dict[str, set[str]] = {}
-    for path in [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "action.yml"]:
+    written = ROOT / "qkvcheck/data/project/qkvcheck.yml.template"  # by qkvcheck init
+    for path in [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "action.yml", written]:
         for action, version in re.findall(r"uses: ([\w./-]+)@(\S+)", path.read_text("utf-8")):
             used.setdefault(action, set()).add(version)
     assert {"actions/checkout", "actions/setup-python", "pypa/gh-action-pypi-publish"} <= set(used)
@@ -144,3 +145,20 @@ def test_the_page_on_the_architecture_is_what_its_script_makes():
 def test_rooms_that_take_from_each_other_share_a_floor():
     arrows = {"top": ["a"], "a": ["b"], "b": ["a", "ground"], "ground": []}
     assert ARCHITECTURE["_floors"](arrows) == [["ground"], ["a", "b"], ["top"]]
+
+
+def test_the_site_is_built_strictly_and_only_the_job_that_publishes_it_may():
+    jobs = WORKFLOWS["docs.yml"]["jobs"]
+    assert [step["run"] for step in jobs["site"]["steps"] if "run" in step] == [
+        "python -m pip install tox && tox run -e docs"
+    ]
+    assert [name for name, job in jobs.items() if "permissions" in job] == ["publish"]
+    assert not any("run" in step for step in jobs["publish"]["steps"])
+    (section,) = re.findall(r"\[testenv:docs\]\n(.*?)\n\n", TOX, re.DOTALL)
+    assert "jupyter execute docs/notebook.ipynb" in section
+    assert "mkdocs build --strict" in section
+    wanted = re.findall(r"^    ([\w-]+)==", section, re.MULTILINE)
+    assert {"mkdocs", "mkdocs-material", "mkdocstrings-python", "nbclient"} <= set(wanted)
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    assert site["theme"]["font"] is False  # no outside host is asked
+    assert set(site["validation"]["links"].values()) == {"warn"}

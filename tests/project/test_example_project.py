@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from qkvcheck import cli
+from qkvcheck.claims import load_claims
+from qkvcheck.commands.init.project import FILES
 from tests.conftest import ROOT
 
 EXAMPLE = ROOT / "examples" / "own-model"
@@ -74,13 +77,40 @@ def test_it_passes_records_passes_again_and_fails_once_its_model_is_altered(run,
     assert re.search(r"model\+contexts.txt.json .*other weights, architecture or tokenizer", altered)
 
 
+@pytest.mark.long
+def test_what_init_writes_runs_at_once_and_is_recorded(tmp_path, installed):
+    def run(*arguments: str) -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=tmp_path, env=clean_environment(PYTHONPATH=str(installed)), capture_output=True, text=True,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    run("qkvcheck.cli", "init")
+    first = run("pytest", "--qkv-update=all")
+    assert "2 claims: 2 supported on the stand-in, 0 refuted" in first
+    assert "2 verdicts recorded in " in first
+    assert "The gate is off" not in run("pytest")
+
+
+def test_shared_files_are_what_init_writes(tmp_path):
+    assert cli.main(["init", str(tmp_path), "--model", "model", "--bound", "0.6"]) == 0
+    own = {"README.md", "make_model.py", ".gitignore"}
+    for name in FILES.keys() - own:
+        assert (EXAMPLE / name).read_text("utf-8") == (tmp_path / name).read_text("utf-8"), name
+    made = ("model", "baselines", ".pytest_cache", "__pycache__")
+    there = {path.relative_to(EXAMPLE) for path in EXAMPLE.rglob("*") if path.is_file()}
+    assert {path.as_posix() for path in there if path.parts[0] not in made} == FILES.keys() | own
+
+
 def test_readme_names_every_file_and_shows_what_is_there():
     text = (EXAMPLE / "README.md").read_text("utf-8")
-    tracked = [path.name for path in EXAMPLE.iterdir() if path.is_file() and not path.name.startswith(".")]
-    assert [name for name in tracked if f"`{name}`" not in text and name != "README.md"] == []
-    claims = (EXAMPLE / "test_claims.py").read_text("utf-8")
-    for identity, statement in re.findall(r'id="(.+?)".*?statement="(.+?)"', claims, re.DOTALL):
-        assert f"{identity} {statement}\n" in text
+    assert [name for name in (*FILES, "make_model.py") if f"`{name}`" not in text and name != "README.md"] == []
+    claims = load_claims(EXAMPLE / "claims.toml").claims
+    assert len(claims) == 2
+    for claim in claims.values():
+        assert f"{claim.id} {claim.statement}\n" in text
     contexts = (EXAMPLE / "contexts.txt").read_text("utf-8").splitlines()
     assert len({line.split(" her ")[0] for line in contexts}) == len(contexts) == 24
 

@@ -46,11 +46,3 @@ def test_readme_tells_every_option():
         assert f"`{option.variable}`" in table
         assert f"`{option.ini}`" in table
     assert f"`{TRUST}`" in table
-
-
-def test_documents_link_to_files_that_exist():
-    import re
-
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", document.read_text("utf-8")):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
