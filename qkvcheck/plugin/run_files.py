@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from qkvcheck.claims import Decision
 from qkvcheck.errors import QkvcheckError, SettingsError, first_line, some_of
 from qkvcheck.files import check_output, file_part
+from qkvcheck.plugin.comparing import check_not_replaced
 from qkvcheck.plugin.outcomes import Gathered
 from qkvcheck.record import ADD_COMMAND, RECORD_COMMAND, Results, stale_keys, write_baseline, write_results
 from qkvcheck.report import Line
@@ -41,8 +42,21 @@ def check_outputs(session: Session, *, tests: Iterable[Path]) -> None:
         why = missing_libraries()
         if why is not None:
             raise SettingsError(f"--qkv-report: {why}.")
-    given = (settings.model.partition("#")[0], settings.tokenizer, settings.corpus, settings.activations)
+    given = (
+        settings.model.partition("#")[0],
+        settings.tokenizer,
+        settings.corpus,
+        settings.activations,
+        settings.compare,
+    )
     read: list[str | Path] = [*(one for one in given if one), *(settings.load or ()), *session.files, *tests]
+    read += [] if settings.compare is None else [settings.compare]
+        *(one for one in given if one),
+        *filter(None, [settings.compare]),
+        *(settings.load or ()),
+        *session.files,
+        *tests,
+    ]
     outputs = {"--qkv-json": settings.json, "--qkv-report": settings.report, "--qkv-baseline": settings.baseline}
     for flag, path in outputs.items():
         if flag != "--qkv-baseline":
@@ -118,6 +132,7 @@ def _record(session: Session, path: Path | None, entry: Gathered, *, shared: boo
             f"{entry.run.origin.spec} is not recorded: {path} would hold two models of this run; run them one by one, "
             "or give qkvcheck.from_model a name for each."
         )
+    check_not_replaced(session, entry.run)
     verdicts = [finding.verdict for finding in entry.findings]
     return write_baseline(path, entry.run, verdicts, mode=session.settings.update or "new")
 

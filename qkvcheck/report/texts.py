@@ -58,6 +58,8 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
     if finding.change is not None:
         rows.append(("change", finding.change))
         rows += change_rows(finding.moved) if finding.moved is not None else []
+    if finding.compared is not None:
+        rows.append(("compared", finding.compared.text))
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
     return rows
