@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         description="With two files: tell for every layer and block how far the second is from the first. With one: "
         "capture the corpus on a model, and tell how far the file is from that. The files are what qkvcheck record "
         "wrote, or another tool (docs/referee.md). Exit status 1 if a difference passes the tolerance. With two or "
-        "more files that end in .json, which hold verdicts on record or results of a run: a row a claim's cell, a column "
+        "more files that end in .json, which hold verdicts on record or results of a run: a row a cell, a column "
         "a file, in the order given. Exit status 1 if a verdict turns from one file to the next.",
         epilog="example: qkvcheck compare before.safetensors after.safetensors; "
         "qkvcheck compare theirs.npz --model gpt2; qkvcheck compare step-100.json step-200.json --picture trend.png",

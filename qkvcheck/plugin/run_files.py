@@ -42,21 +42,9 @@ def check_outputs(session: Session, *, tests: Iterable[Path]) -> None:
         why = missing_libraries()
         if why is not None:
             raise SettingsError(f"--qkv-report: {why}.")
-    given = (
-        settings.model.partition("#")[0],
-        settings.tokenizer,
-        settings.corpus,
-        settings.activations,
-        settings.compare,
-    )
+    given = (settings.model.partition("#")[0], settings.tokenizer, settings.corpus, settings.activations)
     read: list[str | Path] = [*(one for one in given if one), *(settings.load or ()), *session.files, *tests]
     read += [] if settings.compare is None else [settings.compare]
-        *(one for one in given if one),
-        *filter(None, [settings.compare]),
-        *(settings.load or ()),
-        *session.files,
-        *tests,
-    ]
     outputs = {"--qkv-json": settings.json, "--qkv-report": settings.report, "--qkv-baseline": settings.baseline}
     for flag, path in outputs.items():
         if flag != "--qkv-baseline":

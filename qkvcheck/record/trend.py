@@ -152,8 +152,12 @@ def _cell(key: str, checkpoints: Sequence[Baseline]) -> TrendCell:
 
 
 def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return the files' names, or their paths where names stand twice."""
-    for form in ([path.stem for path in paths], [path.name for path in paths]):
+    """Return the files' names as short as they differ: a record is called MODEL+CORPUS.json."""
+    for form in (
+        [path.stem.partition("+")[0] for path in paths],
+        [path.stem for path in paths],
+        [path.name for path in paths],
+    ):
         if len(set(form)) == len(form):
             return tuple(form)
     return tuple(map(str, paths))
