@@ -79,6 +79,8 @@ def draw_trend(trend: Trend, path: str | Path) -> None:
 
 
 def _panel(ax: Axes, cell: TrendCell, names: Sequence[str]) -> None:
+    ax.grid(color="#d8dee4", linewidth=0.6)
+    ax.set_axisbelow(True)
     known = [(at, one, one.estimate) for at, one in enumerate(cell.points) if one and one.estimate is not None]
     ax.plot([at for at, _, _ in known], [value for _, _, value in known], color="#8c959f", linewidth=1, zorder=1)
     for at, point, value in known:
