@@ -34,7 +34,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import ClaimError, DocumentError, NotCapturedError, first_line
 from qkvcheck.groups import Capture
 from qkvcheck.models import Position
-from qkvcheck.plugin.comparing import with_comparison
+from qkvcheck.plugin.run_files import with_comparison
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
 from qkvcheck.statistics import Sample

@@ -136,7 +136,7 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | Qkvchec
     recording, strict = session.settings.update is not None, session.settings.strict
     run = request.getfixturevalue("qkv_run")
     if session.settings.compare is not None:  # the same: what is wrong with it was told before, but not under xdist
-        from qkvcheck.plugin.comparing import check_comparison, checkpoint_of
+        from qkvcheck.plugin.run_files import check_comparison, checkpoint_of
 
         check_comparison(session, [qkv_cell[0]])
         checkpoint_of(session, run)

@@ -184,7 +184,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
             check_outputs(ours, tests={item.path for item in session.items})
         if ours.settings.compare is not None:
-            from qkvcheck.plugin.comparing import check_comparison
+            from qkvcheck.plugin.run_files import check_comparison
 
             check_comparison(ours, claims_of(session.items))
         check_cases(session.items, claims=ours.claims)
@@ -225,7 +225,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     gathered = gather(terminalreporter)
     if not gathered:
         return
-    from qkvcheck.plugin.comparing import comparison_lines
+    from qkvcheck.plugin.run_files import comparison_lines
     from qkvcheck.report import quiet_lines, summary_lines
 
     session, verbosity = config.stash[SESSION_KEY], config.get_verbosity()
@@ -258,8 +258,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gathered = gather(reporter)
     if not gathered:
         return
-    from qkvcheck.plugin.comparing import gate_lines
-    from qkvcheck.plugin.run_files import record_notes, write_files
+    from qkvcheck.plugin.run_files import gate_lines, record_notes, write_files
 
     ours = session.config.stash[SESSION_KEY]
     notes = write_files(ours, gathered)

@@ -58,7 +58,7 @@ class Session:
         self._announce: Callable[[str], None] | None = None
         self._recorded: dict[Path, Baseline] = {}
         self.checkpoints: dict[Path, Baseline] = {}
-        """Files of other weights that were read (`qkvcheck.plugin.comparing`)."""
+        """Files of other weights that were read (`qkvcheck.plugin.run_files`)."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -179,8 +179,8 @@ class Session:
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
         named = self.settings.baseline if self.settings.update is None else None
         if named is not None or self.settings.compare is not None:
-            from qkvcheck.plugin.comparing import check_not_replaced, checkpoint_of
             from qkvcheck.plugin.description import describe_model_run
+            from qkvcheck.plugin.run_files import check_not_replaced, checkpoint_of
 
             run = describe_model_run(self, self.hooked, contexts)
             if named is not None:
