@@ -232,6 +232,12 @@ def _whole_number(flag: str, text: str, *, most: int, least: int = 0, also: str 
     return int(digits)
 
 
+def _from_zero(flag: str, text: str) -> float:
+    if re.fullmatch(r"\s*(\d{1,9}\.?\d{0,20}|\.\d{1,20})(e[+-]?\d{1,2})?\s*", text, flags=re.ASCII) is None:
+        raise SettingsError(f"{flag} {shown(text)} is no number from 0, such as 0.05; check it.")
+    return float(text)
+
+
 def _switch(flag: str, text: str) -> bool:
     if (value := text.lower()) not in (*_YES, *_NO):
         ini = flag.removeprefix("--").replace("-", "_")  # on the command line it has no value that could be wrong
@@ -334,6 +340,20 @@ class Settings:
         None,
         "record the verdicts: new adds those not on record, all overwrites too",
         parse=partial(_one_of, allowed=UPDATE_MODES),
+    )
+    require_baseline: bool = _row(
+        None, "a run to which no verdicts on record apply fails, so that no gate is off in silence", parse=_switch
+    )
+    compare: str | None = _row(
+        None,
+        "a record or results of other weights, on the same contexts and settings: a verdict that differs fails",
+        path="always",
+    )
+    compare_margin: float | None = _row(
+        None,
+        "how far an estimate may stand from the compared one, for every statistic",
+        without="what compare.margins of the claims file says, else as far as it likes",
+        parse=_from_zero,
     )
     json: str | None = _row(None, "write all results to this file", path="always")
     report: str | None = _row(

@@ -94,6 +94,18 @@ class Tagged:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """How checkpoints are compared: by statistic, how far an estimate may move."""
+
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wrong = next((name for name, margin in self.margins.items() if not margin >= 0), None)
+        if wrong is not None:
+            raise ValueError(f"margins.{wrong} is {self.margins[wrong]}; it has to be a number from 0")
+
+
+@dataclass(frozen=True)
 class ClaimsFile:
     """One or more claims files: the claims by id, what they share, and the hash of the first file.
 
@@ -118,6 +130,8 @@ class ClaimsFile:
         Contexts that nobody picked.
     citations : tuple of Citation
         Where claims come from.
+    margins : mapping of str to float
+        By statistic: how far an estimate may stand from that of another checkpoint (``--qkv-compare``).
     """
 
     claims: Mapping[str, Claim]
@@ -129,6 +143,7 @@ class ClaimsFile:
     words: Words = field(default_factory=Words)
     fresh: Fresh = field(default_factory=Fresh)
     citations: tuple[Citation, ...] = ()
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -212,6 +227,7 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
         words=_table(Words, first.words, f"{where}, words"),
         fresh=_table(Fresh, first.fresh, f"{where}, fresh"),
         citations=tuple(citations),
+        margins=_margins({where: top.compare for (where, _, _), top in zip(files, tops, strict=True)}),
     )
 
 
@@ -227,6 +243,7 @@ class _Top:
     minimum_distinct_contexts: int = MIN_DISTINCT
     words: Mapping[str, Any] = field(default_factory=dict)
     fresh: Mapping[str, Any] = field(default_factory=dict)
+    compare: Mapping[str, Any] = field(default_factory=dict)
     citation: Sequence[Mapping[str, Any]] = ()
     tagged: Sequence[Mapping[str, Any]] = ()
     own_keys: Sequence[str] = ()
@@ -253,6 +270,17 @@ def _tag(claims: dict[str, Claim], tagged: Tagged, where: str) -> None:
         if before is not None:
             raise ClaimError(f"{where}: claim {name} has the tag {before} already; leave one of the two out.")
         claims[name] = replace(claims[name], tag=tagged.tag, tag_reason=tagged.why)
+
+
+def _margins(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the margins of all files; a frozen file stays as it is, so that they can stand in another."""
+    found: dict[str, float] = {}
+    for where, entry in tables.items():
+        for name, margin in _table(Compared, entry, f"{where}, compare").margins.items():
+            if name in found:
+                raise ClaimError(f"{where}, compare.margins: {name} has a margin already; leave one of the two out.")
+            found[name] = float(margin)
+    return found
 
 
 def _top(data: Mapping[str, Any], where: str) -> _Top:

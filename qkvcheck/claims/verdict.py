@@ -231,8 +231,8 @@ def estimate_text(verdict: Verdict) -> str:
     return f"{number_text(verdict.estimate)} [{number_text(verdict.low)}, {number_text(verdict.high)}]"
 
 
-def threshold_text(verdict: Verdict, *, digits: str = ".4f") -> str:
-    """Return a verdict's threshold with its sign, or ``exact``."""
+def threshold_text(verdict: Verdict | Claim, *, digits: str = ".4f") -> str:
+    """Return the threshold of a verdict, or of a claim, with its sign, or ``exact``."""
     if verdict.threshold is None:
         return "exact"
     sign = {Direction.ABOVE: ">", Direction.AT_LEAST: ">=", Direction.AT_MOST: "<="}.get(verdict.direction, "")

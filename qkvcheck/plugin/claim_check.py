@@ -34,6 +34,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import ClaimError, DocumentError, NotCapturedError, first_line
 from qkvcheck.groups import Capture
 from qkvcheck.models import Position
+from qkvcheck.plugin.run_files import with_comparison
 from qkvcheck.plugin.session import Session
 from qkvcheck.record import Finding, Run, compare
 from qkvcheck.statistics import Sample
@@ -271,7 +272,8 @@ class ClaimCheck:
         __tracebackhide__ = True
         session, run = self._apparatus.session, self._apparatus.run
         baseline = None if session.settings.update == "all" else session.baseline_for(run)[0]
-        self._conclude([compare(baseline, self._noted(verdict), versions=run.versions) for verdict in verdicts])
+        found = [compare(baseline, self._noted(verdict), versions=run.versions) for verdict in verdicts]
+        self._conclude([with_comparison(session, run, finding) for finding in found])
 
     def _noted(self, verdict: Verdict) -> Verdict:
         """Return a verdict with the notes of its test in its evidence."""

@@ -135,6 +135,11 @@ def claim(request: pytest.FixtureRequest, qkv_cell: tuple[Claim, Cell] | Qkvchec
     session = request.config.stash[SESSION_KEY]
     recording, strict = session.settings.update is not None, session.settings.strict
     run = request.getfixturevalue("qkv_run")
+    if session.settings.compare is not None:  # the same: what is wrong with it was told before, but not under xdist
+        from qkvcheck.plugin.run_files import check_comparison, checkpoint_of
+
+        check_comparison(session, [qkv_cell[0]])
+        checkpoint_of(session, run)
 
     def end_test(findings: Sequence[Finding]) -> None:
         __tracebackhide__ = True

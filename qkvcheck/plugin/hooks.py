@@ -19,7 +19,7 @@ from qkvcheck.plugin.fixtures import heads_of_cases, layers_of
 from qkvcheck.plugin.origins import TRUST, check_trust
 from qkvcheck.plugin.outcomes import broken, findings_on, gather
 from qkvcheck.plugin.overrides import DERIVED, MODEL, from_settings
-from qkvcheck.plugin.stash import NOTES_KEY, PART_KEY, SESSION_KEY
+from qkvcheck.plugin.stash import LAST_KEY, NOTES_KEY, PART_KEY, SESSION_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.claims import Cell
@@ -184,6 +184,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             from qkvcheck.plugin.run_files import check_outputs
 
             check_outputs(ours, tests={item.path for item in session.items})
+        if ours.settings.compare is not None:
+            from qkvcheck.plugin.run_files import check_comparison
+
+            check_comparison(ours, claims_of(session.items))
         check_cases(session.items, claims=ours.claims)
         if not _needs_model(session):
             return
@@ -222,6 +226,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     gathered = gather(terminalreporter)
     if not gathered:
         return
+    from qkvcheck.plugin.run_files import comparison_lines
     from qkvcheck.report import quiet_lines, screen_lines, summary_lines
 
     session, verbosity = config.stash[SESSION_KEY], config.get_verbosity()
@@ -233,9 +238,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
     for entry in gathered:
         run, findings = entry.run, entry.findings
-        _, gate_off = session.baseline_for(run) if not session.settings.update else (None, None)
+        asked = session.settings.update or session.settings.compare or config.stash.get(LAST_KEY, [])  # or said last
+        _, gate_off = session.baseline_for(run) if not asked else (None, None)
         if verbosity < 0:
             write(quiet_lines(run, findings, gate_off=gate_off, width=width))
+            write(comparison_lines(session, entry, every=False))
             continue
         terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
         if verbosity:
@@ -243,6 +250,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             write(summary_lines(run, findings, every_cell=True, every_head=heads, gate_off=gate_off, width=width))
         else:
             write(screen_lines(run, findings, gate_off=gate_off, width=width))
+        write(comparison_lines(session, entry, every=True))
     write(config.stash.get(NOTES_KEY, []))
 
 
@@ -256,7 +264,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gathered = gather(reporter)
     if not gathered:
         return
-    from qkvcheck.plugin.run_files import record_notes, write_files
+    from qkvcheck.plugin.run_files import gate_lines, record_notes, write_files
 
     ours = session.config.stash[SESSION_KEY]
     notes = write_files(ours, gathered)
@@ -268,7 +276,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         notes += told
         if fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    last, fails = gate_lines(ours, gathered)
+    if fails and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     session.config.stash[NOTES_KEY] = notes
+    session.config.stash[LAST_KEY] = last
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say last, after pytest's own last line, that no record applies."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    for line in config.stash.get(LAST_KEY, []):
+        reporter.write_line(line.text, **{line.colour: True})
 
 
 def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> bool:

@@ -57,6 +57,8 @@ class Session:
         self.files = tuple(files)
         self._announce: Callable[[str], None] | None = None
         self._recorded: dict[Path, Baseline] = {}
+        self.checkpoints: dict[Path, Baseline] = {}
+        """Files of other weights that were read (`qkvcheck.plugin.run_files`)."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -175,10 +177,16 @@ class Session:
         check_layout(self.hooked.reaching(self.hooked.depth - 1 if every_layer else asked[-1]))
         self._check_heads(self.hooked.heads, heads, of=str(self.hooked.spec))
         contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
-        if self.settings.baseline is not None and self.settings.update is None:
+        named = self.settings.baseline if self.settings.update is None else None
+        if named is not None or self.settings.compare is not None:
             from qkvcheck.plugin.description import describe_model_run
+            from qkvcheck.plugin.run_files import check_not_replaced, checkpoint_of
 
-            self.baseline_for(describe_model_run(self, self.hooked, contexts))
+            run = describe_model_run(self, self.hooked, contexts)
+            if named is not None:
+                self.baseline_for(run)
+            check_not_replaced(self, run)
+            checkpoint_of(self, run)
 
     def _check_heads(self, heads: Mapping[str, int], asked: Iterable[int], *, of: str) -> None:
         """Raise `SettingsError` for a head that is not there, or where it is not known which are there."""

@@ -17,6 +17,8 @@ RUN_KEY: pytest.StashKey[str] = pytest.StashKey()
 """On a test: the run's description as JSON."""
 NOTES_KEY: pytest.StashKey[Sequence[Line]] = pytest.StashKey()
 """On the config: lines that follow the claims table."""
+LAST_KEY: pytest.StashKey[Sequence[Line]] = pytest.StashKey()
+"""On the config: lines that follow even pytest's own last one."""
 PART_KEY: pytest.StashKey[bool] = pytest.StashKey()
 """On the config: whether claims were left out of the run."""
 TWICE_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()

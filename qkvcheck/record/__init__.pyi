@@ -12,6 +12,7 @@ from .baseline import (
     write_noise,
 )
 from .change import NoiseFloor, change_rows
+from .checkpoint import FORMS, check_same_claims, other_than_weights, read_checkpoint
 from .drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
 from .finding import Finding, finding_from_dict, label
 from .noise import measure_noise, noise_floor, noise_lines
@@ -28,9 +29,12 @@ from .run import (
     run_from_dict,
     versions_of,
 )
+from .shift import Outcome, Shift, shift_of
+from .trend import Trend, TrendCell, TrendPoint, trend_of
 
 __all__ = [
     "ADD_COMMAND",
+    "FORMS",
     "RECORD_COMMAND",
     "Baseline",
     "Cited",
@@ -39,12 +43,18 @@ __all__ = [
     "Finding",
     "ModelOrigin",
     "NoiseFloor",
+    "Outcome",
     "Results",
     "Run",
     "RunCorpus",
     "RunSettings",
     "Seen",
+    "Shift",
+    "Trend",
+    "TrendCell",
+    "TrendPoint",
     "change_rows",
+    "check_same_claims",
     "cited_by",
     "compare",
     "conditions_of",
@@ -58,11 +68,15 @@ __all__ = [
     "measure_noise",
     "noise_floor",
     "noise_lines",
+    "other_than_weights",
     "provenance_lines",
     "read_baseline",
+    "read_checkpoint",
     "read_results",
     "run_from_dict",
+    "shift_of",
     "stale_keys",
+    "trend_of",
     "verdict_line",
     "versions_of",
     "write_baseline",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from qkvcheck.claims import Decision, Kind, Verdict, number_text
+from qkvcheck.claims import Decision, Kind, Verdict, number_text, threshold_text
 from qkvcheck.errors import ClaimError, some_of
 from qkvcheck.files import is_there, locked, replace_text
 from qkvcheck.inputs import from_document, read_json, reading
@@ -121,10 +121,10 @@ class _Document:
 
 def difference(baseline: Baseline, run: Run) -> str | None:
     """Return why a run is not comparable with the record, or None if it is."""
-    return _other(baseline, conditions_of(run))
+    return difference_of(baseline, conditions_of(run))
 
 
-def _other(baseline: Baseline, now: Conditions) -> str | None:
+def difference_of(baseline: Baseline, now: Conditions) -> str | None:
     """Say which conditions are other than on record; hashes are named by what they are of."""
     then = asdict(baseline.conditions)
     changed = [name for name, value in asdict(now).items() if then[name] not in (value, None)]  # None: was not kept
@@ -208,7 +208,7 @@ def _add(path: Path, run: Run, verdicts: Iterable[Verdict], *, mode: str) -> str
     kept = old if reason is None else None
     entries = {} if kept is None else dict(kept.verdicts)
     made = {
-        verdict.key: _entry(verdict)
+        verdict.key: entry_of(verdict)
         for verdict in verdicts
         if verdict.verdict != Decision.NOT_JUDGED and (mode == "all" or verdict.key not in entries)
     }
@@ -256,18 +256,28 @@ def write_noise(path: str | Path, noise: NoiseFloor, conditions: Conditions) -> 
     """
     with locked(Path(path)):
         baseline = read_baseline(path)
-        reason = _other(baseline, conditions)
+        reason = difference_of(baseline, conditions)
         if reason is not None:
             raise ClaimError(f"baseline {str(path)!r} was recorded with {reason}; measure the noise of the same model.")
         _write(baseline.path, baseline.model, replace(baseline, noise=noise))
 
 
-def _entry(verdict: Verdict) -> Entry:
+def entry_of(verdict: Verdict) -> Entry:
+    """Return what a record keeps of a verdict."""
     n = verdict.n_distinct if verdict.n_distinct is not None else verdict.n
-    if verdict.kind == Kind.SEARCH:
-        # What a search meets hangs on hypothesis's version; its verdict alone is compared.
-        return Entry(verdict.verdict, None, _rounded(verdict.low), _rounded(verdict.high), None)
-    entry = Entry(verdict.verdict, _rounded(verdict.estimate), _rounded(verdict.low), _rounded(verdict.high), n)
+    searched = verdict.kind == Kind.SEARCH
+    entry = Entry(
+        verdict.verdict,
+        None if searched else _rounded(verdict.estimate),
+        _rounded(verdict.low),
+        _rounded(verdict.high),
+        None if searched else n,
+        statistic=verdict.statistic,
+        bound=threshold_text(verdict, digits=".12g"),
+        cluster_kind=verdict.cluster_kind,
+    )
+    if searched:  # what a search meets hangs on hypothesis's version; its verdict alone is compared
+        return entry
     kept = verdict.evidence.replicates
     if kept is None:
         return entry

@@ -39,6 +39,9 @@ class Entry:
         The statistic itself, nine digits.
     replicates : sequence of float, or None
         The same without each cluster; None where nothing was jackknifed, or the first version wrote the file.
+    statistic, bound, cluster_kind : str or None
+        What was measured, what it was held against, and by what contexts were clustered; None where an earlier version
+        wrote the file.
     """
 
     verdict: Decision
@@ -48,10 +51,14 @@ class Entry:
     n: int | None = None
     plug_in: float | None = None
     replicates: Sequence[float] | None = None
+    statistic: str | None = None
+    bound: str | None = None
+    cluster_kind: str | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain data for JSON; without what was not jackknifed."""
-        return {k: v for k, v in asdict(self).items() if v is not None or k not in ("plug_in", "replicates")}
+        """Return plain data for JSON; without what was not jackknifed, or is not known."""
+        always = ("verdict", "estimate", "low", "high", "n")
+        return {k: v for k, v in asdict(self).items() if v is not None or k in always}
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ def change_of(
         return None
     floor = None if noise is None else noise.statistics.get(verdict.statistic)
     allowed = UNMEASURED if floor is None else max(FACTOR * float(floor), ROUNDING)
-    low, high, clusters = _paired(entry, verdict)
+    low, high, clusters = paired_interval(entry, verdict)
     versions = tuple(
         (name, then.get(name, "none"), now.get(name, "none"))
         for name in sorted({*then, *now})
@@ -150,7 +157,20 @@ def change_of(
     return Change(was, verdict.estimate, moved, low, high, clusters, allowed, floor, versions)
 
 
-def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None, int | None]:
+def paired_interval(
+    entry: Entry, verdict: Verdict, *, widening: float | None = None
+) -> tuple[float | None, float | None, int | None]:
+    """Return the interval of the change since an entry, and over how many clusters it is paired; None without one.
+
+    Parameters
+    ----------
+    entry : Entry
+        What is on record.
+    verdict : Verdict
+        Of this run.
+    widening : float, optional
+        As `jackknife_estimate` takes it.
+    """
     kept, own = entry.replicates, verdict.evidence.replicates
     if not kept or entry.plug_in is None or own is None or len(kept) != len(own.without):
         return None, None, None
@@ -159,7 +179,8 @@ def _paired(entry: Entry, verdict: Verdict) -> tuple[float | None, float | None,
     before = Replicates(entry.plug_in, np.array(kept, dtype=np.float64))
     after = Replicates(float(own.whole), np.array(own.without, dtype=np.float64))
     with np.errstate(all="ignore"):  # a record that was edited by hand may hold any number
-        found = jackknife_estimate(after - before)
+        apart = after - before
+        found = jackknife_estimate(apart) if widening is None else jackknife_estimate(apart, widening=widening)
     return (found.low, found.high, len(kept)) if np.isfinite([found.low, found.high]).all() else (None, None, None)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
 from qkvcheck.inputs import from_document
 from qkvcheck.record.change import Change
+from qkvcheck.record.shift import Shift
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Finding:
         What changed since, in words; it fails a run.
     moved : Change or None
         The numbers behind it.
+    compared : Shift or None
+        How it stands to the verdict of other weights; None where nothing is compared (``--qkv-compare``).
     """
 
     verdict: Verdict
     recorded: Decision | None = None
     change: str | None = None
     moved: Change | None = None
+    compared: Shift | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -39,6 +43,7 @@ class Finding:
             "recorded": self.recorded,
             "change": self.change,
             "moved": None if self.moved is None else asdict(self.moved),
+            **({} if self.compared is None else {"compared": asdict(self.compared)}),
         }
 
 
@@ -49,6 +54,7 @@ class _OnRecord:
     recorded: Decision | None
     change: str | None
     moved: Change | None = None
+    compared: Shift | None = None
 
 
 def finding_from_dict(data: Mapping[str, Any], *, at: str = "") -> Finding:
@@ -61,7 +67,7 @@ def finding_from_dict(data: Mapping[str, Any], *, at: str = "") -> Finding:
     """
     on_record = from_document(_OnRecord, data, at=at)
     verdict = verdict_from_dict(data["verdict"], at=at)
-    return Finding(verdict, on_record.recorded, on_record.change, on_record.moved)
+    return Finding(verdict, on_record.recorded, on_record.change, on_record.moved, on_record.compared)
 
 
 def label(finding: Finding) -> str:

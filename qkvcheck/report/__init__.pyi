@@ -1,8 +1,10 @@
+from .compared import compared_lines
 from .explain import explain_lines
 from .figures.drawing import standalone
 from .figures.drawn import figures_of
 from .figures.picture import Figure
 from .figures.registry import FigureInput, register_figure
+from .figures.trend import draw_trend, trend_lines
 from .page import missing_libraries, write_page
 from .screen import screen_lines
 from .tally import TAG_WORDS
@@ -15,6 +17,8 @@ __all__ = [
     "FigureInput",
     "Line",
     "asked_line",
+    "compared_lines",
+    "draw_trend",
     "explain_lines",
     "failure_text",
     "figures_of",
@@ -25,5 +29,6 @@ __all__ = [
     "screen_lines",
     "standalone",
     "summary_lines",
+    "trend_lines",
     "write_page",
 ]

@@ -58,6 +58,8 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
     if finding.change is not None:
         rows.append(("change", finding.change))
         rows += change_rows(finding.moved) if finding.moved is not None else []
+    if finding.compared is not None:
+        rows.append(("compared", finding.compared.text))
     if verdict.reason is not None:
         rows.append(("reason", verdict.reason))
     return rows
@@ -91,6 +93,10 @@ def _advice(finding: Finding) -> str:
     verdict = finding.verdict
     if verdict.verdict == Decision.INCONCLUSIVE and finding.change is None:
         return "give more different contexts with --qkv-corpus, or run without --qkv-strict"
+    if finding.change is None and finding.compared is not None and finding.compared.fails(strict=True):
+        return (
+            "if training was meant to move it, compare with this checkpoint from now on; if not, look at the training"
+        )
     return "if this is so, record it with --qkv-update=all; if not, look at the model, its layer and its contexts"
 
 

@@ -38,8 +38,11 @@ def test_recorded_verdicts_come_back(tmp_path):
     )
     baseline = read_baseline(path)
     assert {key: entry.to_dict() for key, entry in baseline.verdicts.items()} == {
-        "A-L06-QQ": {"estimate": 0.5, "low": None, "high": None, "n": 54, "verdict": "SUPPORTED"}
-    }
+        "A-L06-QQ": {
+            "estimate": 0.5, "low": None, "high": None, "n": 54, "verdict": "SUPPORTED",
+            "statistic": "variance", "bound": "exact",
+        }
+    }  # fmt: skip
     assert difference(baseline, RUN) is None
     assert difference(baseline, with_fingerprint("f2")) == "other weights, architecture or tokenizer"
     half = replace(RUN, settings=replace(RUN.settings, dtype="bfloat16"), corpus=replace(RUN.corpus, sha256="other"))

@@ -1,0 +1,68 @@
+"""Compared: what a run has to say of another checkpoint, in lines for a terminal and rows for a failing test."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from qkvcheck.claims import Decision
+from qkvcheck.errors import some_of
+from qkvcheck.record import Baseline, Finding, Outcome, Run, Shift
+from qkvcheck.report.terminal import Line
+
+
+def compared_lines(
+    checkpoint: Baseline, run: Run, findings: Sequence[Finding], *, failing: Collection[str], every: bool = True
+) -> list[Line]:
+    """Return a line a cell that moved since a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : Baseline
+        What the run is compared with.
+    run : Run
+        This one.
+    findings : sequence of Finding
+        Of the run.
+    failing : collection of str
+        Keys of cells whose tests fail for it.
+    every : bool
+        Whether shifts that fail nothing are listed, and what stands in one of the two only.
+    """
+    shifts = sorted((one.verdict.key, one.compared) for one in findings if one.compared is not None)
+    moved = [(key, shift) for key, shift in shifts if shift.outcome != Outcome.SAME]
+    shown = [(key, shift) for key, shift in moved if every or key in failing]
+    if not shown and not every:
+        return []
+    there, here = checkpoint.conditions.fingerprint, run.origin.fingerprint
+    weights = "the same weights" if there == here else "other weights"
+    head = f"compared with {checkpoint.path} ({checkpoint.model or 'model not said'}, {there[:12]}): {weights}, same "
+    lines = [Line(""), Line(f"{head}contexts and settings", "bold")]
+    wide = max((len(key) for key, _ in shown), default=0)
+    lines += [Line(f"  {key:<{wide}}  {shift.text}", _colour(shift, fails=key in failing)) for key, shift in shown]
+    if not every:
+        return lines
+    verb = "cell stays" if len(shifts) - len(moved) == 1 else "cells stay"
+    lines.append(Line(f"  {len(shifts)} compared: {_tally(moved)}{len(shifts) - len(moved)} {verb} as it was"))
+    judged = [one.verdict.key for one in findings if one.verdict.verdict != Decision.NOT_JUDGED]
+    new = sorted(key for key in judged if key not in checkpoint.verdicts)
+    if new:
+        lines.append(Line(f"  not there to compare with: {some_of(new)}", "yellow"))
+    return lines
+
+
+def _tally(moved: Sequence[tuple[str, Shift]]) -> str:
+    words = {
+        Outcome.FLIP: "flipped",
+        Outcome.BEYOND: "beyond the margin",
+        Outcome.OPEN: "not settled",
+        Outcome.WITHIN: "within the margin",
+        Outcome.MOVED: "moved, without a margin",
+    }
+    counts = {outcome: sum(shift.outcome == outcome for _, shift in moved) for outcome in words}
+    return "".join(f"{count} {words[outcome]}, " for outcome, count in counts.items() if count)
+
+
+def _colour(shift: Shift, *, fails: bool) -> str:
+    if fails:
+        return "red"
+    return "yellow" if shift.outcome == Outcome.OPEN else ""
