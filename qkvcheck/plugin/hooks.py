@@ -242,7 +242,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         _, gate_off = session.baseline_for(run) if not asked else (None, None)
         if verbosity < 0:
             write(quiet_lines(run, findings, gate_off=gate_off, width=width))
-            write(comparison_lines(session, entry, every=False))
+            write(comparison_lines(session, entry, every=False, width=width))
             continue
         terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
         if verbosity:
@@ -250,7 +250,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             write(summary_lines(run, findings, every_cell=True, every_head=heads, gate_off=gate_off, width=width))
         else:
             write(screen_lines(run, findings, gate_off=gate_off, width=width))
-        write(comparison_lines(session, entry, every=True))
+        write(comparison_lines(session, entry, every=True, width=width))
     write(config.stash.get(NOTES_KEY, []))
 
 

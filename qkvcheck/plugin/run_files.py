@@ -271,14 +271,14 @@ def with_comparison(session: Session, run: Run, finding: Finding) -> Finding:
     return replace(finding, compared=shift_of(entry, verdict, margin=margin))
 
 
-def comparison_lines(session: Session, entry: Gathered, *, every: bool) -> list[Line]:
+def comparison_lines(session: Session, entry: Gathered, *, every: bool, width: int) -> list[Line]:
     """Return what moved since the checkpoint that was named; without `every` only what fails."""
     checkpoint = checkpoint_of(session, entry.run)
     if checkpoint is None:
         return []
     strict = session.settings.strict
     failing = {f.verdict.key for f in entry.findings if shift_fails(f, strict=strict)}
-    return compared_lines(checkpoint, entry.run, entry.findings, failing=failing, every=every)
+    return compared_lines(checkpoint, entry.run, entry.findings, failing=failing, every=every, width=width)
 
 
 def shift_fails(finding: Finding, *, strict: bool) -> bool:

@@ -7,11 +7,17 @@ from collections.abc import Collection, Sequence
 from qkvcheck.claims import Decision
 from qkvcheck.errors import some_of
 from qkvcheck.record import Baseline, Finding, Outcome, Run, Shift
-from qkvcheck.report.terminal import Line
+from qkvcheck.report.terminal import WIDTH, Line, wrapped
 
 
 def compared_lines(
-    checkpoint: Baseline, run: Run, findings: Sequence[Finding], *, failing: Collection[str], every: bool = True
+    checkpoint: Baseline,
+    run: Run,
+    findings: Sequence[Finding],
+    *,
+    failing: Collection[str],
+    every: bool = True,
+    width: int = WIDTH,
 ) -> list[Line]:
     """Return a line a cell that moved since a checkpoint.
 
@@ -27,6 +33,8 @@ def compared_lines(
         Keys of cells whose tests fail for it.
     every : bool
         Whether shifts that fail nothing are listed, and what stands in one of the two only.
+    width : int
+        Of the terminal, in columns.
     """
     shifts = sorted((one.verdict.key, one.compared) for one in findings if one.compared is not None)
     moved = [(key, shift) for key, shift in shifts if shift.outcome != Outcome.SAME]
@@ -40,14 +48,18 @@ def compared_lines(
     wide = max((len(key) for key, _ in shown), default=0)
     lines += [Line(f"  {key:<{wide}}  {shift.text}", _colour(shift, fails=key in failing)) for key, shift in shown]
     if not every:
-        return lines
+        return _fitted(lines, width)
     verb = "cell stays" if len(shifts) - len(moved) == 1 else "cells stay"
     lines.append(Line(f"  {len(shifts)} compared: {_tally(moved)}{len(shifts) - len(moved)} {verb} as it was"))
     judged = [one.verdict.key for one in findings if one.verdict.verdict != Decision.NOT_JUDGED]
     new = sorted(key for key in judged if key not in checkpoint.verdicts)
     if new:
         lines.append(Line(f"  not there to compare with: {some_of(new)}", "yellow"))
-    return lines
+    return _fitted(lines, width)
+
+
+def _fitted(lines: Sequence[Line], width: int) -> list[Line]:
+    return [part for line in lines for part in (wrapped(line.text, line.colour, width=width) or [line])]
 
 
 def _tally(moved: Sequence[tuple[str, Shift]]) -> str:

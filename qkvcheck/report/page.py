@@ -21,7 +21,6 @@ from qkvcheck.claims import (
 from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
 from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run
-from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.forest import forest
 from qkvcheck.report.overview import (
@@ -34,6 +33,7 @@ from qkvcheck.report.page_claims import PageCell, page_cell, page_claim
 from qkvcheck.report.sentences import poles_sentence
 from qkvcheck.report.tally import by_claim, is_tagged, tally
 from qkvcheck.report.terminal import column_controls, counted, layers_text
+from qkvcheck.report.texts import explained_texts
 
 NEEDED = ("jinja2", "matplotlib")
 TABLE_ROWS = 60

@@ -29,6 +29,7 @@ from qkvcheck.report.terminal import (
     merged_lines,
     notices,
     once_for_all_layers,
+    refuted_before,
     wrapped,
 )
 
@@ -61,7 +62,7 @@ def _qualified_else(finding: Finding) -> bool:
 
 
 NOTES = (
-    _Note("r", "refuted on record too", lambda f: f.change is None and f.recorded == Decision.REFUTED),
+    _Note("r", "refuted on record too", lambda f: f.change is None and refuted_before(f)),
     _Note("u", "untrained networks do it too", _qualified(ALSO_UNTRAINED)),
     _Note("w", "other words do the same", _qualified(OTHER_WORDS)),
     _Note("t", "any repeated token does", _qualified(ANY_TOKEN)),
@@ -133,8 +134,9 @@ def _head(run: Run, width: int) -> list[Line]:
     shape = f"{origin.family}, {counted(origin.layers, 'layer')}, {origin.parameters / 1e6:,.1f}M parameters"
     contexts = f"{corpus.contexts} ({corpus.distinct_prefixes} distinct) of {corpus.name}, target {corpus.target!r}"
     layers = ", ".join(map(str, run.settings.layers))
+    model = f"{origin.spec} ({origin.source}): {shape}, fingerprint {origin.fingerprint[:12]}"
     return [
-        *wrapped(f"model     {origin.spec}: {shape}, fingerprint {origin.fingerprint[:12]}", "bold", width=width),
+        *wrapped(f"model     {model}", "bold", width=width),
         *wrapped(f"contexts  {contexts}, layers {layers} (zero-based)", width=width),
     ]
 

@@ -21,10 +21,9 @@ from qkvcheck.claims import (
 from qkvcheck.errors import visible
 from qkvcheck.groups import Heads, heads_text
 from qkvcheck.record import FileOrigin, Finding, Run, label
-from qkvcheck.report.explained import explained_texts
 from qkvcheck.report.heads import Family, family_label, head_families, middle, reason_lines, spread_text
 from qkvcheck.report.tally import by_claim, is_tagged, tally, tally_sentences
-from qkvcheck.report.texts import control_text, settled_text, stage_text
+from qkvcheck.report.texts import control_text, explained_texts, settled_text, stage_text
 
 WIDTH = 116
 LEAST_ROOM = 24
@@ -54,10 +53,13 @@ def colour_of(finding: Finding) -> str:
         return "red"
     if verdict.verdict == Decision.SUPPORTED:
         return "yellow" if ALSO_UNTRAINED in verdict.qualifier else "green"
-    fails = (
-        verdict.verdict == Decision.REFUTED and finding.recorded != Decision.REFUTED and verdict.role == Role.DECIDES
-    )
+    fails = verdict.verdict == Decision.REFUTED and not refuted_before(finding) and verdict.role == Role.DECIDES
     return "red" if fails else "yellow"
+
+
+def refuted_before(finding: Finding) -> bool:
+    """Tell whether a claim was refuted already on record, or in the checkpoint that a run is compared with."""
+    return Decision.REFUTED in (finding.recorded, None if finding.compared is None else finding.compared.was)
 
 
 def asked_line(

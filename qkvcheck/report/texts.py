@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qkvcheck.claims import (
     ClusterGroups,
@@ -13,10 +13,11 @@ from qkvcheck.claims import (
     Verdict,
     estimate_text,
     number_text,
+    share_text,
     threshold_text,
 )
 from qkvcheck.errors import visible
-from qkvcheck.groups import Stage
+from qkvcheck.groups import FACTORS, Stage
 from qkvcheck.record import FileOrigin, Finding, Run, change_rows, label
 
 
@@ -193,3 +194,20 @@ def stage_text(origin: FileOrigin) -> str:
         return "Q and K as attention compares them, after rotary embedding and normalisation (stage attention)"
     told = " (stage projection)" if origin.stage else ": the file does not say its stage"
     return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"
+
+
+def explained_texts(findings: Iterable[Finding]) -> list[str]:
+    """Return for each layer of a deciding cell what first token, preceding token and position explain."""
+    told: dict[int, str] = {}
+    for verdict in (finding.verdict for finding in findings):
+        found = verdict.evidence.explained
+        if not found or verdict.head is not None or verdict.layer in told:
+            continue
+        by_factor = {factor: [one for one in found if one.factor == factor] for factor in FACTORS}
+        parts = [
+            f"{factor} {', '.join(f'{one.projection} {share_text(one.share)}' for one in shares)}"
+            for factor, shares in by_factor.items()
+            if shares
+        ]
+        told[verdict.layer] = f"share of the target's spread at layer {verdict.layer} (omega^2): {'; '.join(parts)}"
+    return [told[layer] for layer in sorted(told)]

@@ -67,7 +67,7 @@ def judge(claims, name, source, controls, *, role=Role.DECIDES, **changes):
     """Judge the cells of a claim at layer 6 as its test would: `claim.check()`."""
     claim = replace(claims.claims[name], **changes)
     session = SimpleNamespace(
-        settings=SimpleNamespace(update="all"),
+        settings=SimpleNamespace(update="all", compare=None),
         claims=claims,
         layers=LAYERS,
         deciding_layer=6,

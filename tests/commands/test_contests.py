@@ -177,6 +177,7 @@ def test_hooking_libraries_capture_the_same(peer):
     assert bench.same_numbers(ours, theirs, tolerance=2e-5) is None
 
 
+@pytest.mark.long
 @pytest.mark.needs_model
 def test_command_measures_checks_and_records(tmp_path, capsys):
     record, committed = tmp_path / "mine.json", tmp_path / "committed.json"

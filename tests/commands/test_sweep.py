@@ -119,6 +119,7 @@ def test_files_of_a_sweep(results):
     assert "P3a" in (out / "report.html").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_a_sweep_that_is_done_is_judged_again_to_the_same_bits(results, corpus):
     _, out = results
     before = (out / "results.json").read_bytes()

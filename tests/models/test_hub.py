@@ -306,17 +306,18 @@ def automatic(machine):
     return here, run
 
 
+@pytest.mark.long
 def test_auto_with_an_empty_cache(automatic):
     _, run = automatic
     reason = "GPT-2 small is not in the cache, smollm2 is not fetched"
-    assert f"model     embedded (ships with qkvcheck, edition 2; {reason}), a stand-in" in run()
+    assert f"model embedded (ships with qkvcheck, edition 2; {reason}): gpt2" in " ".join(run().split())
 
 
 @pytest.mark.long
 def test_auto_with_a_whole_gpt2(automatic, repositories):
     here, run = automatic
     cache_of(here, repositories, "gpt2")
-    assert "model     gpt2 (GPT-2 small, whole in the local cache)\n" in run()
+    assert "model     gpt2 (GPT-2 small, whole in the local cache): gpt2" in run()
 
 
 @pytest.mark.long

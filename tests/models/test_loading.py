@@ -232,6 +232,7 @@ def test_what_transformers_says_it_needs_is_found(monkeypatch):
     assert ": it needs torch>=2." in models.torch_obstacle()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6), reason="transformers reads no pickle with torch < 2.6"
 )

@@ -121,10 +121,10 @@ def project(installed, tmp_path) -> Path:
 
 def test_a_refuted_claim_fails_the_step_and_leaves_its_results(project):
     """The example's claims, about another model: there one of them is wrong, once it is asked for more."""
-    claims = project / "project" / "test_claims.py"
+    claims = project / "project" / "claims.toml"
     told = claims.read_text("utf-8")
-    assert "at_most=0.6" in told
-    claims.write_text(told.replace("at_most=0.6", "at_most=0.4"), "utf-8")
+    assert "threshold = 0.6" in told
+    claims.write_text(told.replace("threshold = 0.6", "threshold = 0.4"), "utf-8")
     inputs = {"directory": "project", "model": "embedded", "arguments": "--qkv-untrained-seeds 1"}
     ran = run_step("judge", inputs, cwd=project, programs=project / "bin")
     assert ran.returncode == 1, ran.stdout + ran.stderr

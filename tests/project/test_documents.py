@@ -157,7 +157,7 @@ def missing(block: Block) -> list[str]:
     return [name for name in names if find_spec(name) is None]
 
 
-@pytest.mark.needs_time
+@pytest.mark.long
 @pytest.mark.parametrize("page", sorted({block.page for block in SCRIPTS}), ids=lambda page: page.name)
 def test_snippets_that_are_scripts_run(page, tmp_path):
     """Those of a page one after the other; what a page takes as given is given."""

@@ -110,7 +110,7 @@ def test_readme_names_every_file_and_shows_what_is_there():
     claims = load_claims(EXAMPLE / "claims.toml").claims
     assert len(claims) == 2
     for claim in claims.values():
-        assert f"{claim.id} {claim.statement}\n" in text
+        assert re.search(rf"^{claim.id} +V+ .* supported", text, re.MULTILINE)
     contexts = (EXAMPLE / "contexts.txt").read_text("utf-8").splitlines()
     assert len({line.split(" her ")[0] for line in contexts}) == len(contexts) == 24
 

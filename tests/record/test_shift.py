@@ -162,12 +162,14 @@ def test_terminal_block_and_its_quiet_form(tmp_path, two):
         verdict = measured(two[1], estimate=0.5)
         finding = Finding(verdict, compared=shift_of(checkpoint.verdicts[KEY], verdict, margin=margin))
         failing = {KEY} if finding.compared.fails() else set()
-        every = compared_lines(checkpoint, OTHER, [finding, Finding(make_verdict("NEW-L06-Q"))], failing=failing)
-        text = "\n".join(line.text for line in every)
+        every = compared_lines(
+            checkpoint, OTHER, [finding, Finding(make_verdict("NEW-L06-Q"))], failing=failing, width=999
+        )
+        text = " ".join(" ".join(line.text for line in every).split())
         assert f"compared with {record} (m, ffffffffffff): other weights, same contexts and settings" in text
         assert "SUPPORTED: 0.4000 -> 0.5000, +0.1000 [" in text
         assert "not there to compare with: NEW-L06-Q" in text
-        assert len(compared_lines(checkpoint, OTHER, [finding], failing=failing, every=False)) == quiet
+        assert len(compared_lines(checkpoint, OTHER, [finding], failing=failing, every=False, width=999)) == quiet
 
 
 def test_trend_marks_flips_between_neighbours(tmp_path, two):

@@ -162,7 +162,8 @@ def test_gate_and_tally_close_the_screen():
 
 def test_what_the_run_is_of_is_said_and_activations_of_a_file_too():
     text = "\n".join(rows_of([Finding(make())]))
-    assert "embedded: gpt2, 12 layers, 2.6M parameters, fingerprint 0123456789ab" in text
+    said = "embedded (ships with qkvcheck): gpt2, 12 layers, 2.6M parameters, fingerprint 0123456789ab"
+    assert said in " ".join(text.split())
     assert "54 (54 distinct) of replication, target ' her', layers 5, 6 (zero-based)" in " ".join(text.split())
     assert "no result about" in text
     plain = make_run(corpus={"name": "mine", "seen": None})
