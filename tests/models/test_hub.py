@@ -191,6 +191,7 @@ def test_cut_off_transfer_goes_on_where_it_stopped(machine, repositories):
         assert len(hub.weight_requests()) == 11
 
 
+@pytest.mark.long
 def test_hub_that_is_down_or_has_no_address(machine):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -30,7 +30,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def python(folder: Path, *arguments: str, status: int = 0) -> str:
-    environment = clean_environment(PYTHONPATH=str(ROOT))
+    environment = clean_environment(PYTHONPATH=str(ROOT), COLUMNS="200")
     ran = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert ran.returncode == status, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
@@ -68,9 +68,9 @@ def test_what_is_not_the_same_is_one_line(project):
     for workers in ((), ("-n2",)):
         told = judge(project, 220, f"--qkv-compare={RECORD}", "--qkv-limit=23", *workers, status=4)
         assert "is not comparable with this run (other contexts)" in told
-    claims = project / "test_claims.py"
+    claims = project / "claims.toml"
     text = claims.read_text()
-    claims.write_text(text.replace("at_most=0.6", "at_most=0.7"))
+    claims.write_text(text.replace("threshold = 0.6", "threshold = 0.7"))
     told = judge(project, 220, f"--qkv-compare={RECORD}", status=4)
     assert "claim values-tell-givers-apart has another bound (<= 0.6 there, <= 0.7 here)" in told
     judge(project, 220, f"--qkv-compare={RECORD}", "-n2", status=4)
