@@ -63,11 +63,8 @@ def run(options: argparse.Namespace) -> int:
         found.append(contests.measure(contest, rounds=options.rounds))
     here = machine()
     if options.json:
-        print(
-            json.dumps(
-                {**ratios.document_of(found, here, family=family), "not_measured": left_out}, indent=1, sort_keys=True
-            )
-        )
+        document = {**ratios.document_of(found, here, family=family), "not_measured": left_out}
+        print(json.dumps(document, indent=1, sort_keys=True))
     else:
         lines = [", ".join([*here.values(), family]), *ratios.lines_of(found, committed, options.factor), *left_out]
         print("\n".join(lines))

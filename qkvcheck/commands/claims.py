@@ -56,12 +56,11 @@ def _whose(claim: Claim) -> str:
 
 
 def _bound(claim: Claim) -> str:
-    from qkvcheck.claims import Direction
+    from qkvcheck.claims import threshold_text
 
-    signs = {Direction.ABOVE: ">", Direction.AT_LEAST: ">=", Direction.AT_MOST: "<="}
     if claim.threshold is None:
         return f"{claim.statistic}, every condition exactly"
-    return f"{claim.statistic} {signs[claim.direction]} {claim.threshold:.4g}"
+    return f"{claim.statistic} {threshold_text(claim, digits='.4g')}"
 
 
 def _cells(claim: Claim) -> str:

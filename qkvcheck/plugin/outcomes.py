@@ -63,15 +63,14 @@ def _end(finding: Finding, *, recording: bool, strict: bool) -> str:
     from qkvcheck.claims import Decision, Role
 
     verdict, decides = finding.verdict, finding.verdict.role == Role.DECIDES
-    shift = finding.compared
-    if finding.change is not None or (shift is not None and shift.fails(strict=strict and decides)):
+    if finding.change is not None or finding.shift_fails(strict=strict):
         return "fails"
     if verdict.verdict == Decision.NOT_JUDGED:
         return "not judged"
     if verdict.verdict == Decision.INCONCLUSIVE:
         return "fails" if strict and decides else INCONCLUSIVE_NOTE
     if verdict.verdict == Decision.REFUTED:
-        if Decision.REFUTED in (finding.recorded, None if shift is None else shift.was):
+        if finding.refuted_before:
             return RECORDED
         return FAMILY if not decides else _NOW if recording else "fails"
     return "passes"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qkvcheck.claims import Claim, Decision, Role
+from qkvcheck.claims import Claim, Decision
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, first_line, nearest, shown, some_of
 from qkvcheck.files import check_output, file_part, is_there
 from qkvcheck.plugin.outcomes import Gathered
@@ -277,14 +277,8 @@ def comparison_lines(session: Session, entry: Gathered, *, every: bool, width: i
     if checkpoint is None:
         return []
     strict = session.settings.strict
-    failing = {f.verdict.key for f in entry.findings if shift_fails(f, strict=strict)}
+    failing = {f.verdict.key for f in entry.findings if f.shift_fails(strict=strict)}
     return compared_lines(checkpoint, entry.run, entry.findings, failing=failing, every=every, width=width)
-
-
-def shift_fails(finding: Finding, *, strict: bool) -> bool:
-    """Tell whether a finding fails its test for how it stands to another checkpoint."""
-    strict = strict and finding.verdict.role == Role.DECIDES
-    return finding.compared is not None and finding.compared.fails(strict=strict)
 
 
 def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Line], bool]:

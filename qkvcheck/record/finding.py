@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from qkvcheck.claims import STAND_IN, Decision, Verdict, estimate_text, threshold_text, verdict_from_dict
+from qkvcheck.claims import STAND_IN, Decision, Role, Verdict, estimate_text, threshold_text, verdict_from_dict
 from qkvcheck.inputs import from_document
 from qkvcheck.record.change import Change
 from qkvcheck.record.shift import Shift
@@ -35,6 +35,16 @@ class Finding:
     change: str | None = None
     moved: Change | None = None
     compared: Shift | None = None
+
+    @property
+    def refuted_before(self) -> bool:
+        """Whether a claim that is refuted was so already, on record or in the checkpoint that is compared."""
+        before = (self.recorded, None if self.compared is None else self.compared.was)
+        return self.verdict.verdict == Decision.REFUTED and Decision.REFUTED in before
+
+    def shift_fails(self, *, strict: bool) -> bool:
+        """Tell whether its test fails for how it stands to another checkpoint; `strict` is for cells that decide."""
+        return self.compared is not None and self.compared.fails(strict=strict and self.verdict.role == Role.DECIDES)
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""

@@ -23,7 +23,7 @@ from qkvcheck.claims import (
 from qkvcheck.groups import group_text
 from qkvcheck.record import Finding
 from qkvcheck.report.figures.scale import Scale, own_scale, shared_scale
-from qkvcheck.report.heads import SEVERITY, Family, estimated, head_families, middle
+from qkvcheck.report.heads import Family, estimated, head_families, kind_of, middle, worst
 from qkvcheck.report.overview import (
     ALSO_RANDOM,
     BY_CONSTRUCTION,
@@ -183,7 +183,7 @@ def _row(anchor: str, findings: Sequence[Finding], families: Sequence[Family], s
         anchor=anchor,
         says=plain_sentence(first.statement),
         verdict=str(stands).lower() + (" (CHANGED)" if any(finding.change for finding in findings) else ""),
-        kind="weak" if remark in _WEAK else str(stands).lower().replace(" ", "-"),
+        kind="weak" if remark in _WEAK else kind_of(stands),
         remark=_REMARKS.get(remark, "") or _parts(families, lines),
         exact="" if any(line.value is not None for line in lines) else _exact(findings),
         lines=lines,
@@ -194,14 +194,10 @@ def _parts(families: Sequence[Family], lines: Sequence[ForestLine]) -> str:
     """Return which cell came out how, where they did not all come out alike."""
     told: dict[Decision, list[str]] = {}
     for family, line in zip(families, lines, strict=True):
-        told.setdefault(_worst(family), []).append(line.place)
+        told.setdefault(worst(finding.verdict for finding in family), []).append(line.place)
     if len(told) < 2:
         return ""
     return "; ".join(f"{' and '.join(places)} {word.lower()}" for word, places in told.items())
-
-
-def _worst(family: Family) -> Decision:
-    return next(word for word in SEVERITY if any(finding.verdict.verdict == word for finding in family))
 
 
 def _exact(findings: Sequence[Finding]) -> str:

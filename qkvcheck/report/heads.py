@@ -16,6 +16,17 @@ Family = Sequence[Finding]
 """Findings of one claim in one cell, each at another head; or one of a cell without heads."""
 
 
+def worst(verdicts: Iterable[Verdict]) -> Decision:
+    """Return of several verdicts the one that is told first (`SEVERITY`)."""
+    found = {verdict.verdict for verdict in verdicts}
+    return next(decision for decision in SEVERITY if decision in found)
+
+
+def kind_of(decision: str) -> str:
+    """Return the class of a verdict in the page."""
+    return decision.lower().replace(" ", "-")
+
+
 def head_families(findings: Iterable[Finding]) -> list[Family]:
     """Return findings in their order, those that differ in their head alone put together."""
     found: dict[tuple[object, ...], list[Finding]] = {}

@@ -15,7 +15,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.record import Finding, label
 from qkvcheck.report.forest import plain_sentence
-from qkvcheck.report.heads import SEVERITY, family_label, head_families, middle, spread_text
+from qkvcheck.report.heads import family_label, head_families, kind_of, middle, spread_text, worst
 from qkvcheck.report.sentences import claim_sentences
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS, decision
@@ -111,11 +111,6 @@ def _deciding(findings: Sequence[Finding]) -> list[PageCell]:
     return list(rows.values())
 
 
-def kind_of(verdict: str) -> str:
-    """Return the class of a verdict in the page."""
-    return verdict.lower().replace(" ", "-")
-
-
 def page_cell(finding: Finding) -> PageCell:
     """Return a cell, for a page."""
     verdict = finding.verdict
@@ -141,7 +136,6 @@ def page_cell(finding: Finding) -> PageCell:
 def _family_cell(family: Sequence[Finding]) -> PageCell:
     """Return the row of several heads: what they have between them; each has a row of its own among all cells."""
     verdicts = [finding.verdict for finding in family]
-    worst = next(decision for decision in SEVERITY if any(v.verdict == decision for v in verdicts))
     changed = next((finding.change for finding in family if finding.change), None)
     compared = []
     for control in column_controls():
@@ -154,7 +148,7 @@ def _family_cell(family: Sequence[Finding]) -> PageCell:
         key=f"{verdicts[0].key.replace(f'.H{verdicts[0].head:02d}', '')} in {len(family)} heads",
         estimate=spread_text(family),
         verdict=family_label(family),
-        kind="changed" if changed else kind_of(worst),
+        kind="changed" if changed else kind_of(worst(verdicts)),
         controls=[],
         compared=compared,
         offset="-" if offset is None else f"{offset:.0%}",

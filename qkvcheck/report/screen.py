@@ -20,7 +20,8 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import some_of
 from qkvcheck.record import FileOrigin, Finding, Run
-from qkvcheck.report.tally import by_claim, decision, tally_sentences
+from qkvcheck.report.heads import SEVERITY
+from qkvcheck.report.tally import SHORT, by_claim, decision, tally_sentences
 from qkvcheck.report.terminal import (
     Line,
     colour_of,
@@ -29,7 +30,6 @@ from qkvcheck.report.terminal import (
     merged_lines,
     notices,
     once_for_all_layers,
-    refuted_before,
     wrapped,
 )
 
@@ -38,7 +38,6 @@ NARROW = 100
 LEAST = 12
 """A claim's words with fewer columns get a line of their own."""
 MOST_REASONS = 3
-WORDS = {Decision.INCONCLUSIVE: "open", Decision.NOT_JUDGED: "not judged"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _qualified_else(finding: Finding) -> bool:
 
 
 NOTES = (
-    _Note("r", "refuted on record too", lambda f: f.change is None and refuted_before(f)),
+    _Note("r", "refuted on record too", lambda f: f.change is None and f.refuted_before),
     _Note("u", "untrained networks do it too", _qualified(ALSO_UNTRAINED)),
     _Note("w", "other words do the same", _qualified(OTHER_WORDS)),
     _Note("t", "any repeated token does", _qualified(ANY_TOKEN)),
@@ -150,11 +149,10 @@ def shown_of(findings: Sequence[Finding]) -> Finding:
         Of one claim. Where none of them decides, the others are looked at.
     """
     deciding = [finding for finding in findings if finding.verdict.role == Role.DECIDES]
-    order = (Decision.REFUTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED, Decision.SUPPORTED)
 
     def weight(finding: Finding) -> tuple[bool, int, float]:
         verdict = finding.verdict
-        return finding.change is None, order.index(Decision(verdict.verdict)), _room(verdict)
+        return finding.change is None, SEVERITY.index(verdict.verdict), _room(verdict)
 
     return min(deciding or findings, key=weight)
 
@@ -173,7 +171,7 @@ def _row(findings: Sequence[Finding], *, narrow: bool, layer: int | None) -> _Ro
     further = sum(finding.verdict.role == Role.DECIDES for finding in findings) - 1
     untrained = verdict.control(UNTRAINED)
     number = _format(verdict, narrow=narrow)
-    word = WORDS.get(Decision(verdict.verdict), verdict.verdict.lower())
+    word = SHORT.get(verdict.verdict, verdict.verdict.lower())
     word = f"CHANGED to {word}" if shown.change is not None else word
     letters = "".join(note.letter for note in NOTES if note.holds(shown))
     ends = "" if verdict.low is None or verdict.high is None else f" [{number(verdict.low)}, {number(verdict.high)}]"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from qkvcheck.claims import ALSO_UNTRAINED, Decision, Role, Tag
 from qkvcheck.groups import group_order
 from qkvcheck.record import Finding, Run
+from qkvcheck.report.heads import worst
 
 _OWN = (Tag.PAPER, Tag.READING)
 TAG_WORDS = {
@@ -17,7 +18,7 @@ TAG_WORDS = {
     Tag.EXTENSION: "beyond what the paper says",
     Tag.MEASUREMENT: "true of any network: it checks the setup",
 }
-_SHORT = {Decision.INCONCLUSIVE: "open", Decision.NOT_JUDGED: "not judged"}
+SHORT = {Decision.INCONCLUSIVE: "open", Decision.NOT_JUDGED: "not judged"}
 
 
 def tally(run: Run, findings: Sequence[Finding]) -> str:
@@ -63,7 +64,7 @@ def _own(run: Run, findings: Sequence[Finding]) -> list[str]:
         return []
     also = _also_untrained(own)
     told = [f"{counts[Decision.SUPPORTED]} supported{f' ({also} also untrained)' if also else ''}"]
-    told += [f"{counts[found]} {found.lower()}" for found in (Decision.REFUTED, *_SHORT) if counts[found]]
+    told += [f"{counts[found]} {found.lower()}" for found in (Decision.REFUTED, *SHORT) if counts[found]]
     where = f" on {run.origin.called}" if run.origin.called else ""
     return [f"Of the paper's own {_counted(sum(counts.values()), 'claim')}{where}: {', '.join(told)}"]
 
@@ -90,7 +91,7 @@ def _by_tag(findings: Sequence[Finding]) -> str:
 
 def _share(name: str, counts: Counter[str]) -> str:
     """Return how many of some claims are supported; those that are neither supported nor refuted are told."""
-    further = [f"{counts[found]} {word}" for found, word in _SHORT.items() if counts[found]]
+    further = [f"{counts[found]} {word}" for found, word in SHORT.items() if counts[found]]
     beside = f" ({', '.join(further)})" if further else ""
     return f"{name} {counts[Decision.SUPPORTED]} of {sum(counts.values())}{beside}"
 
@@ -115,13 +116,8 @@ def _counted(total: int, kind: str) -> str:
 
 def decision(findings: Iterable[Finding]) -> str | None:
     """Return a claim's verdict, or None if none of the cells that decide it was run."""
-    deciding = {f.verdict.verdict for f in findings if f.verdict.role == Role.DECIDES}
-    if not deciding:
-        return None
-    for verdict in (Decision.REFUTED, Decision.INCONCLUSIVE, Decision.NOT_JUDGED):
-        if verdict in deciding:
-            return verdict
-    return Decision.SUPPORTED
+    deciding = [f.verdict for f in findings if f.verdict.role == Role.DECIDES]
+    return worst(deciding) if deciding else None
 
 
 def by_claim(findings: Iterable[Finding]) -> dict[str, list[Finding]]:

@@ -53,13 +53,8 @@ def colour_of(finding: Finding) -> str:
         return "red"
     if verdict.verdict == Decision.SUPPORTED:
         return "yellow" if ALSO_UNTRAINED in verdict.qualifier else "green"
-    fails = verdict.verdict == Decision.REFUTED and not refuted_before(finding) and verdict.role == Role.DECIDES
+    fails = verdict.verdict == Decision.REFUTED and not finding.refuted_before and verdict.role == Role.DECIDES
     return "red" if fails else "yellow"
-
-
-def refuted_before(finding: Finding) -> bool:
-    """Tell whether a claim was refuted already on record, or in the checkpoint that a run is compared with."""
-    return Decision.REFUTED in (finding.recorded, None if finding.compared is None else finding.compared.was)
 
 
 def asked_line(

@@ -6,8 +6,9 @@ import pytest
 
 from qkvcheck.claims.claim import EXPLORATORY
 from qkvcheck.claims.evidence import Beside, Evidence
-from qkvcheck.claims.verdict import ControlResult
+from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.record.finding import Finding
+from qkvcheck.record.shift import Outcome, Shift
 from qkvcheck.report.screen import screen_lines, shown_of
 from qkvcheck.report.terminal import summary_lines
 from tests.made_up import make_run, make_verdict
@@ -105,6 +106,10 @@ def test_letters_stand_for_notes_and_only_those_used_are_explained():
     assert row_of([Finding(make("INCONCLUSIVE"))]).endswith("open")
     assert row_of([Finding(make("NOT JUDGED", estimate=None, low=None, high=None))]).endswith("not judged")
     assert row_of([Finding(make(), "REFUTED", "moved")]).endswith("CHANGED to supported")
+    flipped = Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP)
+    assert row_of([Finding(make(), compared=flipped)]).endswith("supported")
+    both = Shift(Decision.REFUTED, Decision.REFUTED, Outcome.SAME)
+    assert row_of([Finding(make("REFUTED"), compared=both)]).endswith("refuted r")
     assert row_of([Finding(make(qualifier=("unresolved against different-words",)))]).endswith("supported !")
     assert row_of([Finding(make(lead="about equally common"))]).endswith("supported !")
     warned = Evidence(beside=(Beside("rotations", "hangs on the basis", 0.1, warns=True),))
