@@ -240,8 +240,12 @@ class Samples:
         new = {key: one for one in contexts if (key := _key_of(one, layer)) not in self._alone}
         if not new:
             return
-        captured = self._run(replace(self.contexts, contexts=tuple(new.values())), layers=(layer,))
-        self._alone |= {key: _row(captured, number) for number, key in enumerate(new)}
+        # The forward passes the layers before it anyhow.
+        passed = sorted({*(one for one in self.layers if one < layer), layer})
+        captured = self._run(replace(self.contexts, contexts=tuple(new.values())), layers=tuple(passed))
+        for number, context in enumerate(new.values()):
+            row = _row(captured, number)
+            self._alone |= {_key_of(context, one): row.only((one,)) for one in passed}
 
     @cached_property
     def everywhere(self) -> Activations:

@@ -121,8 +121,7 @@ class Twins:
             found = self.samples(seed).together(missing)
             for one, values in found.items():
                 self._captured.put((seed, one), values)
-            if self.streams:
-                self._made.clear()  # and with it what was captured
+            self._made.clear()  # a large network, or all that was captured of one: neither is needed again
         kept = self._captured.get((seed, capture))
         if isinstance(kept, str):
             raise NotCapturedError(kept)

@@ -85,7 +85,7 @@ class HookedModel:
         if self.held.is_whole:
             return self
         with self._naming():
-            return self.with_model(self.held.first(layer + 1))
+            return replace(self, held=self.held.reaching(layer + 1))
 
     def with_model(self, model: Any) -> HookedModel:
         """Return the same with another network of the family, which is in memory."""
@@ -120,7 +120,7 @@ class HookedModel:
     @property
     def parameters(self) -> int:
         """Number of parameters, shared ones counted once."""
-        return sum(p.numel() for p in self.held.outline.parameters())
+        return self.held.parameters
 
     @property
     def is_stand_in(self) -> bool:

@@ -21,6 +21,9 @@ from qkvcheck.errors import ContextError
 
 Example = TypeVar("Example", Context, ContextSet)
 
+_SHRINKING = tuple(phase for phase in Phase if phase is not Phase.explain)
+"""Explaining would trace every line that runs, and measure further examples, for a report that nobody sees."""
+
 SHORT = 4
 """Tokens left of the target in a context that reads at a glance."""
 
@@ -144,7 +147,7 @@ def search(
         for drawn in (strategy, short):
             if drawn is not None and (drawn is strategy or _length(found.example) > SHORT):
                 log.limit = len(log.entries) + budget
-                broken = _run(attack, drawn, budget=budget, rng_seed=rng_seed, phases=tuple(Phase))
+                broken = _run(attack, drawn, budget=budget, rng_seed=rng_seed, phases=_SHRINKING)
                 found = found if broken is None else log.entries[measure.key(broken)]
     every = tuple(sorted(log.entries.values(), key=lambda entry: -sign * entry.value))
     passing = [entry for entry in every if not breaks(entry.value)] if found is not None else []

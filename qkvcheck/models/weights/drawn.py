@@ -173,11 +173,13 @@ def _initialise(model: Any, seed: int) -> None:
     names = {module: name for name, module in model.named_modules()}
     shared = _shares_its_head(model)
     original = PreTrainedModel._initialize_weights
+    # Not torch.manual_seed: for every kind of device it formats a stack trace, and there are hundreds of modules.
+    generator = torch.default_generator
 
     def under_own_seed(self: Any, module: Any, *rest: Any) -> None:
         if shared and module is model.get_output_embeddings():
             return
-        torch.manual_seed(_seed_of(seed, names[module]))
+        generator.manual_seed(_seed_of(seed, names[module]))
         original(self, module, *rest)
 
     with (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,6 +138,12 @@ class Held:
         self._model: Any = outline if source is None else None
         self._depth = 0 if source is None else source.architecture.depth(outline)
         self._layers = 0
+        self._part: Held | None = None
+
+    @cached_property
+    def parameters(self) -> int:
+        """Number of parameters of the outline, shared ones counted once."""
+        return sum(one.numel() for one in self.outline.parameters())
 
     @property
     def files(self) -> Files | None:
@@ -155,9 +162,16 @@ class Held:
     def first(self, layers: int) -> Any:
         """Return the model with at least its first so many layers; what is held already is not read again."""
         if self._source is not None and self._layers < layers:
-            self._model, self._layers = None, 0  # before the next is read, so that memory holds one
+            self._model, self._layers, self._part = None, 0, None  # before the next is read: memory holds one
             self._model, self._layers = self._source.read(layers if layers < self._depth else None), layers
         return self._model
+
+    def reaching(self, layers: int) -> Held:
+        """Return what `first` returns as a model held by itself; the same object until other layers are read."""
+        model = self.first(layers)
+        if self._part is None:
+            self._part = Held(model)
+        return self._part
 
     @property
     def config(self) -> Any:

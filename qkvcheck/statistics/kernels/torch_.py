@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 HEIGHT, WIDTH, DEPTH = 384, 768, 128
+ON_DEVICE = 4096
+"""Height and width of a tile on another device than the CPU, where each step costs a launch whatever its size."""
 _AT_ONCE = 8192
 _FEW_TILES = 4
 """Tiles up to which one thread does: with more, each step waits for all, and for long where processors are shared."""
@@ -38,7 +40,8 @@ def tally(
     """Count and sum over the pairs of each group; see `Kernel`. `device` is a torch device."""
     import torch
 
-    work = tiles(blocks, groups, rows=HEIGHT, columns=WIDTH)
+    height, width = (HEIGHT, WIDTH) if torch.device(device).type == "cpu" else (ON_DEVICE, ON_DEVICE)
+    work = tiles(blocks, groups, rows=height, columns=width)
     if threads is None and device == "cpu" and len(work) <= _FEW_TILES:
         threads = 1
     fine = fine_bins(bins)
@@ -49,7 +52,7 @@ def tally(
     sums = torch.zeros((len(groups), 3), dtype=torch.float64, device=device)
     with _full_precision(threads), torch.inference_mode():
         columns = torch.from_numpy(unit).to(device=device, dtype=torch.float32)
-        buffer = torch.empty(HEIGHT * WIDTH, dtype=torch.float32, device=device)
+        buffer = torch.empty(height * width, dtype=torch.float32, device=device)
         for group, i, i_stop, j, j_stop, triangle in work.tolist():
             values = buffer[: (i_stop - i) * (j_stop - j)].view(i_stop - i, j_stop - j)
             for start in range(0, len(unit), DEPTH):
