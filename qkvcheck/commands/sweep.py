@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from qkvcheck.settings import OPTIONS, parse_layers
 if TYPE_CHECKING:
     from qkvcheck.claims import ClaimsFile
     from qkvcheck.models import HookedModel
+    from qkvcheck.record import Results
     from qkvcheck.sweep import Memory, Progress, SweepPlan, Swept
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _STDIN = "-"
+_NARROWEST = 60
 _BEFORE_IT_BEGAN = ("checkpoints", "input.", "manifest.json.")
 """Beginnings of what a sweep leaves that was killed before it had a manifest."""
 _NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
@@ -74,6 +77,7 @@ def add(commands: Any) -> None:
         "--scheduler", help="a dask scheduler, as tcp://host:8786; its workers have to see --corpus and --out"
     )
     add_load(sweep)
+    sweep.add_argument("-v", "--verbose", help="print every cell, and every reason", action="store_true")
     sweep.set_defaults(run=run)
 
 
@@ -106,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
             resume=options.resume,
             strict=options.strict,
         )
-    return _conclude(plan, hooked, swept, claims, folder, memory, progress)
+    return _conclude(plan, hooked, swept, claims, folder, memory, progress, verbose=options.verbose)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -252,10 +256,12 @@ def _conclude(
     folder: Path,
     memory: Memory,
     progress: Progress,
+    *,
+    verbose: bool,
 ) -> int:
     """Judge each target, write its files, and print what was found."""
-    from qkvcheck.report import missing_libraries, summary_lines, write_page
-    from qkvcheck.sweep import conclude, folder_of, met_lines, unjudged_lines
+    from qkvcheck.report import missing_libraries, write_page
+    from qkvcheck.sweep import conclude, folder_of, met_lines
 
     why = f"at most {memory.groups}, as --max-memory allows" if memory.groups < 200 else "at most 200"
     for target in range(len(plan.targets)):
@@ -263,10 +269,22 @@ def _conclude(
         progress.begin("judging", 0, unit="deletions")
         results, state = conclude(plan, hooked, swept, claims, own, target=target, why=why, told=progress.step)
         progress.clear()
-        lines = [line.text for line in summary_lines(results.run, list(results.findings))]
-        print("\n".join([*met_lines(swept, state, plan, why), *lines, *unjudged_lines(results.findings)]))
+        print("\n".join([*met_lines(swept, state, plan, why), *_lines(results, verbose=verbose)]))
         print(f"Results written to {own / 'results.json'}")
         if missing_libraries() is None:
             write_page(own / "report.html", [results])
             print(f"Report written to {own / 'report.html'}")
     return 0
+
+
+def _lines(results: Results, *, verbose: bool) -> list[str]:
+    """Return the claims on one screen, or every cell, and what each claim that is not judged needs."""
+    from qkvcheck.report import screen_lines, summary_lines
+    from qkvcheck.sweep import unjudged_lines
+
+    width = max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST)
+    findings = list(results.findings)
+    if verbose:
+        told = [line.text for line in summary_lines(results.run, findings, every_cell=True, width=width)]
+        return [*told, *unjudged_lines(findings)]
+    return [line.text for line in screen_lines(results.run, findings, width=width)]

@@ -152,7 +152,8 @@ class PaddedForward:
         self._site = hooked.architecture.site(hooked.model, layer)
         self._order = hooked.architecture.order(hooked.config)
         token_ids, present, targets = token_rectangle(hooked, contexts)
-        self._input = {"input_ids": torch.from_numpy(token_ids), "attention_mask": torch.from_numpy(present)}
+        given = {"input_ids": token_ids, "attention_mask": present}
+        self._input = {name: torch.from_numpy(one).to(hooked.device) for name, one in given.items()}
         self._targets = torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
@@ -173,7 +174,7 @@ class PaddedForward:
             for handle in handles:
                 handle.remove()
         parts = [caught[module][self._site.call] for module in self._site.projections]
-        found: np.ndarray = torch.cat(parts, dim=-1).numpy()
+        found: np.ndarray = torch.cat(parts, dim=-1).cpu().numpy()
         return found if self._order is None else found[:, self._order]
 
 
@@ -187,7 +188,7 @@ class Nnsight:
         self._traced = NNsight(hooked.model)
         self._layer = layer
         token_ids, _, targets = token_rectangle(hooked, contexts)
-        self._ids, self._targets = torch.from_numpy(token_ids), torch.tensor(targets)
+        self._ids, self._targets = torch.from_numpy(token_ids).to(hooked.device), torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
         """Return the target's queries, keys and values: (context, width)."""
@@ -197,7 +198,7 @@ class Nnsight:
             with self._traced.trace(self._ids) as tracer:
                 output = self._traced.transformer.h[self._layer].attn.c_attn.output.save()
                 tracer.stop()
-            found: np.ndarray = output[torch.arange(len(self._targets)), self._targets].numpy()
+            found: np.ndarray = output[torch.arange(len(self._targets)), self._targets].cpu().numpy()
         return found
 
 
@@ -212,7 +213,7 @@ class TransformerLens:
         self._names = [f"blocks.{layer}.attn.hook_{name}" for name in "qkv"]
         self._stop = layer + 1
         token_ids, _, targets = token_rectangle(hooked, contexts)
-        self._ids, self._targets = torch.from_numpy(token_ids), torch.tensor(targets)
+        self._ids, self._targets = torch.from_numpy(token_ids).to(hooked.device), torch.tensor(targets)
 
     def __call__(self) -> np.ndarray:
         """Return the target's queries, keys and values: (context, width)."""
@@ -222,5 +223,5 @@ class TransformerLens:
             _, cache = self._bridge.run_with_cache(self._ids, names_filter=self._names, stop_at_layer=self._stop)
             rows = torch.arange(len(self._targets))
             parts = [cache[name][rows, self._targets].flatten(1) for name in self._names]
-            found: np.ndarray = torch.cat(parts, dim=1).numpy()
+            found: np.ndarray = torch.cat(parts, dim=1).cpu().numpy()
         return found
