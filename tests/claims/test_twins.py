@@ -125,7 +125,7 @@ class TestLargeNetworks:
                    (Capture.TARGET, Capture.EVERY_LAYER, Capture.TARGET)]  # fmt: skip
         assert numbers == [[[8 * (seed + 0.6)] for seed in range(3)]] * 3
         assert drawn == [0, 1, 2]
-        assert self.alive() == 1  # the others' weights are gone
+        assert self.alive() == 0  # their weights are gone, those of the last one too
 
     def test_what_was_not_foreseen_is_drawn_again(self, drawn):
         twins = self.networks(Capture.TARGET)
@@ -141,13 +141,7 @@ class TestLargeNetworks:
             with pytest.raises(NotCapturedError, match="not in these"):
                 twins.captured(seed, Capture.MATCHED)
         assert drawn == [0, 1, 2]
-        assert self.alive() == 1  # an error that is kept holds nothing
-
-    def test_the_last_one_is_held(self, drawn):
-        twins = self.networks(count=1)
-        for capture in (Capture.TARGET, Capture.EVERY_LAYER):
-            twins.captured(0, capture)
-        assert drawn == [0]
+        assert self.alive() == 0  # an error that is kept holds nothing
 
 
 class TestManyContexts:

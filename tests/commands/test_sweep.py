@@ -19,6 +19,7 @@ from qkvcheck.record import load_results
 from tests.conftest import CLAIM_FILES, ROOT
 
 CLAIMS = ["--claims", *map(str, CLAIM_FILES)]
+FOUND = list(load_claims(*CLAIM_FILES).claims)
 MOVES = ("P3a", "P3b", "P4", "P5", "P8", "B1", "B2", "B5", "B10", "B14")
 
 
@@ -140,6 +141,21 @@ axis = "dimensions"
 groups = ["QQ"]
 primary = [["QQ", "cosine"]]
 """
+
+
+def test_a_line_a_claim_is_printed_and_every_cell_on_demand(results, corpus, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    again = ("--corpus", corpus, "--out", results[1], "--layers", "5,6", "--resume")
+    assert swept(*again) == 0
+    short = capsys.readouterr().out.splitlines()
+    claims = [line.split()[0] for line in short if line.startswith(("P", "B")) and not line.startswith("  ")]
+    assert claims[: len(FOUND)] == FOUND
+    assert len(short) < 60
+    assert max(map(len, short[3:-2])) <= 100  # what was met, and where files are, hold names of any length
+    assert swept(*again, "-v") == 0
+    every = capsys.readouterr().out
+    assert len(every.splitlines()) > 2 * len(short)
+    assert "P5+: not judged in a sweep: needs contexts that nobody picked" in every
 
 
 def test_every_layer(held, corpus, tmp_path):

@@ -159,3 +159,15 @@ def test_weights_that_change_under_a_run_are_refused(
     if ask != "fingerprint":  # what was held before is gone, and is not taken for what it was
         with pytest.raises(ModelError, match="changed while they were in use"):
             capture(hooked, replication, layers=[1])
+
+
+def test_what_was_reached_is_the_same_until_more_is_read(tmp_path):
+    hooked = held_of(build(next(case for case in CASES if case.family == "llama"), None), tmp_path)
+    assert hooked is not None
+    first = hooked.reaching(0)
+    assert hooked.reaching(0).held is first.held  # what was counted of it is not counted again for each forward
+    assert first.parameters == sum(p.numel() for p in first.model.parameters()) < hooked.parameters
+    further = hooked.reaching(1)
+    assert further.held is not first.held
+    assert further.parameters > first.parameters
+    assert hooked.reaching(0).held is further.held

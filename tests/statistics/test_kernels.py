@@ -22,11 +22,12 @@ from qkvcheck.statistics.kernels.tiles import tiles
 from qkvcheck.statistics.similarity import MEASURES, kernel_named, summarise_groups, unit_columns
 from qkvcheck.statistics.streaming import moments_of, summarise_moments
 
-FAST = ["torch"] + ["numba"] * bool(find_spec("numba"))
+ON_GPU = ["torch:cuda"] * torch.cuda.is_available()
+FAST = ["torch"] + ["numba"] * bool(find_spec("numba")) + ON_GPU
 
 
 @pytest.fixture(
-    params=["torch", pytest.param("numba", marks=pytest.mark.skipif("numba" not in FAST, reason="no numba"))]
+    params=["torch", pytest.param("numba", marks=pytest.mark.skipif("numba" not in FAST, reason="no numba")), *ON_GPU]
 )
 def fast(request) -> str:
     """Each fast kernel in turn."""
@@ -219,6 +220,25 @@ def test_float32_alone_would_not_do(fast):
     assert cosine < edge < np.float32(cosine)
     (found,) = kernel_named(fast)(unit, blocks_of(2), [("A", "A")], bins=100)
     assert np.flatnonzero(found.counts).tolist() == [79]
+
+
+def test_what_another_device_sums_lies_in_the_same_bins(rng):
+    """Cosines of one half, an edge, to within rounding: the order of the sum decides on which side they fall."""
+    n, pairs = 54, 3000
+    first = unit_columns(rng.normal(size=(n, pairs)))
+    across = rng.normal(size=(n, pairs))
+    across = unit_columns(across - first * (first * across).sum(axis=0))
+    unit = np.hstack([first, first / 2 + math.sqrt(0.75) * across])
+    i, j = torch.arange(pairs), torch.arange(pairs, 2 * pairs)
+    wanted = reference.products(unit[:, i.numpy()], unit[:, j.numpy()])
+    other = (torch.from_numpy(unit)[:, i] * torch.from_numpy(unit)[:, j]).sum(dim=0).numpy()
+    sides = binning.classify(other, bins=4).counts
+    assert (sides != binning.classify(wanted, bins=4).counts).any()  # or there would be nothing to see
+    found = torch_.products_on(torch.from_numpy(unit), unit, i, j, fine=binning.fine_bins(4))
+    assert np.array_equal(found >= 0.5, wanted >= 0.5)
+    far = rng.permutation(2 * pairs)[:pairs]
+    found = torch_.products_on(torch.from_numpy(unit), unit, i, torch.from_numpy(far), fine=20)
+    assert np.abs(found - reference.products(unit[:, i.numpy()], unit[:, far])).max() < 1e-15
 
 
 def test_float32_stays_within_its_bound(rng):
