@@ -406,7 +406,9 @@ def check_decided(claim: Claim, *, where: str) -> None:
     for comparison in claim.primary:
         text = " ".join(comparison)
         if text not in named:
+            # Of another group is no slip of the pen: a hint would name the mistake.
+            hint = nearest(text, [one for one in named if one.split(" ")[0] == comparison.group])
             raise ClaimError(
                 f"{where}: claim {claim.id} names {text!r} as primary, which is none of its cells "
-                f"({', '.join(named)}).{nearest(text, named)}"
+                f"({', '.join(named)}).{hint or f' Name one of these, or add {comparison.group!r} to groups.'}"
             )

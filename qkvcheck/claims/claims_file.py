@@ -308,12 +308,19 @@ def _read(path: str | Path) -> tuple[dict[str, Any], str]:
     return data, hashlib.sha256(raw).hexdigest()
 
 
+_ELSEWHERE = dict.fromkeys(
+    ("layer", "layers"),
+    " A claim's layer is named by its test, @pytest.mark.claim(id=..., layer=3), else by layer above all claims, or by "
+    "--qkv-layers.",
+)
+"""Where something belongs that is looked for among a claim's keys."""
+
+
 def _refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
-        raise ClaimError(
-            f"{where}: key {unknown!r} is not known.{nearest(unknown, known) or f' Allowed: {_listed(known)}.'}"
-        )
+        hint = _ELSEWHERE.get(unknown) or nearest(unknown, known) or f" Allowed: {_listed(known)}."
+        raise ClaimError(f"{where}: key {unknown!r} is not known.{hint}")
 
 
 def _refuse_unmet(named: Collection[str], claims: Mapping[str, Claim], where: str) -> None:

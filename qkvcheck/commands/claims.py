@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,21 @@ from typing import TYPE_CHECKING, Any
 from qkvcheck.commands.options import add_claims, claim_of, claims_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from qkvcheck.claims import Claim, ClaimsFile
+
+
+_ON = {
+    "target": "the target in your contexts",
+    "words": "your contexts, each continued with every word of a list",
+    "words_and_weights": "the same, and what the weights put out alone",
+    "generic_removed": "the target, less the mean of all other words in the same contexts",
+    "fresh": "contexts that qkvcheck draws, beside yours",
+    "matched": "the target and the token before it, at the same positions",
+    "every_layer": "the target at every layer",
+}
+"""What each capture is, for a reader."""
 
 
 def add(commands: Any) -> None:
@@ -23,26 +36,67 @@ def add(commands: Any) -> None:
         help="list claims: what each says, its bound, whose it is and where it comes from",
         description="List the claims of claims files: what each says, the statistic and the bound, the cells that "
         "decide it, whose it is, and where it comes from. Reads no model.",
-        epilog="example: qkvcheck claims; qkvcheck claims P5 B9; qkvcheck claims --claims mine.toml --json",
+        epilog="example: qkvcheck claims; qkvcheck claims P5 B9; qkvcheck claims --json --claims mine.toml; "
+        "qkvcheck claims --statistics",
     )
     claims.add_argument("id", nargs="*", help="show these alone, with their sources; default: all, a line or two each")
     add_claims(claims)
-    claims.add_argument("--json", action="store_true", help="print the claims as JSON")
+    claims.add_argument(
+        "--statistics", action="store_true", help="list what a claim can measure instead, and how to read each number"
+    )
+    claims.add_argument("--json", action="store_true", help="print them as JSON")
     claims.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
+    if options.statistics:
+        return _list_statistics(options.id, as_json=options.json)
     file = claims_of(options.claims)
     chosen = [claim_of(file, name) for name in dict.fromkeys(options.id or file.claims)]
     if options.json:
         print(json.dumps([_document(file, claim) for claim in chosen], indent=1, ensure_ascii=False))
         return 0
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     for claim in chosen:
-        for line in _lines(file, claim, whole=bool(options.id)):
-            indent = line[: len(line) - len(line.lstrip())]
-            print("\n".join(textwrap.wrap(line, width, subsequent_indent=indent or " " * 8) or [""]))
+        _print_wrapped(_lines(file, claim, whole=bool(options.id)))
+    return 0
+
+
+def _print_wrapped(lines: Iterable[str]) -> None:
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        print("\n".join(textwrap.wrap(line, width, subsequent_indent=indent or " " * 8) or [""]))
+
+
+def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
+    from qkvcheck.statistics import statistic_named, statistics_by_name
+
+    listed = [statistic_named(name) for name in names or statistics_by_name()]
+    told = [
+        {
+            "name": one.name,
+            "says": one.words.format(one="similarity", many="similarities"),
+            "reading": one.reading,
+            "measured_on": _ON.get(one.captured_on.value, one.captured_on.value),
+            "least": one.possible[0] if math.isfinite(one.possible[0]) else None,
+            "greatest": one.possible[1] if math.isfinite(one.possible[1]) else None,
+        }
+        for one in listed
+    ]
+    if as_json:
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+        return 0
+    for one in told:
+        indent = " " * 8
+        _print_wrapped(
+            [
+                f"{one['name']}",
+                f"{indent}{one['says']}",
+                f"{indent}{one['reading']}",
+                f"{indent}of {one['measured_on']}",
+            ]
+        )
     return 0
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 MODEL_OPTIONS = ("model", "corpus", "target", "tokenizer", "bos", "layout")
 """What names a model and its contexts."""
-USUAL_CLAIMS = tuple(f"experiments/{name}.toml" for name in ("claims", "beyond"))
+USUAL_CLAIMS = ("experiments/claims.toml", "experiments/beyond.toml")
+OWN_CLAIMS = "claims.toml"
+"""Where a project of one's own has them, as `qkvcheck init` writes it."""
 
 
 def add_options(parser: Any, *names: str, **without: str) -> None:
@@ -93,9 +95,10 @@ def claims_of(named: list[str] | None) -> ClaimsFile:
     """
     from qkvcheck.claims import load_claims
 
-    files = named or [name for name in USUAL_CLAIMS if Path(name).is_file()]
+    usual = [name for name in USUAL_CLAIMS if Path(name).is_file()]
+    files = named or usual or [OWN_CLAIMS] * Path(OWN_CLAIMS).is_file()
     if not files:
-        raise SettingsError("there is no claims file in ./experiments; name one with --claims.")
+        raise SettingsError("there is no claims file here, nor in ./experiments; name one with --claims.")
     return load_claims(*files)
 
 

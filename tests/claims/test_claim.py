@@ -113,6 +113,9 @@ def test_a_claim_that_no_cell_decides_is_told():
         "file.toml: claim mine names 'Q cosin' as primary, which is none of its cells (Q cosine, K cosine, Q pearson, "
         "K pearson). Did you mean 'Q cosine'?"
     )
+    with pytest.raises(ClaimError) as caught:
+        check_decided(replace(claim, primary=(Comparison("V", "cosine"),)), where="file.toml")
+    assert str(caught.value).endswith("K pearson). Name one of these, or add 'V' to groups.")
     with pytest.raises(ClaimError, match="as primary, of: none"):
         check_decided(replace(claim, groups=()), where="file.toml")
     check_decided(replace(claim, primary=(Comparison("K", "pearson"),)), where="file.toml")

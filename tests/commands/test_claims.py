@@ -9,6 +9,9 @@ import pytest
 import tomllib
 
 from qkvcheck.cli import main
+from qkvcheck.commands import claims
+from qkvcheck.groups import Capture
+from qkvcheck.statistics import statistics_by_name
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.quick
@@ -83,7 +86,7 @@ def test_a_file_of_ones_own_and_json(capsys, own):
     [
         (["keys-alik"], "claim 'keys-alik' is not on file; there: keys-alike. Did you mean 'keys-alike'?"),
         (["--claims", "nowhere.toml"], "nowhere.toml"),
-        ([], "there is no claims file in ./experiments; name one with --claims."),
+        ([], "there is no claims file here, nor in ./experiments; name one with --claims."),
     ],
 )
 def test_mistakes_are_one_line(arguments, told, own, capsys, monkeypatch, tmp_path):
@@ -93,3 +96,28 @@ def test_mistakes_are_one_line(arguments, told, own, capsys, monkeypatch, tmp_pa
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_statistics_can_be_read_before_anything_is_measured(capsys):
+    assert main(["claims", "--statistics"]) == 0
+    text = capsys.readouterr().out
+    for name, statistic in statistics_by_name().items():
+        assert f"{name}\n" in text
+        assert statistic.reading.split()[0] in text
+    assert main(["claims", "--statistics", "least_row_mean", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert one["measured_on"] == "contexts that qkvcheck draws, beside yours"
+    assert one["says"] == "the least mean similarity of a fresh context to the corpus"
+    assert main(["claims", "--statistics", "row_man"]) == 2
+    assert "Did you mean 'row_mean'?" in capsys.readouterr().err
+
+
+def test_every_capture_is_said_in_words():
+    assert set(claims._ON) == {one.value for one in Capture}
+
+
+def test_a_project_of_ones_own_has_its_claims_beside_it(own, capsys, monkeypatch):
+    (own.parent / "claims.toml").write_text(own.read_text("utf-8"), encoding="utf-8")
+    monkeypatch.chdir(own.parent)
+    assert main(["claims"]) == 0
+    assert capsys.readouterr().out.startswith("keys-alike keys are alike")

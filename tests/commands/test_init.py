@@ -111,6 +111,8 @@ def test_several_that_are_there_are_counted(tmp_path, capsys):
         (["--bound", "nan"], "--bound 'nan' is no number"),
         (["--bound", "six"], "--bound 'six' is no number"),
         (["--model", " "], "--model names no model"),
+        (["--model", "./modle"], "--model './modle' does not exist; nothing was written"),
+        (["--model", "../modle#untrained"], "--model '../modle' does not exist"),
         (["--model", "a\nb"], r"holds the control character '\n'"),
     ],
 )

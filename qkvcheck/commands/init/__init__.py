@@ -71,6 +71,8 @@ def _model(text: str, folder: Path) -> str:
     if not spec:
         raise SettingsError('--model names no model; give one, such as "embedded" or a directory.')
     path, sign, variant = spec.partition("#")
+    if (Path(path).is_absolute() or path.startswith(("./", "../", "~"))) and not is_there(path):
+        raise SettingsError(f"--model {shown(path)} does not exist; nothing was written. Name a model that is there.")
     if not Path(path).is_absolute() and is_there(path):
         path = Path(os.path.relpath(path, folder)).as_posix()
     return f"{path}{sign}{variant}"
