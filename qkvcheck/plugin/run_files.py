@@ -94,20 +94,22 @@ def _files(session: Session, gathered: Sequence[Gathered]) -> Iterator[Callable[
     """Yield what writes each file that was asked for, and returns what to say of it."""
     settings = session.settings
     if settings.json is not None:
-        for path, entry in zip(_json_paths(Path(settings.json), gathered), gathered, strict=True):
+        for path, entry in zip(_paths(settings.json, gathered), gathered, strict=True):
             yield partial(_write_json, path, entry)
     if settings.report is not None:
         yield partial(_write_report, settings.report, gathered, short=False)
     if settings.report_short is not None:
-        yield partial(_write_report, settings.report_short, gathered, short=True)
+        for path, entry in zip(_paths(settings.report_short, gathered), gathered, strict=True):
+            yield partial(_write_report, path, [entry], short=True)  # what compares several has no short version
     if settings.update is not None:
         records = [session.baseline_path(entry.run) for entry in gathered]
         for record, entry in zip(records, gathered, strict=True):
             yield partial(_record, session, record, entry, shared=records.count(record) > 1)
 
 
-def _json_paths(path: Path, gathered: Sequence[Gathered]) -> list[Path]:
+def _paths(named: str, gathered: Sequence[Gathered]) -> list[Path]:
     """Return one file a model; of several models each is named."""
+    path = Path(named)
     if len(gathered) == 1:
         return [path]
     parts = [file_part(Path(entry.run.origin.slug).name) for entry in gathered]
@@ -124,7 +126,7 @@ def _write_json(path: Path, entry: Gathered) -> str:
     return f"Results written to {path}"
 
 
-def _write_report(path: str, gathered: Sequence[Gathered], *, short: bool) -> str:
+def _write_report(path: str | Path, gathered: Sequence[Gathered], *, short: bool) -> str:
     from qkvcheck.report import write_page
 
     results = [Results(entry.run, tuple(entry.found[key] for key in sorted(entry.found))) for entry in gathered]
