@@ -69,7 +69,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand next, as argcomplete has told it to
+        _complete(parser)
     return parser
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Tell the shell and end the process, where argcomplete is installed; no command runs."""
+    try:
+        from argcomplete import autocomplete
+    except ImportError:  # the shell was told so by the argcomplete of another environment
+        return
+    autocomplete(parser)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ ONE_ROOM = {
     "numba": {"statistics"},
     "diptest": {"statistics"},
     "torch": {"models", "capture", "statistics", "record", "sweep"},
+    "argcomplete": {"cli"},
     "dask": {"sweep"},
     "distributed": {"sweep"},
     "pyarrow": {"sweep"},

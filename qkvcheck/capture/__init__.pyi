@@ -1,6 +1,7 @@
-from .activations import Activations, Captured, check_head, head_columns, heads_in, load_activations, sample_of
+from .activations import Activations, Captured, check_head, head_columns, heads_in, sample_of
 from .forecasting import AskedFor, Forecast, forecast
 from .hooks import PRECEDING, capture, check_layers, check_layout, tokens_sha256
+from .loaded import load_activations
 from .samples import Plan, Samples, Variant
 from .source import Source, capture_named
 from .stored import IN_MEMORY, CaptureStore

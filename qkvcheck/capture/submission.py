@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.capture.activations import SCHEMA, Activations, Captured, load_activations
+from qkvcheck.capture.activations import SCHEMA, Activations, Captured
+from qkvcheck.capture.loaded import load_activations
 from qkvcheck.capture.samples import Samples, listed_words, subsets_of, without_generic
 from qkvcheck.capture.source import capture_named
 from qkvcheck.capture.submitted import Submitted, read_npz_submission, read_safetensors_submission, text_list

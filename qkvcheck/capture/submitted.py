@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qkvcheck.capture.activations import arrays_of
+from qkvcheck.capture.loaded import arrays_of
 from qkvcheck.errors import shown
 from qkvcheck.groups import PROJECTIONS, Stage, heads_obstacle
 from qkvcheck.inputs import Given, TensorHeader, read_npz

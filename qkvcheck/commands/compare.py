@@ -83,33 +83,34 @@ def _of_activations(options: argparse.Namespace, given: Sequence[str]) -> int:
         raise SettingsError("--picture draws verdicts over checkpoints; give two or more JSON files, or leave it out.")
     if len(options.files) > 2:
         raise SettingsError(f"{len(options.files)} files of activations were given; give one or two.")
-    options.file, options.other = options.files[0], options.files[1] if len(options.files) > 1 else None
-    options.tolerance = TOLERANCE if options.tolerance is None else options.tolerance
-    if not options.tolerance >= 0:
-        raise SettingsError(f"--tolerance {options.tolerance:g} makes no sense; give 0 or more.")
-    first = read_submission(options.file)
-    if options.other is None:
-        one, two, head = _against_our_own(options, first)
-        beside: list[str] = []
-    else:
+    tolerance = TOLERANCE if options.tolerance is None else options.tolerance
+    if not tolerance >= 0:
+        raise SettingsError(f"--tolerance {tolerance:g} makes no sense; give 0 or more.")
+    file, *others = options.files
+    first = read_submission(file)
+    beside: list[str] = []
+    if others:
         if given:
             raise SettingsError(f"--{given[0]} goes with one file; two files are compared with each other.")
-        second = read_submission(options.other)
-        _check_alike(options, first, second)
+        (other,) = others
+        second = read_submission(other)
+        _check_alike((file, other), (first, second))
         one, two = first.target, second.target
-        head = f"{options.other} against {options.file}, {len(one.values)} contexts, layers zero-based"
-        beside = provenance_lines(one.provenance, two.provenance)
+        head = f"{other} against {file}, {len(one.values)} contexts, layers zero-based"
+        beside += provenance_lines(one.provenance, two.provenance)
+    else:
+        one, two, head = _against_our_own(file, first, options)
     found = drifts(one, two)
     alone = [layer for layer in (*one.layers, *two.layers) if layer not in one.layers or layer not in two.layers]
     if alone:
         beside.append(f"layers in one of them only: {', '.join(map(str, sorted(alone)))}")
-    moved = first_moved(found, tolerance=options.tolerance)
-    verdict = verdict_line(found, tolerance=options.tolerance)
+    moved = first_moved(found, tolerance=tolerance)
+    verdict = verdict_line(found, tolerance=tolerance)
     if options.json:
         document = {
             "equal": moved is None,
             "verdict": verdict,
-            "tolerance": options.tolerance,
+            "tolerance": tolerance,
             "beside": beside,
             "differences": [drift.to_dict() for drift in found],
         }
@@ -119,15 +120,13 @@ def _of_activations(options: argparse.Namespace, given: Sequence[str]) -> int:
     return int(moved is not None)
 
 
-def _against_our_own(options: argparse.Namespace, file: FileSource) -> tuple[Any, Any, str]:
+def _against_our_own(name: str, file: FileSource, options: argparse.Namespace) -> tuple[Any, Any, str]:
     from qkvcheck.capture import capture
 
     hooked, contexts = load(options)
     if file.texts is not None and list(file.texts) != [c.text for c in contexts.contexts]:
-        raise CaptureError(
-            f"{options.file!r} holds other sentences than the corpus {contexts.name!r}; name its corpus."
-        )
-    head = f"{options.file} against {hooked.spec}, {len(contexts)} contexts of {contexts.name}, layers zero-based"
+        raise CaptureError(f"{name!r} holds other sentences than the corpus {contexts.name!r}; name its corpus.")
+    head = f"{name} against {hooked.spec}, {len(contexts)} contexts of {contexts.name}, layers zero-based"
     return capture(hooked, contexts, layers=file.layers, stage=file.target.stage), file.target, head
 
 
@@ -135,13 +134,14 @@ def _stage(source: FileSource) -> str:
     return f"{source.target.stage}{'' if source.stage else ' (assumed: it does not say)'}"
 
 
-def _check_alike(options: argparse.Namespace, first: FileSource, second: FileSource) -> None:
+def _check_alike(names: tuple[str, str], sources: tuple[FileSource, FileSource]) -> None:
     """Refuse to compare captures of other contexts."""
-    one, two = (s.target.provenance.get("target") for s in (first, second))
+    (file, other), (first, second) = names, sources
+    one, two = (source.target.provenance.get("target") for source in sources)
     if first.texts is not None and second.texts is not None and first.texts != second.texts:
-        raise CaptureError(f"{options.file!r} and {options.other!r} hold other sentences; record the same corpus.")
+        raise CaptureError(f"{file!r} and {other!r} hold other sentences; record the same corpus.")
     if first.target.stage is not second.target.stage:
-        told = f"{options.file!r} holds stage {_stage(first)} and {options.other!r} stage {_stage(second)}"
+        told = f"{file!r} holds stage {_stage(first)} and {other!r} stage {_stage(second)}"
         raise CaptureError(f"{told}; compare files of one stage.")
     if one is not None and two is not None and one != two:
-        raise CaptureError(f"{options.file!r} is of the target {one!r} and {options.other!r} of {two!r}; take one.")
+        raise CaptureError(f"{file!r} is of the target {one!r} and {other!r} of {two!r}; take one.")

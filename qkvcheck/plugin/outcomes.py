@@ -1,4 +1,4 @@
-"""Outcomes: how a finding ends its test, how pytest counts, names and carries it, and how a run gathers them all."""
+"""Outcomes: how a finding ends its test, how pytest counts, names and carries it, how a run gathers them, if any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.plugin.stash import LACKING_KEY, PART_KEY, RUN_KEY
+from qkvcheck.plugin.stash import LACKING_KEY, LAST_KEY, PART_KEY, RAN_KEY, RUN_KEY, SESSION_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.record import Finding, Run
@@ -208,3 +208,32 @@ def broken(reporter: Any) -> bool:
     """Tell whether a test could not even be set up, by a mistake of the user's: a marker, a name, a fixture."""
     every = (report for reports in reporter.stats.values() for report in reports)
     return any(getattr(report, "qkvcheck_broken", False) and report.when == "setup" for report in every)
+
+
+# A run that finds nothing -------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Remember that the run came to its end: what stopped before has its own exit status, and a list judges nothing."""
+    done = yield
+    only = ("collectonly", "setuponly")
+    session.config.stash[RAN_KEY] = not any(session.config.getoption(name, False) for name in only)
+    return done
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run without a finding where a gate was asked for; `qkvcheck.plugin.hooks` ends those with findings."""
+    config = session.config
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput") or not config.stash.get(RAN_KEY, False):
+        return
+    ours, green = config.stash[SESSION_KEY], (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    asked = ours.settings.require_baseline or ours.settings.compare is not None
+    if not asked or session.exitstatus not in green or gather(reporter):
+        return
+    from qkvcheck.plugin.run_files import gate_lines
+
+    config.stash[LAST_KEY], fails = gate_lines(ours, [])
+    if fails:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

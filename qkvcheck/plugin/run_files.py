@@ -94,20 +94,22 @@ def _files(session: Session, gathered: Sequence[Gathered]) -> Iterator[Callable[
     """Yield what writes each file that was asked for, and returns what to say of it."""
     settings = session.settings
     if settings.json is not None:
-        for path, entry in zip(_json_paths(Path(settings.json), gathered), gathered, strict=True):
+        for path, entry in zip(_paths(settings.json, gathered), gathered, strict=True):
             yield partial(_write_json, path, entry)
     if settings.report is not None:
         yield partial(_write_report, settings.report, gathered, short=False)
     if settings.report_short is not None:
-        yield partial(_write_report, settings.report_short, gathered, short=True)
+        for path, entry in zip(_paths(settings.report_short, gathered), gathered, strict=True):
+            yield partial(_write_report, path, [entry], short=True)  # what compares several has no short version
     if settings.update is not None:
         records = [session.baseline_path(entry.run) for entry in gathered]
         for record, entry in zip(records, gathered, strict=True):
             yield partial(_record, session, record, entry, shared=records.count(record) > 1)
 
 
-def _json_paths(path: Path, gathered: Sequence[Gathered]) -> list[Path]:
+def _paths(named: str, gathered: Sequence[Gathered]) -> list[Path]:
     """Return one file a model; of several models each is named."""
+    path = Path(named)
     if len(gathered) == 1:
         return [path]
     parts = [file_part(Path(entry.run.origin.slug).name) for entry in gathered]
@@ -124,7 +126,7 @@ def _write_json(path: Path, entry: Gathered) -> str:
     return f"Results written to {path}"
 
 
-def _write_report(path: str, gathered: Sequence[Gathered], *, short: bool) -> str:
+def _write_report(path: str | Path, gathered: Sequence[Gathered], *, short: bool) -> str:
     from qkvcheck.report import write_page
 
     results = [Results(entry.run, tuple(entry.found[key] for key in sorted(entry.found))) for entry in gathered]
@@ -282,12 +284,17 @@ def comparison_lines(session: Session, entry: Gathered, *, every: bool, width: i
 
 
 def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Line], bool]:
-    """Return what to say last where no record applies to a run, and whether that fails it.
+    """Return what to say last where no record applies to a run or a gate judged nothing, and whether that fails it.
 
-    A run that records, or that is compared with another checkpoint, has nothing to be reminded of.
+    A run that records has nothing to be reminded of, nor has one that is compared with another checkpoint.
     """
     settings = session.settings
-    if settings.update is not None or settings.compare is not None:
+    if settings.update is not None:
+        return [], False
+    empty = _judged_nothing(session, gathered)
+    if empty is not None:
+        return [Line(empty, "red")], True
+    if settings.compare is not None:
         return [], False
     lines: list[Line] = []
     missing: list[str] = []
@@ -301,6 +308,22 @@ def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Lin
     if not (settings.require_baseline and missing):
         return lines, False
     return [*lines, Line(f"--qkv-require-baseline fails this run: {missing[0]}; {RECORD_COMMAND}.", "red")], True
+
+
+def _judged_nothing(session: Session, gathered: Sequence[Gathered]) -> str | None:
+    """Return why a gate that was asked for is none, if no claim of the run was judged: that must not pass for green."""
+    settings = session.settings
+    if settings.compare is None and not settings.require_baseline:
+        return None
+    found = [finding for entry in gathered for finding in entry.findings]
+    if any(finding.verdict.verdict != Decision.NOT_JUDGED for finding in found):
+        return None
+    what = f"all that was found is NOT JUDGED ({len(found)})" if found else "no test with a claim was run"
+    if settings.compare is not None:
+        flag, off = "--qkv-compare", ""
+    else:
+        flag, off = "--qkv-require-baseline", " (QKV_REQUIRE_BASELINE=no where the ini file asks for it)"
+    return f"{flag} fails this run: {what}; choose tests with claims that can be judged, or leave it out{off}."
 
 
 def _at_hand(session: Session, run: Run) -> bool:

@@ -23,5 +23,7 @@ PART_KEY: pytest.StashKey[bool] = pytest.StashKey()
 """On the config: whether claims were left out of the run."""
 TWICE_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 """On the config: what is wrong with tests that judge what another test judges, by their ids."""
+RAN_KEY: pytest.StashKey[bool] = pytest.StashKey()
+"""On the config: whether every test that was chosen has run, as none does where tests are only listed."""
 LACKING_KEY: pytest.StashKey[str] = pytest.StashKey()
 """On a test: why one of its fixtures can't be had here."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from qkvcheck.claims import Decision, Kind, Verdict, number_text, threshold_text
 from qkvcheck.errors import ClaimError, some_of
@@ -101,10 +102,18 @@ def read_baseline(path: str | Path) -> Baseline:
     path = Path(path)
     advice = f"restore it, or {RECORD_COMMAND}" if is_there(path) else RECORD_COMMAND
     with reading("baseline", path, advice=advice):
-        data = read_json(path, schemas=READ)
-        if not data.get("noise"):
-            data.pop("noise", None)
-        found = from_document(_Document, data)
+        return baseline_of(path, read_json(path, schemas=READ))
+
+
+def baseline_of(path: Path, data: Mapping[str, Any]) -> Baseline:
+    """Return the verdicts on record that a document holds.
+
+    Raises
+    ------
+    DocumentError
+        If it is no such document.
+    """
+    found = from_document(_Document, {name: value for name, value in data.items() if name != "noise" or value})
     return Baseline(path, found.conditions, found.verdicts, found.versions, found.noise, model=found.model)
 
 

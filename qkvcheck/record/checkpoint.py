@@ -10,9 +10,9 @@ from pathlib import Path
 from qkvcheck.claims import Claim, Decision, threshold_text
 from qkvcheck.errors import ClaimError
 from qkvcheck.inputs import read_json, reading
-from qkvcheck.record.baseline import READ, Baseline, Conditions, conditions_of, difference_of, entry_of, read_baseline
+from qkvcheck.record.baseline import READ, Baseline, Conditions, baseline_of, conditions_of, difference_of, entry_of
 from qkvcheck.record.change import Entry
-from qkvcheck.record.results import SCHEMA, read_results
+from qkvcheck.record.results import SCHEMA, results_of
 from qkvcheck.record.run import Run
 
 FORMS = "a record (--qkv-update) or results (--qkv-json)"
@@ -32,10 +32,10 @@ def read_checkpoint(path: str | Path) -> Baseline:
         If it can't be read or is neither.
     """
     with reading("file to compare with", path, advice=f"name {FORMS}"):
-        schema = read_json(path, schemas=(*READ, SCHEMA))["schema"]
-    if schema != SCHEMA:
-        return read_baseline(path)
-    run, findings = read_results(path)
+        data = read_json(path, schemas=(*READ, SCHEMA))
+        if data["schema"] != SCHEMA:
+            return baseline_of(Path(path), data)
+        run, findings = results_of(data)
     judged = [one.verdict for one in findings if one.verdict.verdict != Decision.NOT_JUDGED]
     entries = {verdict.key: entry_of(verdict) for verdict in judged}
     return Baseline(Path(path), conditions_of(run), entries, run.versions, model=run.origin.spec)

@@ -9,7 +9,7 @@ from typing import Any
 from qkvcheck.claims import STAND_IN, Decision, Role, Verdict, estimate_text, threshold_text, verdict_from_dict
 from qkvcheck.inputs import from_document
 from qkvcheck.record.change import Change
-from qkvcheck.record.shift import Shift
+from qkvcheck.record.shift import Outcome, Shift
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,24 @@ class Finding:
         """Whether a claim that is refuted was so already, on record or in the checkpoint that is compared."""
         before = (self.recorded, None if self.compared is None else self.compared.was)
         return self.verdict.verdict == Decision.REFUTED and Decision.REFUTED in before
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the checkpoint that is compared has another verdict; for better or worse, that fails a run."""
+        return self._stands(Outcome.FLIP)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether its estimate moved beyond the margin since the checkpoint that is compared, which fails a run."""
+        return self._stands(Outcome.BEYOND)
+
+    @property
+    def differs(self) -> bool:
+        """Whether it differs from what it is held against, record or checkpoint, so that it fails a run."""
+        return self.change is not None or self.flipped or self.beyond
+
+    def _stands(self, outcome: Outcome) -> bool:
+        return self.compared is not None and self.compared.outcome == outcome
 
     def shift_fails(self, *, strict: bool) -> bool:
         """Tell whether its test fails for how it stands to another checkpoint; `strict` is for cells that decide."""
@@ -86,14 +104,22 @@ def label(finding: Finding) -> str:
     words = str(verdict.verdict)
     if verdict.verdict != Decision.NOT_JUDGED:
         words = words.lower()
-    if finding.change is not None:
-        words += " (CHANGED)"
-    elif verdict.verdict == Decision.REFUTED and finding.recorded == Decision.REFUTED:
-        words += " (recorded)"
+    words += _against(finding)
     if verdict.lead is not None:
         words = f"{verdict.lead}, {words}"
     where = [f"on the {note}" if note == STAND_IN else note for note in verdict.qualifier if _says_where(note)]
     return ", ".join([" ".join([words, *where]), *(note for note in verdict.qualifier if not _says_where(note))])
+
+
+def _against(finding: Finding) -> str:
+    """Return how a verdict stands to the record, or to the checkpoint that is compared, where that is to be said."""
+    if finding.change is not None:
+        return " (CHANGED)"
+    if finding.compared is not None and finding.flipped:
+        return f" (FLIPPED from {finding.compared.was.lower()})"
+    if finding.beyond:
+        return " (BEYOND the margin)"
+    return " (recorded)" if finding.verdict.verdict == finding.recorded == Decision.REFUTED else ""
 
 
 def _says_where(note: str) -> bool:

@@ -127,17 +127,26 @@ def read_results(path: str | Path) -> tuple[Run, list[Finding]]:
         If the file can't be read or is no result file.
     """
     with reading("result file", path, advice="write it anew with --qkv-json"):
-        data = read_json(path, schemas=(SCHEMA,))
-        run = run_from_dict(data)
-        entries = from_document(_Entries, data).verdicts
-        found = [
-            finding_from_dict({**entry, "verdict": entry}, at=f"verdicts[{place}]")
-            for place, entry in enumerate(entries)
-        ]
-        names = [finding.verdict.key for finding in found]
-        if len(set(names)) < len(names):
-            (twice, _), *_ = Counter(names).most_common(1)
-            raise DocumentError(f"verdicts holds {shown(twice)} twice; a key has to stand once")
+        return results_of(read_json(path, schemas=(SCHEMA,)))
+
+
+def results_of(data: Mapping[str, Any]) -> tuple[Run, list[Finding]]:
+    """Return the run and the findings that a document holds, as `read_results` does.
+
+    Raises
+    ------
+    DocumentError
+        If it is no such document.
+    """
+    run = run_from_dict(data)
+    entries = from_document(_Entries, data).verdicts
+    found = [
+        finding_from_dict({**entry, "verdict": entry}, at=f"verdicts[{place}]") for place, entry in enumerate(entries)
+    ]
+    names = [finding.verdict.key for finding in found]
+    if len(set(names)) < len(names):
+        (twice, _), *_ = Counter(names).most_common(1)
+        raise DocumentError(f"verdicts holds {shown(twice)} twice; a key has to stand once")
     return run, found
 
 

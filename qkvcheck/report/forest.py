@@ -182,12 +182,19 @@ def _row(anchor: str, findings: Sequence[Finding], families: Sequence[Family], s
         id=first.claim,
         anchor=anchor,
         says=plain_sentence(first.statement),
-        verdict=str(stands).lower() + (" (CHANGED)" if any(finding.change for finding in findings) else ""),
+        verdict=str(stands).lower() + _turned(findings),
         kind="weak" if remark in _WEAK else kind_of(stands),
         remark=_REMARKS.get(remark, "") or _parts(families, lines),
         exact="" if any(line.value is not None for line in lines) else _exact(findings),
         lines=lines,
     )
+
+
+def _turned(findings: Sequence[Finding]) -> str:
+    """Return that a claim's verdict is not the one on record, or not that of the checkpoint that is compared."""
+    if any(finding.change for finding in findings):
+        return " (CHANGED)"
+    return " (FLIPPED)" if any(finding.flipped for finding in findings) else ""
 
 
 def _parts(families: Sequence[Family], lines: Sequence[ForestLine]) -> str:

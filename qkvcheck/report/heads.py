@@ -91,6 +91,9 @@ def family_label(family: Family) -> str:
     changed = [finding.verdict for finding in family if finding.change is not None]
     if changed:
         words += f" (CHANGED: {named_heads(changed)})"
+    else:
+        flipped = [finding.verdict for finding in family if finding.flipped]
+        words += f" (FLIPPED: {named_heads(flipped)})" if flipped else ""
     refuted = [f for f in family if f.verdict.verdict == Decision.REFUTED and f.change is None]
     recorded = [f.verdict for f in refuted if f.recorded == Decision.REFUTED]
     if recorded:

@@ -65,7 +65,7 @@ def write_page(path: str | Path, results: Sequence[Results], *, short: bool = Fa
     Raises
     ------
     SettingsError
-        If the libraries for it are not installed.
+        If the libraries for it are not installed, or several results are to have a short version.
     OSError
         If the file can't be written.
     """
@@ -77,6 +77,8 @@ def page(results: Sequence[Results], *, short: bool = False) -> str:
     why = missing_libraries()
     if why is not None:
         raise SettingsError(f"{why}.")
+    if short and len(results) > 1:
+        raise SettingsError(f"a page that compares {len(results)} results has no short version; write one a result.")
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -62,6 +62,7 @@ def _qualified_else(finding: Finding) -> bool:
 
 NOTES = (
     _Note("r", "refuted on record too", lambda f: f.change is None and f.refuted_before),
+    _Note("m", "moved beyond the margin", lambda f: f.change is None and f.beyond),
     _Note("u", "untrained networks do it too", _qualified(ALSO_UNTRAINED)),
     _Note("w", "other words do the same", _qualified(OTHER_WORDS)),
     _Note("t", "any repeated token does", _qualified(ANY_TOKEN)),
@@ -152,7 +153,7 @@ def shown_of(findings: Sequence[Finding]) -> Finding:
 
     def weight(finding: Finding) -> tuple[bool, int, float]:
         verdict = finding.verdict
-        return finding.change is None, SEVERITY.index(verdict.verdict), _room(verdict)
+        return not finding.differs, SEVERITY.index(verdict.verdict), _room(verdict)
 
     return min(deciding or findings, key=weight)
 
@@ -172,7 +173,7 @@ def _row(findings: Sequence[Finding], *, narrow: bool, layer: int | None) -> _Ro
     untrained = verdict.control(UNTRAINED)
     number = _format(verdict, narrow=narrow)
     word = SHORT.get(verdict.verdict, verdict.verdict.lower())
-    word = f"CHANGED to {word}" if shown.change is not None else word
+    turned = "CHANGED to " if shown.change is not None else "FLIPPED to " if shown.flipped else ""
     letters = "".join(note.letter for note in NOTES if note.holds(shown))
     ends = "" if verdict.low is None or verdict.high is None else f" [{number(verdict.low)}, {number(verdict.high)}]"
     sign = threshold_text(verdict).partition(" ")[0]
@@ -183,7 +184,7 @@ def _row(findings: Sequence[Finding], *, narrow: bool, layer: int | None) -> _Ro
         "-" if verdict.estimate is None else f"{number(verdict.estimate)}{ends}",
         sign if verdict.threshold is None else f"{sign}{'' if narrow else ' '}{number(verdict.threshold)}",
         "-" if untrained is None or untrained.estimate is None else number(untrained.estimate),
-        (word if decision(findings) is not None else f"[{word}]") + (f" {letters}" if letters else ""),
+        (turned + word if decision(findings) is not None else f"[{turned}{word}]") + (f" {letters}" if letters else ""),
         verdict.exploratory,
         colour_of(shown),
     )

@@ -47,9 +47,9 @@ class Line:
 
 
 def colour_of(finding: Finding) -> str:
-    """Return the colour of a verdict: red only for what fails a run."""
+    """Return the colour of a verdict: red only for what fails a run, such as a flip to supported."""
     verdict = finding.verdict
-    if finding.change is not None:
+    if finding.differs:
         return "red"
     if verdict.verdict == Decision.SUPPORTED:
         return "yellow" if ALSO_UNTRAINED in verdict.qualifier else "green"

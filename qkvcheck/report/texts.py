@@ -91,8 +91,7 @@ def head_text(verdict: Verdict) -> str:
 
 
 def _advice(finding: Finding) -> str:
-    verdict = finding.verdict
-    if verdict.verdict == Decision.INCONCLUSIVE and finding.change is None:
+    if finding.verdict.verdict == Decision.INCONCLUSIVE and not finding.differs:
         return "give more different contexts with --qkv-corpus, or run without --qkv-strict"
     if finding.change is None and finding.compared is not None and finding.compared.fails(strict=True):
         return (

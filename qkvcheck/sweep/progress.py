@@ -6,20 +6,9 @@ import sys
 import time
 from typing import TextIO
 
+from qkvcheck.statistics import duration_text
+
 A_MINUTE = 60.0
-
-
-def time_text(seconds: float) -> str:
-    """Return a time in words.
-
-    Examples
-    --------
-    >>> time_text(5), time_text(150), time_text(7300)
-    ('5 s', '2.5 min', '2.0 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class Progress:
@@ -60,7 +49,7 @@ class Progress:
         """Return the line."""
         spent = max(now - self._begun, 1e-9)
         rate = self._done / spent
-        left = f", {time_text((self._whole - self._done) / rate)} left" if rate > 0 else ""
+        left = f", {duration_text((self._whole - self._done) / rate)} left" if rate > 0 else ""
         of = f" of {self._whole:,.0f}" if self._whole else ""
         beside = f", {note}" if note else ""
         return f"{self._phase}: {self._done:,.0f}{of} {self._unit}, {rate:,.1f} a second{left}{beside}"

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from qkvcheck.errors import ContextError
+from qkvcheck.statistics import duration_text
 from qkvcheck.sweep import tasks
 from qkvcheck.sweep.corpus.shards import Scanned, Shard, faults_of, scan, shards_of
 from qkvcheck.sweep.plan import SweepPlan, size_text
-from qkvcheck.sweep.progress import Progress, time_text
+from qkvcheck.sweep.progress import Progress
 from qkvcheck.sweep.store import BLOCK, Store, manifest_of
 from qkvcheck.sweep.work import Node
 
@@ -201,6 +202,6 @@ def _estimate(each: float, shards: int, contexts: float, progress: Progress, *, 
     """Say what is to come, from the first shards, where it is long."""
     if each * shards > LONG_SECONDS:
         progress.say(
-            f"qkvcheck: some {contexts * shards:,.0f} contexts in {shards:,} shards; about {time_text(each * shards)} "
-            f"at this rate; checkpoints take {size_text(size)} now."
+            f"qkvcheck: some {contexts * shards:,.0f} contexts in {shards:,} shards; about "
+            f"{duration_text(each * shards)} at this rate; checkpoints take {size_text(size)} now."
         )

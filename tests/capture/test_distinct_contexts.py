@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from qkvcheck.capture.activations import Activations, load_activations, sample_of
+from qkvcheck.capture.activations import Activations, sample_of
 from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.loaded import load_activations
 from qkvcheck.contexts.context import audit
 
 

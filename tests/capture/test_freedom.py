@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qkvcheck.capture.activations import Activations, load_activations, sample_of
+from qkvcheck.capture.activations import Activations, sample_of
 from qkvcheck.capture.freedom import CLIP, NORM, factors_of
 from qkvcheck.capture.hooks import PRECEDING, capture, capture_words
+from qkvcheck.capture.loaded import load_activations
 from qkvcheck.capture.submission import read_submission
 from qkvcheck.groups import FACTORS, Stage, Turns
 from tests.models.families import CASES, LINE, Case, build, by_head, contexts_of

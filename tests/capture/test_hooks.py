@@ -178,7 +178,7 @@ def test_captured_values_own_their_memory(embedded, replication):
 
 
 def test_saved_activations_come_back(embedded, replication, tmp_path):
-    from qkvcheck.capture.activations import load_activations
+    from qkvcheck.capture.loaded import load_activations
 
     got = capture(embedded, replication, layers=[5, 6], positions="all")
     got.save(tmp_path / "a.safetensors")

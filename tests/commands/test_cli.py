@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from qkvcheck import cli
 from qkvcheck.commands import explain
 from qkvcheck.record.results import write_results
+from tests.conftest import ROOT
 from tests.made_up import synthetic
 
 
@@ -80,3 +82,18 @@ def test_an_error_without_a_file_keeps_its_words(monkeypatch, capsys):
     monkeypatch.setattr(explain, "run", run)
     assert cli.main(["explain", "key", "r.json"]) == 2
     assert "another process has been writing 'b.json'" in capsys.readouterr().err
+
+
+def written(source: str) -> list[str]:
+    """Return the options that code writes into what it was given."""
+    nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    return [n.attr for n in nodes if isinstance(n.ctx, ast.Store) and ast.unparse(n.value) == "options"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "qkvcheck" / "commands").rglob("*.py")), ids=lambda path: path.stem)
+def test_options_are_read_and_what_is_made_of_them_is_passed_on(path):
+    assert written(path.read_text("utf-8")) == []
+
+
+def test_the_check_above_can_fail():
+    assert written("options.file, options.other = options.files") == ["file", "other"]

@@ -90,3 +90,73 @@ def test_broken_apparatus_is_an_error(project):
 def test_larger_model_is_told_by_its_parameters(project):
     result = project.runpytest("-rs", "-k", "NONE")
     result.stdout.fnmatch_lines(["*SKIPPED*NOT JUDGED: no reason"])
+
+
+REQUIRED = "--qkv-require-baseline fails this run: "
+WITHOUT_CLAIMS = "def test_other():\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("test_other.py",),
+        ("-k", "none_of_them"),
+        ("test_other.py", "-k", "none_of_them"),
+        (
+            "-k",
+            "other",
+        ),
+    ],
+)
+@WORKERS
+def test_a_gate_that_judged_nothing_is_not_green(project, arguments, workers):
+    """Tests without a claim, or none at all: one line, last, and exit status 1; without the gate all is as ever."""
+    (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)
+    plain = project.runpytest(*arguments, *workers)
+    assert plain.ret in (0, 5)
+    assert "fails this run" not in plain.stdout.str()
+    result = project.runpytest("--qkv-require-baseline", *arguments, *workers)
+    assert result.ret == 1
+    assert result.outlines[-1].startswith(f"{REQUIRED}no test with a claim was run; choose tests with claims")
+    assert result.stdout.str().count("fails this run") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--collect-only",), ("--setup-plan", "test_other.py"), ("--fixtures",)])
+def test_a_run_that_only_lists_is_no_gate(project, arguments):
+    (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)
+    result = project.runpytest("--qkv-require-baseline", *arguments)
+    assert result.ret == 0
+    assert "fails this run" not in result.stdout.str()
+
+
+def test_a_gate_that_the_ini_file_asks_for_can_be_left_out(project, monkeypatch):
+    (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)
+    with (project.path / "tox.ini").open("a") as ini:
+        ini.write("\nqkv_require_baseline = yes\n")
+    result = project.runpytest("test_other.py")
+    assert result.ret == 1
+    assert "QKV_REQUIRE_BASELINE=no where the ini file asks for it" in result.outlines[-1]
+    monkeypatch.setenv("QKV_REQUIRE_BASELINE", "no")
+    assert project.runpytest("test_other.py").ret == 0
+
+
+def test_a_gate_all_of_whose_claims_are_not_judged_is_not_green(project):
+    result = project.runpytest("--qkv-require-baseline", "-k", "NONE")
+    assert result.ret == 1
+    assert f"{REQUIRED}all that was found is NOT JUDGED (2); " in result.outlines[-1]
+
+
+def test_a_comparison_that_compared_nothing_is_not_green(project):
+    assert project.runpytest("--qkv-json=r.json", "-k", "LOW-L06-Q").ret == 0
+    (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)
+    result = project.runpytest("--qkv-compare=r.json", "test_other.py")
+    assert result.ret == 1
+    assert result.outlines[-1].startswith("--qkv-compare fails this run: no test with a claim was run; ")
+    assert project.runpytest("--qkv-compare=r.json", "-k", "LOW-L06-Q").ret == 0
+
+
+def test_a_test_that_fails_says_enough(project):
+    (project.path / "test_other.py").write_text("def test_other():\n    assert False\n")
+    result = project.runpytest("--qkv-require-baseline", "test_other.py")
+    assert result.ret == 1
+    assert "fails this run" not in result.stdout.str()

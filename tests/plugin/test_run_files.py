@@ -65,3 +65,34 @@ def test_file_that_cannot_be_written_is_no_success(project):
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: --qkv-json 'r.json' is a folder; name a file in it." in result.stderr.str()
     assert "Traceback" not in result.stdout.str()
+
+
+MODELS = """
+import pytest, qkvcheck
+
+@pytest.fixture(scope="session", params=["embedded", "embedded#untrained=1"])
+def qkv_model(request):
+    return qkvcheck.load_model(request.param)
+"""
+
+
+def test_short_page_of_a_run(project):
+    result = project.runpytest("--qkv-report-short", "s.html", "-k", "LOW-L06-Q")
+    assert "Report written to s.html" in result.stdout.str()
+    text = (project.path / "s.html").read_text()
+    assert "<title>Claims about queries, keys and values in embedded" in text
+    assert "This is the short version" in text
+    assert "Claim by claim" not in text
+
+
+def test_short_pages_of_several_models_are_one_a_model(project):
+    """A comparison has no short version; what was asked for is written all the same, and said."""
+    project.makeconftest(MODELS)
+    result = project.runpytest("--qkv-report-short", "s.html", "-k", "LOW-L06-Q")
+    pages = {"s-embedded.html": "embedded", "s-embedded-untrained-1.html": "embedded#untrained=1"}
+    assert {path.name for path in project.path.glob("*.html")} == set(pages)
+    for page, spec in pages.items():
+        assert f"Report written to {page}" in result.stdout.str()
+        text = (project.path / page).read_text()
+        assert f"<title>Claims about queries, keys and values in {spec}</title>" in text
+        assert "This is the short version" in text

@@ -63,6 +63,7 @@ NOT_RUN = {
     r"--model[ =](gpt2|smollm2)$|--model gpt2 --out": "needs a hub, or what was fetched from it",
     r"make_model\.py --steps|^pytest --qkv-model=model-\d|^qkvcheck compare baselines/": "test_checkpoints.py",
     r"^qkvcheck report results\.json --short": "tests/report/test_forest.py writes it",
+    r"register-python-argcomplete": "for a shell's start-up file: tests/commands/test_completion.py asks like one",
     r"compare before\.safetensors": "needs the two records before it: tests/record runs it",
     r"^pytest experiments/": "minutes: tox run -e experiments, and CI's jobs",
     r"^python training/train\.py": "hours of training",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from qkvcheck.capture.activations import Activations, load_activations
+from qkvcheck.capture.activations import Activations
 from qkvcheck.capture.hooks import capture
+from qkvcheck.capture.loaded import load_activations
 from qkvcheck.capture.submission import read_submission
 from qkvcheck.cli import main
 from qkvcheck.errors import CaptureError

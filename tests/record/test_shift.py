@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 from qkvcheck.claims import Claim, Decision, Direction
 from qkvcheck.claims.evidence import Evidence, KeptReplicates
 from qkvcheck.errors import ClaimError
+from qkvcheck.inputs import documents
 from qkvcheck.record.baseline import entry_of, read_baseline, write_baseline
 from qkvcheck.record.checkpoint import check_same_claims, other_than_weights, read_checkpoint
 from qkvcheck.record.finding import Finding, finding_from_dict
@@ -126,6 +128,26 @@ def test_a_record_and_results_are_read_alike(tmp_path, two):
     (tmp_path / "bad.json").write_text('{"schema": "else"}')
     with pytest.raises(ClaimError, match=r"file to compare with '.*bad.json'.*name a record"):
         read_checkpoint(tmp_path / "bad.json")
+
+
+def test_each_is_read_once_and_what_is_wrong_in_it_is_said_of_the_file_that_was_named(tmp_path, two, monkeypatch):
+    reads, read_bytes = [], documents.read_bytes
+
+    def counting(path, **options):
+        reads.append(path)
+        return read_bytes(path, **options)
+
+    monkeypatch.setattr(documents, "read_bytes", counting)
+    for path in written(tmp_path, two)[:2]:
+        reads.clear()
+        read_checkpoint(path)
+        assert reads == [path]
+        text = path.read_text()
+        path.write_text(text.replace('"SUPPORTED"', '"PERHAPS"'))
+        with pytest.raises(
+            ClaimError, match=rf"file to compare with '.*{re.escape(path.name)}': verdicts.*PERHAPS.*; name a record"
+        ):
+            read_checkpoint(path)
 
 
 def test_only_the_weights_may_differ(tmp_path, two):

@@ -10,12 +10,14 @@ import pytest
 
 from qkvcheck.claims.claim import Tag
 from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
-from qkvcheck.claims.verdict import ControlResult
+from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.results import Results
+from qkvcheck.record.shift import Outcome, Shift
 from qkvcheck.report.figures.scale import Scale, shared_scale
 from qkvcheck.report.forest import DOTS, forest, plain_sentence
 from qkvcheck.report.page import page
+from qkvcheck.report.page_claims import page_cell
 from qkvcheck.report.tally import by_claim
 from tests.made_up import make_run, make_verdict, synthetic
 from tests.report.test_page import EVIL, Reader
@@ -241,3 +243,12 @@ def test_the_short_version_has_picture_histograms_and_what_was_run():
     addresses = [value for name, value in Reader(short).attributes if name == "href" and value.startswith("#")]
     named = {value for name, value in Reader(short).attributes if name == "id"}
     assert {address[1:] for address in addresses} <= named
+
+
+def test_a_flip_is_marked_on_the_page_whichever_way_it_went():
+    for now, was in ((Decision.SUPPORTED, Decision.REFUTED), (Decision.REFUTED, Decision.SUPPORTED)):
+        finding = Finding(make_verdict(verdict=now), compared=Shift(was, now, Outcome.FLIP))
+        whole = page([Results(make_run(), (finding,))])
+        assert f"{now.lower()} (FLIPPED)" in whole  # the forest's line
+        assert f"{now.lower()} (FLIPPED from {was.lower()})" in whole
+        assert page_cell(finding).kind == "changed"

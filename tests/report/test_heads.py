@@ -10,6 +10,7 @@ from qkvcheck.claims.evidence import Evidence, HeadFamily
 from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.results import Results
+from qkvcheck.record.shift import Outcome, Shift
 from qkvcheck.report.explain import explain_lines
 from qkvcheck.report.figures.drawn import figures_of
 from qkvcheck.report.figures.picture import carrying
@@ -93,6 +94,10 @@ def test_what_differs_between_heads_is_counted():
     assert family_label(recorded) == "refuted (1 of the refuted recorded)"
     moved = [found(0, 0.7), found(1, 0.7, change="moved")]
     assert family_label(moved) == "supported (CHANGED: H01)"
+    better = replace(NINE[3], compared=Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP))
+    assert family_label([*NINE[:3], better]) == "supported (FLIPPED: H03)"
+    (line,) = [one for one in summary_lines(make_run(), [*NINE[:3], better]) if " 4 heads " in one.text]
+    assert line.colour == "red"
     many = [found(head, 0.3) for head in range(6)] + [found(head, 0.7) for head in range(6, 30)]
     assert family_label(many) == "6 refuted (H00 H01 H02 H03 and 2 more), 24 supported"
 

@@ -20,6 +20,7 @@ from qkvcheck.capture.submission import read_submission
 from qkvcheck.claims.evidence import Evidence, FoundExample
 from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.cli import main
+from qkvcheck.errors import SettingsError
 from qkvcheck.plugin.description import describe_file_run
 from qkvcheck.plugin.session import Session
 from qkvcheck.record.finding import Finding, label
@@ -308,6 +309,7 @@ import importlib.util
 plain = importlib.util.find_spec
 importlib.util.find_spec = lambda n, *a: None if n == "{name}" else plain(n, *a)
 from qkvcheck.cli import main
+from qkvcheck.errors import SettingsError
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -347,3 +349,9 @@ def test_example_shows_what_is_on_record(name, record):
     assert sum(number in numbers for number in shown) >= 0.95 * len(shown)
     assert len(text.encode()) < 300_000
     assert text.index("How each claim stands") < text.index(">Cosines between dimensions, layer")
+
+
+def test_a_comparison_has_no_short_version():
+    made = synthetic(contexts=6)
+    with pytest.raises(SettingsError, match="a page that compares 2 results has no short version"):
+        page([made, made], short=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from qkvcheck.claims.claim import EXPLORATORY
@@ -10,7 +12,7 @@ from qkvcheck.claims.verdict import ControlResult, Decision
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.shift import Outcome, Shift
 from qkvcheck.report.screen import screen_lines, shown_of
-from qkvcheck.report.terminal import summary_lines
+from qkvcheck.report.terminal import colour_of, summary_lines
 from tests.made_up import make_run, make_verdict
 from tests.report.test_terminal import RUN
 
@@ -107,7 +109,9 @@ def test_letters_stand_for_notes_and_only_those_used_are_explained():
     assert row_of([Finding(make("NOT JUDGED", estimate=None, low=None, high=None))]).endswith("not judged")
     assert row_of([Finding(make(), "REFUTED", "moved")]).endswith("CHANGED to supported")
     flipped = Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP)
-    assert row_of([Finding(make(), compared=flipped)]).endswith("supported")
+    assert row_of([Finding(make(), compared=flipped)]).endswith("FLIPPED to supported")
+    beyond = Shift(Decision.SUPPORTED, Decision.SUPPORTED, Outcome.BEYOND, margin=0.1)
+    assert row_of([Finding(make(), compared=beyond)]).endswith("supported m")
     both = Shift(Decision.REFUTED, Decision.REFUTED, Outcome.SAME)
     assert row_of([Finding(make("REFUTED"), compared=both)]).endswith("refuted r")
     assert row_of([Finding(make(qualifier=("unresolved against different-words",)))]).endswith("supported !")
@@ -134,6 +138,40 @@ def test_colours_are_those_of_the_cells():
         if line.text.startswith("P")
     }
     assert colours == {"P1": "green", "P2": "red", "P3": "yellow", "P4": "yellow"}
+
+
+FAILING = {
+    "for the worse": ("REFUTED", Shift(Decision.SUPPORTED, Decision.REFUTED, Outcome.FLIP), "FLIPPED from supported"),
+    "for the better": ("SUPPORTED", Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP), "FLIPPED from refuted"),
+    "to open": (
+        "INCONCLUSIVE",
+        Shift(Decision.SUPPORTED, Decision.INCONCLUSIVE, Outcome.FLIP),
+        "FLIPPED from supported",
+    ),
+    "to untrained": ("SUPPORTED", Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP), "FLIPPED from refuted"),
+    "beyond": ("SUPPORTED", Shift(Decision.SUPPORTED, Decision.SUPPORTED, Outcome.BEYOND), "BEYOND the margin"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_what_fails_against_a_checkpoint_is_red_whichever_way_it_went(case):
+    """In the table of claims, with one line a claim and with one a cell, and in the list of what moved."""
+    verdict, shift, told = FAILING[case]
+    note = ("also holds untrained",) if case == "to untrained" else ()
+    finding = Finding(make(verdict, qualifier=note), compared=shift)
+    assert finding.shift_fails(strict=False)
+    (row,) = [line for line in screen_lines(RUN, [finding], width=120) if line.text.startswith("P3a")]
+    (cell,) = [line for line in summary_lines(RUN, [finding], width=200) if " QQ cosine" in line.text]
+    assert (row.colour, cell.colour) == ("red", "red")
+    assert cell.text.endswith(f"{verdict.lower()} ({told}){''.join(f', {one}' for one in note)}")
+    still = replace(finding, compared=replace(shift, was=Decision(verdict), outcome=Outcome.WITHIN))
+    assert colour_of(still) == {"SUPPORTED": "green", "REFUTED": "yellow", "INCONCLUSIVE": "yellow"}[verdict] or note
+
+
+def test_a_cell_that_flips_is_the_one_shown_of_its_claim():
+    tight = Finding(make(claim="P5", group="K", estimate=0.45))
+    better = Finding(make(claim="P5", group="Q", estimate=0.9), compared=FAILING["for the better"][1])
+    assert shown_of([tight, better]) is better
 
 
 def test_a_claim_none_of_whose_cells_decides_is_told_in_brackets():

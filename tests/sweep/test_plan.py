@@ -60,7 +60,7 @@ def test_progress_in_a_pipe_is_a_line_a_minute(monkeypatch):
     progress.clear()
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0] == "capturing: 235 of 1,000 records, 3.8 a second, 3.3 min left, 7 contexts"
+    assert lines[0] == "capturing: 235 of 1,000 records, 3.8 a second, 3 min left, 7 contexts"
 
 
 def test_progress_on_a_terminal_is_one_line(monkeypatch):
