@@ -24,7 +24,7 @@ MISTAKES = {
     ),
     "no-cell-of-its-own-decides": (
         LOW, 'primary = [["QK", "cosine"]]', "claim LOW names 'QK cosine' as primary, which is none of its cells",
-        "Q cosine",
+        None,
     ),
     "id-twice": ('id = "HIGH"', 'id = "LOW"', "claim LOW is on file already; rename it.", None),
     "unknown-control": (
