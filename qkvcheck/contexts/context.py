@@ -116,6 +116,8 @@ class ContextSet:
         Name of the corpus, or the path it was read from.
     sha256 : str
         Hash of the lines joined by newlines with one at the end.
+    sentences : int or None
+        How many sentences the corpus has, where those alone were taken that hold the target; None where all were.
 
     Examples
     --------
@@ -129,6 +131,7 @@ class ContextSet:
     target_id: int
     name: str
     sha256: str
+    sentences: int | None = None
 
     def __repr__(self) -> str:
         shown = "".join(f"\n  {context.text!r}" for context in self.contexts)

@@ -32,7 +32,7 @@ from qkvcheck.report.overview import (
 from qkvcheck.report.page_claims import PageCell, page_cell, page_claim
 from qkvcheck.report.sentences import poles_sentence
 from qkvcheck.report.tally import by_claim, is_tagged, tally
-from qkvcheck.report.terminal import column_controls, counted, layers_text
+from qkvcheck.report.terminal import column_controls, counted, holding_text, layers_text
 from qkvcheck.report.texts import explained_texts
 
 NEEDED = ("jinja2", "matplotlib")
@@ -141,7 +141,7 @@ def _run(results: Results, *, short: bool) -> dict[str, Any]:
     anchors = {identity: "findings" if short else f"claim-{n}" for n, identity in enumerate(grouped)}
     found = standings(grouped)
     return {
-        "title": f"Claims about queries, keys and values in {run.origin.spec}",
+        "title": f"Claims about queries, keys and values in {run.named}",
         "short": short,
         "run": run,
         "measured": _measured(run, findings),
@@ -204,7 +204,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *_training(origin),
         (
             "contexts",
-            f"{corpus.contexts} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
+            f"{corpus.contexts}{holding_text(corpus)} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
             f"{'up to the target' if corpus.seen.causal else 'as a whole'}",
         ),
         ("target", f"{corpus.target!r} at index {positions} (zero-based)"),
@@ -263,7 +263,7 @@ class ComparedRow:
 
 
 def _comparison(results: Sequence[Results]) -> dict[str, Any]:
-    names = _distinct([entry.run.origin.spec for entry in results])
+    names = _distinct([entry.run.named for entry in results])
     every: dict[str, ComparedRow] = {}
     for number, entry in enumerate(results):
         for finding in entry.findings:
@@ -279,8 +279,12 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
             row = every.setdefault(key, ComparedRow(verdict.claim, verdict.statement, where, order, blank))
             row.cells[number] = row.cells[number] or page_cell(finding)
     rows = sorted(every.values(), key=lambda row: row.order)
+    what = "models"
+    if all(entry.run.corpus.sentences is not None for entry in results):  # of several targets
+        what = "targets" if len({entry.run.origin.spec for entry in results}) == 1 else "runs"
     return {
-        "title": f"{len(results)} models: claims about queries, keys and values",
+        "what": what,
+        "title": f"{len(results)} {what}: claims about queries, keys and values",
         "models": [
             {"name": name, "facts": _facts(entry.run), "summary": tally(entry.run, entry.findings)}
             for name, entry in zip(names, results, strict=True)
