@@ -8,7 +8,9 @@ from .context import (
     is_word,
     make_context,
     match_positions,
+    places_of,
     resolve_target,
+    resolve_tokens,
 )
 from .corpora import Corpus, encode_corpus, is_lecture, read_corpus
 from .corpus_files import hash_lines
@@ -36,8 +38,10 @@ __all__ = [
     "match_positions",
     "other_words",
     "phrases_of",
+    "places_of",
     "read_corpus",
     "resolve_target",
+    "resolve_tokens",
     "tokens_of",
     "words_of",
 ]

@@ -50,9 +50,11 @@ class Context:
     token_ids : tuple of int
         Its tokens, as the model's tokenizer splits it.
     target_index : int
-        Zero-based position of the target token.
+        Zero-based position of the target token; of a target of several tokens that of the last one.
     cluster : str or None
         A label of the user's: contexts that share it may depend on each other.
+    target_length : int
+        Tokens of the target.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Context:
     token_ids: tuple[int, ...]
     target_index: int
     cluster: str | None = None
+    target_length: int = 1
 
     def __repr__(self) -> str:
         return f"Context({self.text!r}, target_index={self.target_index})"
@@ -73,17 +76,22 @@ class Context:
         printer.text(repr(self))
 
     @property
-    def prefix(self) -> tuple[int, ...]:
-        """Token ids left of the target: all that a causal model has seen there."""
-        return self.token_ids[: self.target_index]
+    def target_start(self) -> int:
+        """Zero-based position of the target's first token."""
+        return self.target_index - self.target_length + 1
 
-    def continued(self, token_id: int, *, word: str, whole: bool = False) -> Context:
-        """Return the context with another token in the target's place, and nothing after it unless `whole`.
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """Token ids left of the target: all that a causal model has seen before it."""
+        return self.token_ids[: self.target_start]
+
+    def continued(self, *token_ids: int, word: str, whole: bool = False) -> Context:
+        """Return the context with another word in the target's place, and nothing after it unless `whole`.
 
         Parameters
         ----------
-        token_id : int
-            The other token.
+        *token_ids : int
+            The other word's tokens; they take the place of all of the target's.
         word : str
             Its text, for messages.
         whole : bool
@@ -97,7 +105,9 @@ class Context:
         """
         text = f"{self.text} [{word.strip()}]"
         after = self.token_ids[self.target_index + 1 :] if whole else ()
-        return replace(self, text=text, token_ids=(*self.prefix, token_id, *after))
+        ids, length = (*self.prefix, *token_ids, *after), len(token_ids)
+        index = self.target_start + length - 1
+        return replace(self, text=text, token_ids=ids, target_index=index, target_length=length)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,13 +121,15 @@ class ContextSet:
     target : str
         Text of the target token, such as ``" her"``.
     target_id : int
-        Its id in the model's tokenizer.
+        Its id in the model's tokenizer; of a target of several tokens that of the last one.
     name : str
         Name of the corpus, or the path it was read from.
     sha256 : str
         Hash of the lines joined by newlines with one at the end.
     sentences : int or None
         How many sentences the corpus has, where those alone were taken that hold the target; None where all were.
+    earlier : tuple of int
+        Ids of the target's tokens before the last one.
 
     Examples
     --------
@@ -132,6 +144,7 @@ class ContextSet:
     name: str
     sha256: str
     sentences: int | None = None
+    earlier: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         shown = "".join(f"\n  {context.text!r}" for context in self.contexts)
@@ -146,13 +159,29 @@ class ContextSet:
 
     @property
     def target_indices(self) -> list[int]:
-        """Position of the target in each context."""
+        """Position of the target in each context: of its last token."""
         return [context.target_index for context in self.contexts]
+
+    @property
+    def preceding_indices(self) -> list[int]:
+        """Position of the token before the target's first one in each context; -1 where there is none."""
+        return [context.target_start - 1 for context in self.contexts]
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """Ids of all of the target's tokens."""
+        return (*self.earlier, self.target_id)
+
+    @property
+    def asked(self) -> str | int:
+        """The target as `resolve_tokens` gives it again: its id, or of several tokens its text."""
+        return self.target if self.earlier else self.target_id
 
     @property
     def tokens_sha256(self) -> str:
         """Hash of what a model is given: the token ids of every context, and where the target stands in it."""
-        given = [self.target_id, [[context.token_ids, context.target_index] for context in self.contexts]]
+        target = self.target_ids if self.earlier else self.target_id
+        given = [target, [[context.token_ids, context.target_index] for context in self.contexts]]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
     def subset(self, indices: Iterable[int]) -> ContextSet:
@@ -275,7 +304,7 @@ def audit(contexts: ContextSet, *, causal: bool = True) -> Audit:
 
 
 def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
-    """Return text and id of a target token.
+    """Return text and id of a target of exactly one token.
 
     Parameters
     ----------
@@ -289,24 +318,61 @@ def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
     ContextError
         If the text is not exactly one token.
     """
+    text, ids = resolve_tokens(target, encoder)
+    if len(ids) != 1:
+        raise _wrong_count(text, ids, encoder, "it must be exactly one token here")
+    return text, ids[0]
+
+
+def resolve_tokens(target: str | int, encoder: Encoder) -> tuple[str, tuple[int, ...]]:
+    """Return text and ids of a target of one token or several.
+
+    Parameters
+    ----------
+    target : str or int
+        Text such as ``" her"`` (with its leading space), or a token id.
+    encoder : Encoder
+        The model's tokenizer.
+
+    Raises
+    ------
+    ContextError
+        If there is no such token, or the text has none.
+    """
     if isinstance(target, int):
         text = encoder.decode([target])
         if not text:
             raise ContextError(f"there is no token {target} in {encoder.name}; choose another with --qkv-target.")
-        return text, target
-    ids = encoder.encode(target)
-    if len(ids) != 1:
-        pieces = ", ".join(repr(encoder.decode([i])) for i in ids) or "nothing"
-        spaced = (
-            ""
-            if target.startswith(" ") or not target
-            else f" (a word inside a sentence has a leading space: {' ' + target!r})"
-        )
-        raise ContextError(
-            f"target {target!r} is {len(ids)} tokens in {encoder.name} ({pieces}); it must be exactly one token. "
-            f"Choose another target with --qkv-target{spaced}."
-        )
-    return target, ids[0]
+        return text, (target,)
+    ids = tuple(encoder.encode(target))
+    if not ids:
+        raise _wrong_count(target, ids, encoder, "it must be one at least")
+    return target, ids
+
+
+def _wrong_count(target: str, ids: Sequence[int], encoder: Encoder, allowed: str) -> ContextError:
+    pieces = ", ".join(repr(encoder.decode([i])) for i in ids) or "nothing"
+    spaced = (
+        ""
+        if target.startswith(" ") or not target
+        else f" (a word inside a sentence has a leading space: {' ' + target!r})"
+    )
+    return ContextError(
+        f"target {target!r} is {len(ids)} tokens in {encoder.name} ({pieces}); {allowed}. "
+        f"Choose another target with --qkv-target{spaced}."
+    )
+
+
+def places_of(wanted: Sequence[int], token_ids: Sequence[int]) -> list[int]:
+    """Return where a sequence of tokens ends in another, each time that it stands there.
+
+    Examples
+    --------
+    >>> places_of([1, 2], [1, 2, 3, 1, 2]), places_of([7], [7, 7])
+    ([1, 4], [0, 1])
+    """
+    given, size = tuple(wanted), len(wanted)
+    return [end - 1 for end in range(size, len(token_ids) + 1) if tuple(token_ids[end - size : end]) == given]
 
 
 def make_context(
@@ -315,10 +381,11 @@ def make_context(
     *,
     target: str,
     target_id: int,
+    earlier: tuple[int, ...] = (),
     occurrence: int | None = None,
     where: str = "context",
 ) -> Context:
-    """Tokenise a text and find the target in it by token id.
+    """Tokenise a text and find the target in it by its token ids.
 
     Parameters
     ----------
@@ -327,7 +394,9 @@ def make_context(
     encoder : Encoder
         The model's tokenizer.
     target, target_id : str, int
-        As `resolve_target` returns them.
+        As `resolve_target` returns them; the id of the last token, where it has several.
+    earlier : tuple of int
+        Ids of its tokens before the last one.
     occurrence : int, optional
         Which occurrence counts, from 1; without it the target must occur exactly once.
     where : str
@@ -339,11 +408,12 @@ def make_context(
         If the target is missing, or occurs more than once with no occurrence chosen.
     """
     ids = tuple(encoder.encode(text))
-    found = [index for index, token in enumerate(ids) if token == target_id]
+    wanted = (*earlier, target_id)
+    found = places_of(wanted, ids)
     if not found:
         hint = f" Does the target need a leading space ({' ' + target!r})?" if not target.startswith(" ") else ""
         raise ContextError(
-            f"{where}: target {target!r} (token {target_id}) does not occur in {shown(text)}; "
+            f"{where}: target {target!r} ({_numbers(wanted)}) does not occur in {shown(text)}; "
             f"it must occur exactly once. Correct the sentence or choose another --qkv-target.{hint}"
         )
     if occurrence is None and len(found) > 1:
@@ -356,7 +426,11 @@ def make_context(
             f'{where}: "occurrence": {occurrence} was asked of target {target!r}, which occurs {len(found)} '
             f"time(s) in {shown(text)}; allowed is 1 to {len(found)}. Correct the line."
         )
-    return Context(text, ids, found[(occurrence or 1) - 1])
+    return Context(text, ids, found[(occurrence or 1) - 1], target_length=len(wanted))
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    return f"token{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"
 
 
 def match_positions(contexts: ContextSet) -> tuple[list[int], list[int]]:
@@ -366,13 +440,13 @@ def match_positions(contexts: ContextSet) -> tuple[list[int], list[int]]:
     -------
     target_rows, preceding_rows : list of int
         Numbers of the contexts to take the target from (at positions p), and those to take the token
-        before the target from (so that it stands at the same positions p), first in file order.
+        before the target's first one from (so that it stands at the same positions p), first in file order.
     """
     by_target: dict[int, list[int]] = {}
     by_preceding: dict[int, list[int]] = {}
-    for number, index in enumerate(contexts.target_indices):
+    for number, (index, before) in enumerate(zip(contexts.target_indices, contexts.preceding_indices, strict=True)):
         by_target.setdefault(index, []).append(number)
-        by_preceding.setdefault(index - 1, []).append(number)
+        by_preceding.setdefault(before, []).append(number)
     target_rows: list[int] = []
     preceding_rows: list[int] = []
     for position in sorted(by_target.keys() & by_preceding.keys()):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context, resolve_target
+from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context, resolve_tokens
 from qkvcheck.contexts.corpus_files import LECTURE_SHA256, Line, checked_lines, hash_lines, json_lines, read_lines
 from qkvcheck.errors import ContextError
 from qkvcheck.inputs import Given
@@ -86,7 +86,7 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int, holdin
     encoder : Encoder
         The model's tokenizer.
     target : str or int
-        Text or id of the target token.
+        Text or id of the target token; of a text that is several tokens the last one is what is measured.
     holding : bool
         Whether sentences that don't hold the target as they should (exactly once, or at their `occurrence`) are left
         out, and not refused.
@@ -94,7 +94,7 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int, holdin
     Raises
     ------
     ContextError
-        If the target is not one token, a sentence does not hold it as it should, or fewer than two are left.
+        If the target is no token, a sentence does not hold it as it should, or fewer than two are left.
 
     Examples
     --------
@@ -103,13 +103,20 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int, holdin
     >>> len(contexts), contexts.target
     (54, ' her')
     """
-    text, target_id = resolve_target(target, encoder)
+    text, (*before, target_id) = resolve_tokens(target, encoder)
+    earlier = tuple(before)
     found: list[Context] = []
     for line in corpus.lines:
         where = f"{corpus.name}, line {line.number}"
         try:
             context = make_context(
-                line.text, encoder, target=text, target_id=target_id, occurrence=line.occurrence, where=where
+                line.text,
+                encoder,
+                target=text,
+                target_id=target_id,
+                earlier=earlier,
+                occurrence=line.occurrence,
+                where=where,
             )
         except ContextError:
             if holding:
@@ -119,11 +126,12 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int, holdin
             raise
         found.append(replace(context, cluster=line.cluster))
     if not holding:
-        return ContextSet(tuple(found), text, target_id, corpus.name, corpus.sha256)
+        return ContextSet(tuple(found), text, target_id, corpus.name, corpus.sha256, earlier=earlier)
     if len(found) < LEAST_HOLDING:
         raise _too_few(corpus, text, len(found))
     taken = hash_lines([context.text for context in found])
-    return ContextSet(tuple(found), text, target_id, corpus.name, taken, sentences=len(corpus.lines))
+    count = len(corpus.lines)
+    return ContextSet(tuple(found), text, target_id, corpus.name, taken, sentences=count, earlier=earlier)
 
 
 def _not_in_built_in(corpus: Corpus, target: str) -> ContextError:

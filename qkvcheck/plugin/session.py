@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
-from qkvcheck.contexts import ContextSet, Corpus, encode_corpus, read_corpus, resolve_target
+from qkvcheck.contexts import ContextSet, Corpus, encode_corpus, read_corpus, resolve_tokens
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
 from qkvcheck.groups import ALL_HEADS, Capture, Layers, head_count, heads_text
@@ -244,7 +244,7 @@ class Session:
         Raises
         ------
         QkvcheckError
-            If the target is not one token or is not there; or if several were asked for, and none or one of them twice.
+            If the target is no token or is not there; or if several were asked for, and none or one of them twice.
         """
         asked = self.settings.targets
         if len(asked) == 1:
@@ -254,11 +254,11 @@ class Session:
                 f"--qkv-target names {len(asked)} targets, and this test has contexts of which it does not say so: let "
                 "it, or its own contexts, take the fixture contexts by name, or name one target."
             )
-        numbers = [resolve_target(one, hooked.encoder)[1] for one in asked]
+        numbers = [resolve_tokens(one, hooked.encoder)[1] for one in asked]
         twice = [repr(one) for one, number in zip(asked, numbers, strict=True) if numbers.count(number) > 1]
         if twice:
             raise SettingsError(
-                f"--qkv-target names one token of {hooked.encoder.name} twice, by {' and by '.join(twice)}; name it "
+                f"--qkv-target names one target of {hooked.encoder.name} twice, by {' and by '.join(twice)}; name it "
                 "once."
             )
         return encode_corpus(self.corpus, hooked.encoder, target=target, holding=True)
@@ -407,4 +407,6 @@ class Session:
 
 def target_part(run: Run) -> str:
     """Return the target as part of a file name: its text, which may hold anything, and its id."""
-    return f"{file_part(Path((run.corpus.target or '').strip()).name) or 'target'}-{run.corpus.target_id}"
+    corpus = run.corpus
+    ids = [corpus.target_id] if corpus.target_ids is None else corpus.target_ids
+    return "-".join([file_part(Path((corpus.target or "").strip()).name) or "target", *map(str, ids)])

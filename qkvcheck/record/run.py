@@ -178,6 +178,8 @@ class RunCorpus:
         What stands before and after every context, and what decided it; None where that is not known.
     sentences : int or None
         How many sentences the corpus has, where one of several targets was judged on those that hold it; else None.
+    target_ids : sequence of int or None
+        Ids of the target's tokens, where it has several: the last one, `target_id`, is what was captured. Else None.
     """
 
     name: str
@@ -194,6 +196,7 @@ class RunCorpus:
     tokens_sha256: str | None = None
     special_tokens: str | None = None
     sentences: int | None = None
+    target_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)

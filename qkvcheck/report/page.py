@@ -32,7 +32,7 @@ from qkvcheck.report.overview import (
 from qkvcheck.report.page_claims import PageCell, page_cell, page_claim
 from qkvcheck.report.sentences import poles_sentence
 from qkvcheck.report.tally import by_claim, is_tagged, tally
-from qkvcheck.report.terminal import column_controls, counted, holding_text, layers_text
+from qkvcheck.report.terminal import column_controls, counted, holding_text, layers_text, target_text
 from qkvcheck.report.texts import explained_texts
 
 NEEDED = ("jinja2", "matplotlib")
@@ -176,6 +176,7 @@ def _measured(run: Run, findings: Sequence[Finding]) -> str:
     seeds = max((control.seeds or 0 for f in findings for control in f.verdict.controls), default=0)
     beside = f", beside {counted(seeds, 'untrained network')}" if seeds else ""
     token = f"the token {corpus.target.strip()!r}" if isinstance(corpus.target, str) else "a token"
+    token = token if corpus.target_ids is None else f"{token.replace('the token', 'the last token of')}"
     layers = ", ".join(map(str, run.settings.layers))
     where = f"layer{'s' if len(run.settings.layers) != 1 else ''} {layers} (zero-based)"
     return f"Queries, keys and values of {token} in {corpus.contexts} sentences at {where}{beside}."
@@ -207,7 +208,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
             f"{corpus.contexts}{holding_text(corpus)} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
             f"{'up to the target' if corpus.seen.causal else 'as a whole'}",
         ),
-        ("target", f"{corpus.target!r} at index {positions} (zero-based)"),
+        ("target", f"{target_text(corpus)} at index {positions} (zero-based)"),
         layers,
         ("captured", captured),
         ("numbers", f"{settings.dtype} on {settings.device}"),

@@ -31,6 +31,7 @@ from qkvcheck.report.terminal import (
     merged_lines,
     notices,
     once_for_all_layers,
+    target_text,
     wrapped,
 )
 
@@ -137,7 +138,7 @@ def _head(run: Run, width: int) -> list[Line]:
     model = f"{origin.spec} ({origin.source}): {shape}, fingerprint {origin.fingerprint[:12]}"
     return [
         *wrapped(f"model     {model}", "bold", width=width),
-        *wrapped(f"contexts  {held}, target {corpus.target!r}, layers {layers} (zero-based)", width=width),
+        *wrapped(f"contexts  {held}, target {target_text(corpus)}, layers {layers} (zero-based)", width=width),
     ]
 
 

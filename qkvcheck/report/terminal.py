@@ -186,12 +186,18 @@ def _measured(run: Run) -> list[Line]:
         ),
         *([] if corpus.special_tokens is None else [Line(f"          before each: {corpus.special_tokens}")]),
         Line(
-            f"target    {corpus.target!r} at index {positions}; "
+            f"target    {target_text(corpus)} at index {positions}; "
             f"{unseen if causal else 'what stands after it counts too: the model looks both ways'}"
         ),
         Line(f"captured  {captured}"),
     ]
     return lines
+
+
+def target_text(corpus: RunCorpus) -> str:
+    """Return the target, and of one of several tokens which is captured."""
+    several = "" if corpus.target_ids is None else f" ({len(corpus.target_ids)} tokens, the last one is captured)"
+    return f"{corpus.target!r}{several}"
 
 
 def holding_text(corpus: RunCorpus) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from qkvcheck.contexts.context import (
@@ -11,7 +13,9 @@ from qkvcheck.contexts.context import (
     clusters_of,
     make_context,
     match_positions,
+    places_of,
     resolve_target,
+    resolve_tokens,
 )
 from qkvcheck.errors import ContextError
 
@@ -144,3 +148,77 @@ def test_clusters_by_the_token_before_the_target_and_by_its_place():
     places, kind = clusters_of(contexts, "position")
     assert (kind, places[0] == places[1], len(set(places))) == ("position", True, 3)
     assert clusters_of(contexts, "preceding-token", causal=False)[1] == "preceding token"
+
+
+# A target of several tokens -------------------------------------------------------------------------
+
+
+def two(words: Words, text: str, **options) -> Context:
+    words.ids.setdefault(" again", 2)
+    return make_context(text, words, target=" her again", target_id=2, earlier=(0,), **options)
+
+
+def test_a_target_of_several_tokens_is_found_as_a_sequence(words):
+    context = two(words, "We again saw her again today")
+    assert (context.target_index, context.target_start, context.target_length) == (4, 3, 2)
+    assert context.prefix == context.token_ids[:3]
+    with pytest.raises(ContextError, match=r"target ' her again' \(tokens 0, 2\) does not occur in 'again We saw her'"):
+        two(words, "again We saw her")
+    text = "We saw her again and her again"
+    with pytest.raises(ContextError, match="occurs 2 times"):
+        two(words, text)
+    assert two(words, text, occurrence=2).target_index == 6
+
+
+def test_sequences_are_found_where_they_end():
+    for ids in ([1, 2, 1, 2, 2], [1, 1, 1], [], [2], [1]):
+        for wanted in ([1], [1, 2], [1, 1], [2, 2]):
+            slow = [k for k in range(len(ids)) if k >= len(wanted) - 1 and ids[k - len(wanted) + 1 : k + 1] == wanted]
+            assert places_of(wanted, ids) == slow
+
+
+def test_another_word_takes_the_place_of_the_whole_target():
+    context = Context("t", (4, 5, 7, 8, 9, 6), 4, target_length=3)
+    other = context.continued(1, word=" him", whole=True)
+    assert (other.token_ids, other.target_index, other.target_start, other.prefix) == ((4, 5, 1, 6), 2, 2, (4, 5))
+    assert context.continued(1, word=" him").token_ids == (4, 5, 1)
+    same = context.continued(7, 8, 9, word=" target", whole=True)
+    assert (same.token_ids, same.target_index, same.target_length) == (context.token_ids, 4, 3)
+    assert other.continued(2, word=" us", whole=True).token_ids == (4, 5, 2, 6)
+
+
+def several(rows: list[tuple[tuple[int, ...], int]]) -> ContextSet:
+    contexts = tuple(Context(str(n), ids, index, target_length=2) for n, (ids, index) in enumerate(rows))
+    return ContextSet(contexts, " t", 9, "made", "0" * 64, earlier=(8,))
+
+
+def test_what_stands_before_several_tokens_stands_before_the_first():
+    made = several([((8, 9), 1), ((1, 8, 9), 2), ((1, 2, 8, 9, 5), 3), ((3, 2, 8, 9), 3), ((1, 2, 3, 8, 9), 4)])
+    assert made.preceding_indices == [-1, 0, 1, 1, 2]
+    assert (made.target_ids, made.asked) == ((8, 9), " t")
+    before, _ = clusters_of(made, "preceding-token")
+    assert before == ("none", "before 000001", "before 000002", "before 000002", "before 000003")
+    assert clusters_of(made, "prefix")[0][2] == "prefix 000001 000002"
+    seen = audit(made)
+    assert (seen.distinct_prefixes, seen.unseen_tokens, seen.positions) == (5, 1, {1: 1, 2: 1, 3: 2, 4: 1})
+    target_rows, preceding_rows = match_positions(made)
+    # Position 1: target in row 0, preceding in rows 2, 3. Position 2: target in row 1, preceding in row 4.
+    assert (target_rows, preceding_rows) == ([0, 1], [2, 4])
+
+
+def test_the_hash_of_tokens_is_as_it_was_for_one_and_knows_several():
+    one = make_set([((1, 2, 9), 2), ((3, 9), 1)])
+    assert one.tokens_sha256 == sha256(b"[9, [[[1, 2, 9], 2], [[3, 9], 1]]]").hexdigest()
+    assert (one.target_ids, one.asked, one.preceding_indices) == ((9,), 9, [1, 0])
+    made = several([((1, 8, 9), 2)])
+    assert made.tokens_sha256 == sha256(b"[[8, 9], [[[1, 8, 9], 2]]]").hexdigest()
+
+
+def test_tokens_of_a_target(embedded):
+    assert resolve_tokens(" her", embedded.encoder) == (" her", (268,))
+    assert resolve_tokens(268, embedded.encoder) == (" her", (268,))
+    text, ids = resolve_tokens(" unbelievably", embedded.encoder)
+    assert (text, list(ids)) == (" unbelievably", embedded.encoder.encode(" unbelievably"))
+    assert len(ids) > 1
+    with pytest.raises(ContextError, match=r"0 tokens in embedded \(nothing\); it must be one at least"):
+        resolve_tokens("", embedded.encoder)

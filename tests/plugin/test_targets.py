@@ -131,8 +131,8 @@ def test_environment_and_ini_name_several(mine, monkeypatch):
             "\"occurrence\"), and 2 are the least; the corpora that come with qkvcheck are made for ' her': name a "
             "file of sentences of your own with --qkv-corpus, or leave this target out.",
         ),
-        ((*TWO, "--qkv-target= once upon"), "target ' once upon' is "),
-        ((*TWO, "--qkv-target=268"), "names one token of embedded twice, by ' her' and by 268; name it once."),
+        ((*TWO, "--qkv-target= once upon"), "--qkv-target ' once upon': 0 of the 45 sentences of mine.txt hold it"),
+        ((*TWO, "--qkv-target=268"), "names one target of embedded twice, by ' her' and by 268; name it once."),
         (
             (*TWO, "--qkv-limit=17", "--qkv-target= again"),
             "--qkv-target ' again': 1 of the 17 sentences of mine.txt hold it exactly once",
@@ -140,7 +140,7 @@ def test_environment_and_ini_name_several(mine, monkeypatch):
         ((*TWO, "--qkv-activations=a.npz"), "the file of --qkv-activations holds what was captured at one target"),
         ((*TWO, "--qkv-baseline=b.json"), "--qkv-baseline is the record of one target; without it each has its own;"),
     ],
-    ids=["built-in", "two tokens", "one token twice", "too few", "activations", "baseline"],
+    ids=["built-in", "not there", "one token twice", "too few", "activations", "baseline"],
 )
 def test_a_mistake_is_one_line_before_weights_are_read(mine, monkeypatch, arguments, message):
     monkeypatch.setattr("qkvcheck.capture.check_layout", lambda _: pytest.fail("weights were read"))
@@ -214,3 +214,41 @@ def test_a_command_takes_one(capsys):
     assert "--target is given twice; this command takes one, so run it once for each" in capsys.readouterr().err
     assert cli.main([*given[:6], '" her" " him"']) == 2
     assert "names several tokens; one is taken here" in capsys.readouterr().err
+
+
+# Of several tokens ----------------------------------------------------------------------------------
+
+
+def test_a_target_of_several_tokens_is_told(mine):
+    sentences = [f"{subject} {verb} the unbelievably good book" for subject in SUBJECTS for verb in VERBS]
+    (mine.path / "long.txt").write_text("\n".join(sentences))
+    how = ("--qkv-target= unbelievably", "--qkv-corpus=long.txt")
+    result = mine.runpytest(*how, "--qkv-update=all", "--qkv-json=r.json", "--qkv-report=page.html", *LOW)
+    result.assert_outcomes(passed=1)
+    corpus = read(mine, "r.json")["corpus"]
+    ids = corpus["target_ids"]
+    count = len(ids)
+    assert count > 1
+    assert (corpus["target"], corpus["target_id"], corpus["contexts"]) == (" unbelievably", ids[-1], 32)
+    told = " ".join(result.stdout.str().split())
+    assert f"target ' unbelievably' ({count} tokens, the last one is captured)" in told
+    assert f"({count} tokens, the last one is captured)" in (mine.path / "page.html").read_text()
+    (record,) = (mine.path / "recorded").iterdir()
+    assert record.name == f"embedded+long.txt+unbelievably-{'-'.join(map(str, ids))}.json"
+    mine.runpytest(*how, *LOW).assert_outcomes(passed=1)
+    both = mine.runpytest(*how, "--qkv-target= good", "--qkv-json=b.json", "-v", *LOW)
+    assert "[LOW-L06-Q-unbelievably]" in both.stdout.str()
+    alone, beside = (read(mine, name) for name in ("r.json", f"b-{record.stem.replace('+long.txt+', '-')}.json"))
+    assert estimates(alone) == estimates(beside)
+
+
+def test_it_is_held_against_what_stands_before_it(mine):
+    """The token before the target is "the", "a" or a verb: never a piece of the target, which are alike everywhere."""
+    sentences = [f"{subject} {verb} unbelievably good books" for subject in SUBJECTS for verb in VERBS]
+    (mine.path / "long.txt").write_text("\n".join(sentences))
+    how = ("--qkv-target= unbelievably", "--qkv-corpus=long.txt", "--qkv-controls=all", "--qkv-json=r.json")
+    assert mine.runpytest(*how, *LOW).ret == 0
+    (verdict,) = read(mine, "r.json")["verdicts"]
+    found = {one["name"]: one["estimate"] for one in verdict["controls"]}
+    assert {"different-words", "other-token", "non-target"} <= {name for name, one in found.items() if one is not None}
+    assert found["non-target"] < 0.9 < verdict["estimate"]
