@@ -315,7 +315,8 @@ class Settings:
     )
     target: str | int = _row(
         " her",
-        "target token: its text with the leading space, or its id; double quotes around it are taken off",
+        "target: its text with the leading space (of several tokens the last one is measured), or a token's id; double "
+        "quotes around it are taken off",
         parse=_target,
         several="with several every claim is judged once for each, on the sentences that hold it",
     )

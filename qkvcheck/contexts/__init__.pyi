@@ -6,15 +6,12 @@ from .context import (
     audit,
     clusters_of,
     is_word,
-    make_context,
     match_positions,
-    places_of,
-    resolve_target,
-    resolve_tokens,
 )
 from .corpora import Corpus, encode_corpus, is_lecture, read_corpus
 from .corpus_files import hash_lines
 from .sampling import draw_contexts, other_words
+from .targets import make_context, places_of, resolve_target, resolve_tokens
 from .vocabulary import Phrases, Piece, Words, fixed_pieces, phrases_of, tokens_of, words_of
 
 __all__ = [

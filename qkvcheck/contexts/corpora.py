@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context, resolve_tokens
+from qkvcheck.contexts.context import Context, ContextSet, Encoder
 from qkvcheck.contexts.corpus_files import LECTURE_SHA256, Line, checked_lines, hash_lines, json_lines, read_lines
+from qkvcheck.contexts.targets import make_context, resolve_tokens
 from qkvcheck.errors import ContextError
 from qkvcheck.inputs import Given
 

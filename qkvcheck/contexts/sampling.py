@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context
+from qkvcheck.contexts.context import Context, ContextSet, Encoder
 from qkvcheck.contexts.corpus_files import hash_lines
+from qkvcheck.contexts.targets import make_context
 from qkvcheck.contexts.vocabulary import parts_before, word_lists
 from qkvcheck.errors import ContextError
 
