@@ -32,6 +32,9 @@ LONGEST = 10_000
 LAST_ID = 2**31 - 1
 """Largest id of a token that is looked for; models have fewer."""
 LAST_SEED = 2**63 - 1
+_TARGET = r'"[^"]+"|[0-9]+'
+_TARGETS = re.compile(rf"\s*(?:{_TARGET})(?:[\s,]+(?:{_TARGET}))+\s*", flags=re.ASCII)
+"""A text that names several targets; one that has double quotes of its own at its ends begins with two."""
 MOST_SEEDS = 10_000
 MOST_POSITIONS = 2**31 - 1
 MOST_CONTEXTS = 2**31 - 1
@@ -59,6 +62,8 @@ class Option:
         Whether the value is a path: never, always, if one is there, or each of its names that ends in ``.py``.
     switch : bool
         Whether it stands without a value on the command line.
+    several : str
+        What several values do, for an option that pytest takes more than once; empty for any other.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Option:
     parse: Callable[[str, str], Any]
     path: PathKind
     switch: bool
+    several: str = ""
 
     @property
     def flag(self) -> str:
@@ -92,7 +98,8 @@ class Option:
     @property
     def help(self) -> str:
         """What it says, with what holds without it."""
-        return f"{self.about}; without it {self.without}." if self.without else f"{self.about}."
+        parts = [self.about, self.several, f"without it {self.without}" if self.without else ""]
+        return f"{'; '.join(filter(None, parts))}."
 
     @property
     def argparse_help(self) -> str:
@@ -115,6 +122,17 @@ class Option:
         several = self.parse in (_layers, _heads, _controls, _names)
         check_text(flag, text, allowed="\t\r\n" if several else "", control=self.parse is _target)
         return self.parse(flag, text)
+
+    def read_each(self, flag: str, given: str | Sequence[str]) -> tuple[Any, ...]:
+        """Return the values that were given, each once; one text may hold several (`each_target`).
+
+        Raises
+        ------
+        SettingsError
+            As `read`.
+        """
+        texts = [given] if isinstance(given, str) else given
+        return tuple(dict.fromkeys(self.read(flag, one) for text in texts for one in each_target(text)))
 
 
 def check_text(name: str, text: str, *, allowed: str = "", control: bool = False) -> None:
@@ -194,8 +212,21 @@ def _text(_: str, text: str) -> str:
     return text
 
 
+def each_target(text: str) -> list[str]:
+    """Return the targets that a text names: several are ids or stand in double quotes, between spaces or commas.
+
+    Examples
+    --------
+    >>> each_target('" her", " him" 607'), each_target(" her")
+    (['" her"', '" him"', '607'], [' her'])
+    """
+    return re.findall(_TARGET, text) if _TARGETS.fullmatch(text) else [text]
+
+
 def _target(flag: str, text: str) -> str | int:
     """Read a token's id, or its text; one in double quotes is taken without them, for ini files strip spaces."""
+    if _TARGETS.fullmatch(text):
+        raise SettingsError(f"{flag} {shown(text)} names several tokens; one is taken here.")
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
     elif text.isascii() and text.isdigit():
@@ -252,9 +283,10 @@ def _row(
     without: str | None = None,
     parse: Callable[[str, str], Any] = _text,
     path: PathKind = "never",
+    several: str = "",
 ) -> Any:
     """Make a field of `Settings` that carries its option; the option's name is the field's."""
-    row = Option("", default, about, without, parse, path, switch=parse is _switch)
+    row = Option("", default, about, without, parse, path, switch=parse is _switch, several=several)
     return field(default=row.usual, metadata={"row": row})
 
 
@@ -283,8 +315,10 @@ class Settings:
     )
     target: str | int = _row(
         " her",
-        "target token: its text with the leading space, or its id; double quotes around it are taken off",
+        "target: its text with the leading space (of several tokens the last one is measured), or a token's id; double "
+        "quotes around it are taken off",
         parse=_target,
+        several="with several every claim is judged once for each, on the sentences that hold it",
     )
     layers: Layers | None = _row(  # noqa: RUF009 (a tuple; it is None here)
         None,
@@ -382,6 +416,12 @@ class Settings:
     )
     trust_remote_code: bool = False
     explicit: frozenset[str] = frozenset()
+    further_targets: tuple[str | int, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str | int, ...]:
+        """Every target that was asked for."""
+        return (self.target, *self.further_targets)
 
 
 OPTIONS: tuple[Option, ...] = tuple(
@@ -392,7 +432,7 @@ OPTIONS: tuple[Option, ...] = tuple(
 
 def resolve_settings(
     *,
-    command_line: Callable[[Option], str | None],
+    command_line: Callable[[Option], str | Sequence[str] | None],
     environment: Mapping[str, str],
     ini: Callable[[Option], str | None],
     trust_remote_code: bool = False,
@@ -402,7 +442,7 @@ def resolve_settings(
     Parameters
     ----------
     command_line, ini : callable
-        Return an option's text, or None if it was not given.
+        Return an option's text, or None if it was not given; of one with `Option.several` all texts.
     environment : mapping of str to str
         Such as ``os.environ``.
     trust_remote_code : bool
@@ -414,12 +454,21 @@ def resolve_settings(
         If a value makes no sense.
     """
     given = {}
+    further: list[str | int] = []
     for option in OPTIONS:
         texts = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
         text = next((text for text in texts if text is not None), None)
-        if text is not None:
-            given[option.name] = (option.attribute, option.read(option.flag, text))
-    return Settings(**dict(given.values()), trust_remote_code=trust_remote_code, explicit=frozenset(given))
+        if text is not None and option.several:
+            first, *further = option.read_each(option.flag, text)
+            given[option.name] = (option.attribute, first)
+        elif text is not None:
+            given[option.name] = (option.attribute, option.read(option.flag, str(text)))
+    return Settings(
+        **dict(given.values()),
+        trust_remote_code=trust_remote_code,
+        explicit=frozenset(given),
+        further_targets=tuple(further),
+    )
 
 
 def from_root(option: Option, text: str, *, root: Path) -> str:

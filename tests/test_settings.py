@@ -351,3 +351,25 @@ def test_help_can_be_shown(pytestconfig):
         command.add(commands)
         (parser,) = commands.choices.values()
         assert "example: " in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("text", "targets"),
+    [
+        ('" her" " him"', (" her", " him")), ('" her", " him",607', (" her", " him", 607)), ("268 299", (268, 299)),
+        ('"607" 607', ("607", 607)), ('" her" " her"', (" her",)), ("her him", ("her him",)), ('"","",""', ('","","',)),
+        ('"her" him', ('"her" him',)), (' " her"\n\t" him" ', (" her", " him")),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["command_line", "environment", "ini"])
+def test_several_targets_stand_in_quotes_or_are_ids(text, targets, place):
+    given = {"QKV_TARGET": text} if place == "environment" else {"target": text}
+    assert resolve(**{place: given}).targets == targets
+
+
+def test_several_targets_of_the_command_line_take_the_place_of_others():
+    everywhere = {"environment": {"QKV_TARGET": '" a" " b"'}, "ini": {"target": '" c" " d"'}}
+    assert resolve(command_line={"target": [" her", '" him" 7', " her"]}, **everywhere).targets == (" her", " him", 7)
+    assert resolve(command_line={"target": [" her"]}, **everywhere) == resolve(command_line={"target": " her"})
+    with pytest.raises(SettingsError, match="--qkv-target names no token"):
+        resolve(command_line={"target": [" her", ""]})

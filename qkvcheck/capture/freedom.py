@@ -47,6 +47,8 @@ def _as_projected(hooked: HookedModel, layer: int) -> Turns:
 def factors_of(contexts: ContextSet, positions: Sequence[int]) -> dict[str, tuple[str, ...]]:
     """Return what is told of each context besides its rows: its first token, the one before the rows', and their place.
 
+    Before the last token of a target of several stands, here, what stands before its first one.
+
     Parameters
     ----------
     contexts : ContextSet
@@ -54,9 +56,12 @@ def factors_of(contexts: ContextSet, positions: Sequence[int]) -> dict[str, tupl
     positions : sequence of int
         Zero-based position of the captured token in each.
     """
-    told = [(context.token_ids, place) for context, place in zip(contexts.contexts, positions, strict=True)]
+    told = [
+        (context.token_ids, place, context.target_start if place == context.target_index else place)
+        for context, place in zip(contexts.contexts, positions, strict=True)
+    ]
     return {
-        FIRST_TOKEN: tuple(f"token {ids[0]:06d}" for ids, _ in told),
-        PRECEDING_TOKEN: tuple(f"token {ids[place - 1]:06d}" if place > 0 else "none" for ids, place in told),
-        POSITION: tuple(f"position {place:04d}" for _, place in told),
+        FIRST_TOKEN: tuple(f"token {ids[0]:06d}" for ids, _, _ in told),
+        PRECEDING_TOKEN: tuple(f"token {ids[begin - 1]:06d}" if begin > 0 else "none" for ids, _, begin in told),
+        POSITION: tuple(f"position {place:04d}" for _, place, _ in told),
     }

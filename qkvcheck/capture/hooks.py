@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,8 +58,8 @@ def capture(
     layers : sequence of int
         Zero-based layers.
     positions : {"target", "preceding", "all"} or sequence of int
-        The target's position; the one before it; every position, right-padded with zeros to the longest context;
-        or one position a context.
+        The target's position (of a target of several tokens the last one's); the one before the target; every position,
+        right-padded with zeros to the longest context; or one position a context.
     batch_size : int
         Token positions a forward, at most (one context at least). It bounds memory.
     exact_layout : bool
@@ -199,7 +200,7 @@ def capture_words(
     hooked, contexts, layers, batch_size, exact_layout
         As for `capture`.
     words : sequence of str
-        Words of one token each, with their leading space.
+        Words of one token each, with their leading space; the target itself may be several.
 
     Returns
     -------
@@ -213,14 +214,14 @@ def capture_words(
     """
     tokens = [hooked.encoder.encode(word) for word in words]
     for word, ids in zip(words, tokens, strict=True):
-        if len(ids) != 1:
+        if len(ids) != 1 and (word, tuple(ids)) != (contexts.target, contexts.target_ids):
             raise CaptureError(f"word {word!r} is {len(ids)} tokens in {hooked.encoder.name}; it must be exactly one.")
     continued = tuple(
-        context.continued(ids[0], word=word, whole=not hooked.architecture.causal)
+        context.continued(*ids, word=word, whole=not hooked.architecture.causal)
         for context in contexts.contexts
         for word, ids in zip(words, tokens, strict=True)
     )
-    grid = ContextSet(continued, contexts.target, contexts.target_id, contexts.name, contexts.sha256)
+    grid = replace(contexts, contexts=continued)
     flat = capture(hooked, grid, layers=layers, batch_size=batch_size, exact_layout=exact_layout)
     shaped = flat.values.reshape(len(contexts), len(words), len(flat.layers), -1)
     return Activations(
@@ -244,7 +245,7 @@ def _wanted_positions(contexts: ContextSet, positions: str | Sequence[int]) -> n
             raise CaptureError(
                 f"positions {positions!r} is not known; allowed: 'target', 'preceding', 'all' or one index a context."
             )
-        return np.array(contexts.target_indices) - (positions == PRECEDING)
+        return np.array(contexts.preceding_indices if positions == PRECEDING else contexts.target_indices)
     if len(positions) != len(contexts):
         raise CaptureError(f"{len(positions)} positions were given for {len(contexts)} contexts; give one a context.")
     found = np.array(positions)

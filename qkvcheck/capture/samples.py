@@ -273,6 +273,7 @@ class Samples:
             rng=np.random.default_rng(self.plan.fresh_seed),
             target=self.contexts.target,
             target_id=self.contexts.target_id,
+            earlier=self.contexts.earlier,
             exclude=frozenset(context.prefix for context in self.contexts.contexts),
         )
         return self._capture(drawn, self._variant.position)
@@ -299,6 +300,10 @@ class Samples:
 
     def _matched(self, contexts: ContextSet) -> tuple[Activations, Activations]:
         target_rows, preceding_rows = match_positions(contexts)
+        if not target_rows:
+            raise NotCapturedError(
+                f"no position holds {contexts.target!r} in one of the contexts and what stands before it in another"
+            )
         # The clusters are those of the whole corpus, so that both arms name them alike.
         clusters, kind = self._clusters(contexts)
         arms = []

@@ -39,14 +39,29 @@ def add_options(parser: Any, *names: str, **without: str) -> None:
     """
     rows = {row.name: row for row in OPTIONS}
     for name in (*names, *without):
-        row = replace(rows[name], without=without.get(name, rows[name].without))
+        row = replace(rows[name], without=without.get(name, rows[name].without), several="")
         flag = f"--{name}"
         if row.switch:
             parser.add_argument(flag, action="store_true", help=row.argparse_help)
             continue
         default = f" Default: {row.default!r}." if row.default is not None else ""
         about = f"{row.argparse_help}{default}"
-        parser.add_argument(flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=about)
+        how: dict[str, Any] = {"action": _Once} if rows[name].several else {}
+        parser.add_argument(
+            flag, type=partial(row.read, flag), default=row.usual, metavar=name.upper(), help=about, **how
+        )
+
+
+class _Once(argparse.Action):
+    """An option that pytest takes several times, and a command once: the last one would win in silence."""
+
+    def __call__(self, _parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Keep a value; refuse a second one."""
+        given = f"{self.dest}_given"
+        if getattr(namespace, given, False):
+            raise SettingsError(f"{option_string} is given twice; this command takes one, so run it once for each.")
+        setattr(namespace, given, True)
+        setattr(namespace, self.dest, values)
 
 
 def add_load(parser: Any) -> None:

@@ -167,7 +167,7 @@ def _replay(options: argparse.Namespace, samples: Samples, claim: Claim, cell: C
     from qkvcheck.search import replay
 
     own = samples.contexts
-    found = encode_corpus(read_corpus(options.replay), samples.hooked.encoder, target=own.target_id)
+    found = encode_corpus(read_corpus(options.replay), samples.hooked.encoder, target=own.asked)
     again = replay(samples, claim, cell, found)
     named = [m.example.text if isinstance(m.example, Context) else f"{len(found)} contexts" for m in again]
     if options.json:

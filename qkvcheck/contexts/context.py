@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from qkvcheck.errors import ContextError, shown
+from qkvcheck.errors import ContextError
 
 LEAST_FIRST_WORDS = 18
 
@@ -50,9 +50,11 @@ class Context:
     token_ids : tuple of int
         Its tokens, as the model's tokenizer splits it.
     target_index : int
-        Zero-based position of the target token.
+        Zero-based position of the target token; of a target of several tokens that of the last one.
     cluster : str or None
         A label of the user's: contexts that share it may depend on each other.
+    target_length : int
+        Tokens of the target.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Context:
     token_ids: tuple[int, ...]
     target_index: int
     cluster: str | None = None
+    target_length: int = 1
 
     def __repr__(self) -> str:
         return f"Context({self.text!r}, target_index={self.target_index})"
@@ -73,17 +76,22 @@ class Context:
         printer.text(repr(self))
 
     @property
-    def prefix(self) -> tuple[int, ...]:
-        """Token ids left of the target: all that a causal model has seen there."""
-        return self.token_ids[: self.target_index]
+    def target_start(self) -> int:
+        """Zero-based position of the target's first token."""
+        return self.target_index - self.target_length + 1
 
-    def continued(self, token_id: int, *, word: str, whole: bool = False) -> Context:
-        """Return the context with another token in the target's place, and nothing after it unless `whole`.
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """Token ids left of the target: all that a causal model has seen before it."""
+        return self.token_ids[: self.target_start]
+
+    def continued(self, *token_ids: int, word: str, whole: bool = False) -> Context:
+        """Return the context with another word in the target's place, and nothing after it unless `whole`.
 
         Parameters
         ----------
-        token_id : int
-            The other token.
+        *token_ids : int
+            The other word's tokens; they take the place of all of the target's.
         word : str
             Its text, for messages.
         whole : bool
@@ -97,7 +105,9 @@ class Context:
         """
         text = f"{self.text} [{word.strip()}]"
         after = self.token_ids[self.target_index + 1 :] if whole else ()
-        return replace(self, text=text, token_ids=(*self.prefix, token_id, *after))
+        ids, length = (*self.prefix, *token_ids, *after), len(token_ids)
+        index = self.target_start + length - 1
+        return replace(self, text=text, token_ids=ids, target_index=index, target_length=length)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,11 +121,15 @@ class ContextSet:
     target : str
         Text of the target token, such as ``" her"``.
     target_id : int
-        Its id in the model's tokenizer.
+        Its id in the model's tokenizer; of a target of several tokens that of the last one.
     name : str
         Name of the corpus, or the path it was read from.
     sha256 : str
         Hash of the lines joined by newlines with one at the end.
+    sentences : int or None
+        How many sentences the corpus has, where those alone were taken that hold the target; None where all were.
+    earlier : tuple of int
+        Ids of the target's tokens before the last one.
 
     Examples
     --------
@@ -129,6 +143,8 @@ class ContextSet:
     target_id: int
     name: str
     sha256: str
+    sentences: int | None = None
+    earlier: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         shown = "".join(f"\n  {context.text!r}" for context in self.contexts)
@@ -143,13 +159,29 @@ class ContextSet:
 
     @property
     def target_indices(self) -> list[int]:
-        """Position of the target in each context."""
+        """Position of the target in each context: of its last token."""
         return [context.target_index for context in self.contexts]
+
+    @property
+    def preceding_indices(self) -> list[int]:
+        """Position of the token before the target's first one in each context; -1 where there is none."""
+        return [context.target_start - 1 for context in self.contexts]
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """Ids of all of the target's tokens."""
+        return (*self.earlier, self.target_id)
+
+    @property
+    def asked(self) -> str | int:
+        """The target as `resolve_tokens` gives it again: its id, or of several tokens its text."""
+        return self.target if self.earlier else self.target_id
 
     @property
     def tokens_sha256(self) -> str:
         """Hash of what a model is given: the token ids of every context, and where the target stands in it."""
-        given = [self.target_id, [[context.token_ids, context.target_index] for context in self.contexts]]
+        target = self.target_ids if self.earlier else self.target_id
+        given = [target, [[context.token_ids, context.target_index] for context in self.contexts]]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
     def subset(self, indices: Iterable[int]) -> ContextSet:
@@ -271,91 +303,6 @@ def audit(contexts: ContextSet, *, causal: bool = True) -> Audit:
     )
 
 
-def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
-    """Return text and id of a target token.
-
-    Parameters
-    ----------
-    target : str or int
-        Text such as ``" her"`` (with its leading space), or a token id.
-    encoder : Encoder
-        The model's tokenizer.
-
-    Raises
-    ------
-    ContextError
-        If the text is not exactly one token.
-    """
-    if isinstance(target, int):
-        text = encoder.decode([target])
-        if not text:
-            raise ContextError(f"there is no token {target} in {encoder.name}; choose another with --qkv-target.")
-        return text, target
-    ids = encoder.encode(target)
-    if len(ids) != 1:
-        pieces = ", ".join(repr(encoder.decode([i])) for i in ids) or "nothing"
-        spaced = (
-            ""
-            if target.startswith(" ") or not target
-            else f" (a word inside a sentence has a leading space: {' ' + target!r})"
-        )
-        raise ContextError(
-            f"target {target!r} is {len(ids)} tokens in {encoder.name} ({pieces}); it must be exactly one token. "
-            f"Choose another target with --qkv-target{spaced}."
-        )
-    return target, ids[0]
-
-
-def make_context(
-    text: str,
-    encoder: Encoder,
-    *,
-    target: str,
-    target_id: int,
-    occurrence: int | None = None,
-    where: str = "context",
-) -> Context:
-    """Tokenise a text and find the target in it by token id.
-
-    Parameters
-    ----------
-    text : str
-        The sentence.
-    encoder : Encoder
-        The model's tokenizer.
-    target, target_id : str, int
-        As `resolve_target` returns them.
-    occurrence : int, optional
-        Which occurrence counts, from 1; without it the target must occur exactly once.
-    where : str
-        How to name this context in an error.
-
-    Raises
-    ------
-    ContextError
-        If the target is missing, or occurs more than once with no occurrence chosen.
-    """
-    ids = tuple(encoder.encode(text))
-    found = [index for index, token in enumerate(ids) if token == target_id]
-    if not found:
-        hint = f" Does the target need a leading space ({' ' + target!r})?" if not target.startswith(" ") else ""
-        raise ContextError(
-            f"{where}: target {target!r} (token {target_id}) does not occur in {shown(text)}; "
-            f"it must occur exactly once. Correct the sentence or choose another --qkv-target.{hint}"
-        )
-    if occurrence is None and len(found) > 1:
-        raise ContextError(
-            f"{where}: target {target!r} occurs {len(found)} times in {shown(text)}; it must occur exactly once. "
-            'Correct the sentence, or choose one in a JSONL corpus with "occurrence": 1.'
-        )
-    if occurrence is not None and not 1 <= occurrence <= len(found):
-        raise ContextError(
-            f'{where}: "occurrence": {occurrence} was asked of target {target!r}, which occurs {len(found)} '
-            f"time(s) in {shown(text)}; allowed is 1 to {len(found)}. Correct the line."
-        )
-    return Context(text, ids, found[(occurrence or 1) - 1])
-
-
 def match_positions(contexts: ContextSet) -> tuple[list[int], list[int]]:
     """Choose rows so that target and preceding token hold each position equally often.
 
@@ -363,13 +310,13 @@ def match_positions(contexts: ContextSet) -> tuple[list[int], list[int]]:
     -------
     target_rows, preceding_rows : list of int
         Numbers of the contexts to take the target from (at positions p), and those to take the token
-        before the target from (so that it stands at the same positions p), first in file order.
+        before the target's first one from (so that it stands at the same positions p), first in file order.
     """
     by_target: dict[int, list[int]] = {}
     by_preceding: dict[int, list[int]] = {}
-    for number, index in enumerate(contexts.target_indices):
+    for number, (index, before) in enumerate(zip(contexts.target_indices, contexts.preceding_indices, strict=True)):
         by_target.setdefault(index, []).append(number)
-        by_preceding.setdefault(index - 1, []).append(number)
+        by_preceding.setdefault(before, []).append(number)
     target_rows: list[int] = []
     preceding_rows: list[int] = []
     for position in sorted(by_target.keys() & by_preceding.keys()):

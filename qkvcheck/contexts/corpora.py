@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from qkvcheck.contexts.context import ContextSet, Encoder, make_context, resolve_target
+from qkvcheck.contexts.context import Context, ContextSet, Encoder
 from qkvcheck.contexts.corpus_files import LECTURE_SHA256, Line, checked_lines, hash_lines, json_lines, read_lines
+from qkvcheck.contexts.targets import make_context, resolve_tokens
 from qkvcheck.errors import ContextError
 from qkvcheck.inputs import Given
 
 BUILT_IN = ("replication", "balanced", "grammatical")
+LEAST_HOLDING = 2
+"""Of a corpus of which only those sentences are taken that hold the target, so many are needed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def read_corpus(source: str | Path) -> Corpus:
     return _corpus(read_lines(Path(source), built_in=BUILT_IN), str(source))
 
 
-def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int) -> ContextSet:
+def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int, holding: bool = False) -> ContextSet:
     """Tokenise a corpus and find the target in each sentence.
 
     Parameters
@@ -84,12 +87,15 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int) -> Con
     encoder : Encoder
         The model's tokenizer.
     target : str or int
-        Text or id of the target token.
+        Text or id of the target token; of a text that is several tokens the last one is what is measured.
+    holding : bool
+        Whether sentences that don't hold the target as they should (exactly once, or at their `occurrence`) are left
+        out, and not refused.
 
     Raises
     ------
     ContextError
-        If the target is not one token, or a sentence does not hold it as it should.
+        If the target is no token, a sentence does not hold it as it should, or fewer than two are left.
 
     Examples
     --------
@@ -98,22 +104,54 @@ def encode_corpus(corpus: Corpus, encoder: Encoder, *, target: str | int) -> Con
     >>> len(contexts), contexts.target
     (54, ' her')
     """
-    text, target_id = resolve_target(target, encoder)
-    contexts = tuple(
-        replace(
-            make_context(
+    text, (*before, target_id) = resolve_tokens(target, encoder)
+    earlier = tuple(before)
+    found: list[Context] = []
+    for line in corpus.lines:
+        where = f"{corpus.name}, line {line.number}"
+        try:
+            context = make_context(
                 line.text,
                 encoder,
                 target=text,
                 target_id=target_id,
+                earlier=earlier,
                 occurrence=line.occurrence,
-                where=f"{corpus.name}, line {line.number}",
-            ),
-            cluster=line.cluster,
-        )
-        for line in corpus.lines
+                where=where,
+            )
+        except ContextError:
+            if holding:
+                continue
+            if corpus.name in BUILT_IN:
+                raise _not_in_built_in(corpus, text) from None
+            raise
+        found.append(replace(context, cluster=line.cluster))
+    if not holding:
+        return ContextSet(tuple(found), text, target_id, corpus.name, corpus.sha256, earlier=earlier)
+    if len(found) < LEAST_HOLDING:
+        raise _too_few(corpus, text, len(found))
+    taken = hash_lines([context.text for context in found])
+    count = len(corpus.lines)
+    return ContextSet(tuple(found), text, target_id, corpus.name, taken, sentences=count, earlier=earlier)
+
+
+def _not_in_built_in(corpus: Corpus, target: str) -> ContextError:
+    return ContextError(
+        f"the sentences of {corpus.name} are made for the target ' her' and don't all hold {target!r} once; name a "
+        "file of sentences that do with --qkv-corpus, or leave --qkv-target out."
     )
-    return ContextSet(contexts, text, target_id, corpus.name, corpus.sha256)
+
+
+def _too_few(corpus: Corpus, target: str, count: int) -> ContextError:
+    if corpus.name in BUILT_IN:
+        why = "the corpora that come with qkvcheck are made for ' her': name a file of sentences of your own"
+    else:
+        why = "add sentences that do, or name another file"
+    return ContextError(
+        f"--qkv-target {target!r}: {count} of the {len(corpus.lines)} sentences of {corpus.name} hold it exactly once "
+        f'(or at their "occurrence"), and {LEAST_HOLDING} are the least; {why} with --qkv-corpus, or leave this target '
+        "out."
+    )
 
 
 def _corpus(lines: Sequence[Line], name: str) -> Corpus:

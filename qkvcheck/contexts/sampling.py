@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from qkvcheck.contexts.context import Context, ContextSet, Encoder, make_context
+from qkvcheck.contexts.context import Context, ContextSet, Encoder
 from qkvcheck.contexts.corpus_files import hash_lines
+from qkvcheck.contexts.targets import make_context
 from qkvcheck.contexts.vocabulary import parts_before, word_lists
 from qkvcheck.errors import ContextError
 
@@ -28,6 +29,7 @@ def draw_contexts(
     rng: np.random.Generator,
     target: str,
     target_id: int,
+    earlier: tuple[int, ...] = (),
     exclude: frozenset[tuple[int, ...]] = frozenset(),
     grammatical: bool = False,
 ) -> ContextSet:
@@ -44,7 +46,9 @@ def draw_contexts(
     rng : numpy.random.Generator
         Source of the draws.
     target, target_id : str, int
-        As `qkvcheck.contexts.resolve_target` returns them.
+        As `qkvcheck.contexts.resolve_target` returns them; the id of the last token, where it has several.
+    earlier : tuple of int
+        Ids of its tokens before the last one.
     exclude : frozenset of tuple of int
         Left prefixes that must not be drawn, such as those of the corpus.
     grammatical : bool
@@ -67,7 +71,9 @@ def draw_contexts(
         before = parts[rng.integers(len(parts))] if grammatical else verbs
         subject, verb, ending = (str(rng.choice(options)) for options in (phrases, before, endings))
         sentence = f"{subject} {verb}{target} {ending}"
-        context = make_context(sentence, encoder, target=target, target_id=target_id, where="drawn context")
+        context = make_context(
+            sentence, encoder, target=target, target_id=target_id, earlier=earlier, where="drawn context"
+        )
         if context.prefix not in exclude:
             drawn.setdefault(context.prefix, context)
     if len(drawn) < count:
@@ -75,4 +81,4 @@ def draw_contexts(
             f"{count} different contexts were asked for and the word lists gave {len(drawn)}; ask for fewer."
         )
     contexts = tuple(drawn.values())
-    return ContextSet(contexts, target, target_id, "drawn", hash_lines([c.text for c in contexts]))
+    return ContextSet(contexts, target, target_id, "drawn", hash_lines([c.text for c in contexts]), earlier=earlier)

@@ -1,4 +1,4 @@
-"""Cases: which claim a collected test judges, in which cell, and on which model."""
+"""Cases: which claim a collected test judges, in which cell, on which model, and at which of several targets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from qkvcheck.plugin.overrides import Made, place_of
+from qkvcheck.plugin.overrides import DERIVED, Made, place_of, takes_our_contexts
 from qkvcheck.plugin.stash import TWICE_KEY
 
 if TYPE_CHECKING:
     from qkvcheck.claims import Cell, Claim, ClaimsFile
     from qkvcheck.errors import QkvcheckError
+    from qkvcheck.settings import Settings
 
 
 def case_of(item: pytest.Item) -> tuple[Claim, Cell] | QkvcheckError | None:
@@ -75,3 +76,67 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
                 "take the other's place; give one of the two claims another id."
             )
     session.config.stash[TWICE_KEY] = twice
+
+
+# Several targets -----------------------------------------------------------------------------------
+
+
+def give_targets(metafunc: pytest.Metafunc, targets: Sequence[str | int]) -> None:
+    """Let a test whose contexts are ours run once for each of several targets; one target changes nothing.
+
+    Parameters
+    ----------
+    metafunc : pytest.Metafunc
+        Of the test.
+    targets : sequence of (str or int)
+        Those that were asked for.
+    """
+    if len(targets) < 2 or not {"claim", *DERIVED} & set(metafunc.fixturenames):
+        return
+    own = any("contexts" in _parametrized(marker) for marker in metafunc.definition.iter_markers("parametrize"))
+    if own or not takes_our_contexts(metafunc.definition):
+        return
+    if "contexts" not in metafunc.fixturenames:  # ours ask for it while they are set up
+        metafunc.fixturenames.append("contexts")
+    metafunc.parametrize("contexts", targets, indirect=True, ids=target_ids(targets), scope="session")
+
+
+def _parametrized(marker: pytest.Mark) -> list[str]:
+    """Return the names that a marker gives values to."""
+    names = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+
+
+def target_ids(targets: Sequence[str | int]) -> list[str]:
+    """Return what names each target in the ids of tests: its text without spaces around it, if that is its own alone.
+
+    Examples
+    --------
+    >>> target_ids([" her", " him", 607]), target_ids([" her", "her"])
+    (['her', 'him', 'token607'], ['_her', 'her'])
+    """
+    short = [f"token{target}" if isinstance(target, int) else target.strip() for target in targets]
+    return [
+        name if name and short.count(name) == 1 else str(target).replace(" ", "_")
+        for name, target in zip(short, targets, strict=True)
+    ]
+
+
+def check_targets(settings: Settings) -> None:
+    """Raise `SettingsError` for what makes no sense with several targets: files that are of one."""
+    from qkvcheck.errors import SettingsError
+
+    count = len(settings.targets)
+    if count < 2:
+        return
+    told = {
+        "--qkv-activations": (settings.activations, "holds what was captured at one target"),
+        "--qkv-baseline": (settings.baseline, "is the record of one target; without it each has its own"),
+        "--qkv-compare": (settings.compare, "is of one target"),
+    }
+    for flag, (given, why) in told.items():
+        if given is not None:
+            raise SettingsError(
+                f"--qkv-target names {count} targets, and the file of {flag} {why}; leave {flag} out, or run once for "
+                "each target."
+            )

@@ -38,6 +38,8 @@ def describe_model_run(session: Session, hooked: HookedModel, contexts: ContextS
         target_id=contexts.target_id,
         tokens_sha256=tokens_sha256(hooked, contexts),
         special_tokens=hooked.special.told,
+        sentences=contexts.sentences,
+        target_ids=list(contexts.target_ids) if contexts.earlier else None,
     )
     return _run(session, ModelOrigin.of(hooked), corpus, device=hooked.device.type, dtype=hooked.dtype)
 

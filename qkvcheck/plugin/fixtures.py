@@ -46,9 +46,9 @@ def qkv_model(pytestconfig: pytest.Config) -> HookedModel:
 
 
 @pytest.fixture(scope="session")
-def contexts(pytestconfig: pytest.Config, qkv_model: HookedModel) -> ContextSet:
-    """The corpus, tokenised for the model, with the target found in each context."""
-    return pytestconfig.stash[SESSION_KEY].contexts_for(qkv_model)
+def contexts(request: pytest.FixtureRequest, pytestconfig: pytest.Config, qkv_model: HookedModel) -> ContextSet:
+    """The corpus, tokenised for the model, with the target found in each context; of several targets one a test."""
+    return pytestconfig.stash[SESSION_KEY].contexts_for(qkv_model, getattr(request, "param", None))
 
 
 @pytest.fixture(scope="session")

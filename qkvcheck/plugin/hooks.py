@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qkvcheck.plugin.cases import check_cases, claims_of
+from qkvcheck.plugin.cases import check_cases, check_targets, claims_of, give_targets
 from qkvcheck.plugin.fixtures import heads_of_cases, layers_of
 from qkvcheck.plugin.origins import TRUST, check_trust
 from qkvcheck.plugin.outcomes import broken, findings_on, gather
@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: dict[str, Any] = (
             {"action": "store_const", "const": "yes"} if option.switch else {"metavar": option.name.upper()}
         )
+        kind |= {"action": "append"} if option.several else {}
         text = f"{option.argparse_help}{default} Also {option.variable}, ini {option.ini}."
         group.addoption(option.flag, default=None, help=text, **kind)
         parser.addini(option.ini, f"default of {option.flag}", default=None)
@@ -70,8 +71,8 @@ def _make_session(config: pytest.Config) -> Session:
     from qkvcheck.plugin.session import Session
     from qkvcheck.settings import from_root, load_extensions, resolve_settings
 
-    def command_line(option: Option) -> str | None:
-        value: str | None = config.getoption(option.flag)
+    def command_line(option: Option) -> str | Sequence[str] | None:
+        value: str | Sequence[str] | None = config.getoption(option.flag)
         return value
 
     def ini(option: Option) -> str | None:
@@ -81,6 +82,7 @@ def _make_session(config: pytest.Config) -> Session:
     settings = resolve_settings(
         command_line=command_line, environment=os.environ, ini=ini, trust_remote_code=check_trust(config)
     )
+    check_targets(settings)
     load_extensions(settings.load or ())  # claims may name what they register
     claims, baselines = (ini_text(config, name) or "" for name in ("qkv_claims", "qkv_baselines"))
     files = [config.rootpath / name for name in claims.split()]
@@ -134,7 +136,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         layers, why = session.layers if told else None, session.depth_text
     except QkvcheckError as error:
         raise pytest.UsageError(str(error)) from None
-    asked = asked_line(model=s.model, corpus=s.corpus, target=s.target, layers=layers, heads=s.heads, why=why)
+    asked = asked_line(model=s.model, corpus=s.corpus, targets=s.targets, layers=layers, heads=s.heads, why=why)
     return visible(asked)
 
 
@@ -142,10 +144,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test with a claim marker one case a cell, under a stable id."""
+    """Give a test with a claim marker one case a cell, under a stable id; and that once for each of several targets."""
     marker = metafunc.definition.get_closest_marker("claim")
-    if marker is None or "qkv_cell" not in metafunc.fixturenames:
-        return
+    if marker is None or "qkv_cell" not in metafunc.fixturenames or _give_cells(metafunc, marker):
+        give_targets(metafunc, metafunc.config.stash[SESSION_KEY].settings.targets)
+
+
+def _give_cells(metafunc: pytest.Metafunc, marker: pytest.Mark) -> bool:
+    """Give a test with a claim marker its cells; return whether the marker makes sense."""
     from qkvcheck.errors import QkvcheckError
     from qkvcheck.plugin.markers import cells_of_marker, claim_of_marker
 
@@ -156,10 +162,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         claim = claim_of_marker(marker.kwargs, session.claims)
     except QkvcheckError as error:  # that test fails with this line, and the others run
         metafunc.parametrize("qkv_cell", [pytest.param(error, id="marker")])
-        return
+        return False
     layers, deciding, heads = session.layers, session.deciding_layer, session.settings.heads
     found = cells_of_marker(claim, marker.kwargs, layers=layers, deciding=deciding, heads=heads)
     metafunc.parametrize("qkv_cell", [pytest.param((claim, cell), id=cell.key, marks=_mark(cell)) for cell in found])
+    return True
 
 
 def _mark(cell: Cell) -> pytest.MarkDecorator:
@@ -244,7 +251,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             write(quiet_lines(run, findings, gate_off=gate_off, width=width))
             write(comparison_lines(session, entry, every=False, width=width))
             continue
-        terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.origin.spec}, {run.corpus.name}")
+        terminalreporter.section("claims" if len(gathered) == 1 else f"claims: {run.named}, {run.corpus.name}")
         if verbosity:
             heads = verbosity > 1
             write(summary_lines(run, findings, every_cell=True, every_head=heads, gate_off=gate_off, width=width))

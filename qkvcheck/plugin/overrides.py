@@ -42,6 +42,16 @@ def from_settings(item: pytest.Item) -> bool:
     return bool(definitions) and _is_ours(definitions[-1])
 
 
+def takes_our_contexts(item: pytest.Item) -> bool:
+    """Tell whether a test's `contexts` is ours, or made of ours, and gets no parameter from elsewhere."""
+    for definition in reversed(_definitions(item, "contexts")):
+        if _is_ours(definition):
+            return True
+        if definition.params or "contexts" not in definition.argnames:
+            return False
+    return False
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
     """Let a claim's test run once with each parameter of what it is judged on, though it does not name that."""

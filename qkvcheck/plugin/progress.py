@@ -146,16 +146,19 @@ def told_before(session: Session, claims: Iterable[Claim], *, layers: Iterable[i
     from qkvcheck.statistics import duration_text
 
     asked = _asked_for(session, list(claims))
-    contexts, plan = session.contexts_for(session.hooked), session.plan(layers)
-    if len(contexts) * asked.runs < WORTH_A_LOOK:
+    every, plan = session.every_contexts(session.hooked), session.plan(layers)
+    if sum(map(len, every)) * asked.runs < WORTH_A_LOOK:
         return None
-    found = forecast(session.hooked, contexts, asked, plan=plan)
-    if found.seconds <= TOLD_FROM:
+    found = [forecast(session.hooked, contexts, asked, plan=plan) for contexts in every]
+    seconds = sum(one.seconds for one in found)
+    if seconds <= TOLD_FROM:
         return None
+    count, forwards = sum(one.contexts for one in found), sum(one.forwards for one in found)
+    memory = max(one.memory for one in found) / 1e9
     through = f" through this model and {asked.networks} untrained networks" if asked.networks else ""
     return (
-        f"{found.contexts:,} contexts, {found.forwards:,} forwards of one{through}: some {found.memory / 1e9:.1f} GB "
-        f"and {duration_text(found.seconds)}, less where numbers are kept from before"
+        f"{count:,} contexts, {forwards:,} forwards of one{through}: some {memory:.1f} GB "
+        f"and {duration_text(seconds)}, less where numbers are kept from before"
     )
 
 

@@ -13,6 +13,7 @@ from qkvcheck.claims import Claim, Decision
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, first_line, nearest, shown, some_of
 from qkvcheck.files import check_output, file_part, is_there
 from qkvcheck.plugin.outcomes import Gathered
+from qkvcheck.plugin.session import target_part
 from qkvcheck.record import (
     ADD_COMMAND,
     RECORD_COMMAND,
@@ -108,11 +109,13 @@ def _files(session: Session, gathered: Sequence[Gathered]) -> Iterator[Callable[
 
 
 def _paths(named: str, gathered: Sequence[Gathered]) -> list[Path]:
-    """Return one file a model; of several models each is named."""
+    """Return one file a model and target; of several each is named."""
     path = Path(named)
     if len(gathered) == 1:
         return [path]
     parts = [file_part(Path(entry.run.origin.slug).name) for entry in gathered]
+    if all(entry.run.corpus.sentences is not None for entry in gathered):  # of several targets
+        parts = [f"{part}-{target_part(entry.run)}" for part, entry in zip(parts, gathered, strict=True)]
     count = Counter(parts)
     names = [
         part if count[part] == 1 else f"{part}-{entry.run.origin.fingerprint[:8]}-{entry.run.corpus.sha256[:8]}"

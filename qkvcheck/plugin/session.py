@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkvcheck.claims import DEFAULT_LAYER, Claim, ClaimsFile
-from qkvcheck.contexts import ContextSet, Corpus, encode_corpus, read_corpus
+from qkvcheck.contexts import ContextSet, Corpus, encode_corpus, read_corpus, resolve_tokens
 from qkvcheck.errors import ClaimError, QkvcheckError, SettingsError, shown
 from qkvcheck.files import file_part, is_there
 from qkvcheck.groups import ALL_HEADS, Capture, Layers, head_count, heads_text
@@ -169,20 +169,20 @@ class Session:
                 f"--qkv-strict: auto would fall back to {self.hooked.spec}, a stand-in; name a model with --qkv-model "
                 "(gpt2 fetches the paper's, embedded takes the stand-in)."
             )
-        corpus = self.corpus  # the cheap mistakes first
+        _ = self.corpus  # the cheap mistakes first
         if self.settings.baseline is not None and self.settings.update is None:
             self._read(Path(self.settings.baseline))
         asked = sorted({*self.layers, *layers})
         check_layers(self.hooked, asked)
-        check_layout(self.hooked.reaching(self.hooked.depth - 1 if every_layer else asked[-1]))
         self._check_heads(self.hooked.heads, heads, of=str(self.hooked.spec))
-        contexts = encode_corpus(corpus, self.hooked.encoder, target=self.settings.target)
+        every = self.every_contexts(self.hooked)  # a tokenizer is enough, so before weights are read
+        check_layout(self.hooked.reaching(self.hooked.depth - 1 if every_layer else asked[-1]))
         named = self.settings.baseline if self.settings.update is None else None
         if named is not None or self.settings.compare is not None:
             from qkvcheck.plugin.description import describe_model_run
             from qkvcheck.plugin.run_files import check_not_replaced, checkpoint_of
 
-            run = describe_model_run(self, self.hooked, contexts)
+            run = describe_model_run(self, self.hooked, every[0])  # files are named for one target alone
             if named is not None:
                 self.baseline_for(run)
             check_not_replaced(self, run)
@@ -231,9 +231,41 @@ class Session:
             layout=s.layout,
         )
 
-    def contexts_for(self, hooked: HookedModel) -> ContextSet:
-        """Return the corpus that the settings name, tokenised for a model."""
-        return encode_corpus(self.corpus, hooked.encoder, target=self.settings.target)
+    def contexts_for(self, hooked: HookedModel, target: str | int | None = None) -> ContextSet:
+        """Return the corpus that the settings name, tokenised for a model.
+
+        Parameters
+        ----------
+        hooked : HookedModel
+            The model.
+        target : str or int, optional
+            Which of several targets; the sentences that hold it are taken.
+
+        Raises
+        ------
+        QkvcheckError
+            If the target is no token or is not there; or if several were asked for, and none or one of them twice.
+        """
+        asked = self.settings.targets
+        if len(asked) == 1:
+            return encode_corpus(self.corpus, hooked.encoder, target=asked[0])
+        if target is None:
+            raise SettingsError(
+                f"--qkv-target names {len(asked)} targets, and this test has contexts of which it does not say so: let "
+                "it, or its own contexts, take the fixture contexts by name, or name one target."
+            )
+        numbers = [resolve_tokens(one, hooked.encoder)[1] for one in asked]
+        twice = [repr(one) for one, number in zip(asked, numbers, strict=True) if numbers.count(number) > 1]
+        if twice:
+            raise SettingsError(
+                f"--qkv-target names one target of {hooked.encoder.name} twice, by {' and by '.join(twice)}; name it "
+                "once."
+            )
+        return encode_corpus(self.corpus, hooked.encoder, target=target, holding=True)
+
+    def every_contexts(self, hooked: HookedModel) -> list[ContextSet]:
+        """Return the contexts of every target that was asked for."""
+        return [self.contexts_for(hooked, target) for target in self.settings.targets]
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -331,7 +363,7 @@ class Session:
         parts = [
             file_part(Path(run.origin.slug).name),
             file_part(Path(run.corpus.name).name),
-            _target_part(run),
+            UNSPOKEN[0] if run.corpus.target in (None, USUAL_TARGET) else target_part(run),
             run.settings.dtype,
             run.settings.device or "unknown",
         ]
@@ -353,7 +385,7 @@ class Session:
         if path is None:
             return None, None
         if not is_there(path) and not asked:
-            return None, f"no verdicts are on record for {run.origin.spec}"
+            return None, f"no verdicts are on record for {run.named}"
         baseline = self._read(path)
         reason = difference(baseline, run)
         if reason is None:
@@ -373,9 +405,8 @@ class Session:
         return self._recorded[path]
 
 
-def _target_part(run: Run) -> str:
+def target_part(run: Run) -> str:
     """Return the target as part of a file name: its text, which may hold anything, and its id."""
     corpus = run.corpus
-    if corpus.target is None or corpus.target == USUAL_TARGET:
-        return UNSPOKEN[0]
-    return f"{file_part(Path(corpus.target.strip()).name) or 'target'}-{corpus.target_id}"
+    ids = [corpus.target_id] if corpus.target_ids is None else corpus.target_ids
+    return "-".join([file_part(Path((corpus.target or "").strip()).name) or "target", *map(str, ids)])

@@ -176,6 +176,10 @@ class RunCorpus:
         Hash of the contexts' token ids and of the target's place in each; None where the tokens are not known.
     special_tokens : str or None
         What stands before and after every context, and what decided it; None where that is not known.
+    sentences : int or None
+        How many sentences the corpus has, where one of several targets was judged on those that hold it; else None.
+    target_ids : sequence of int or None
+        Ids of the target's tokens, where it has several: the last one, `target_id`, is what was captured. Else None.
     """
 
     name: str
@@ -191,6 +195,8 @@ class RunCorpus:
     target_id: int | None = None
     tokens_sha256: str | None = None
     special_tokens: str | None = None
+    sentences: int | None = None
+    target_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -274,6 +280,12 @@ class Run:
     versions: Mapping[str, str]
     settings: RunSettings
     citations: Sequence[Cited] = field(default_factory=tuple)
+
+    @property
+    def named(self) -> str:
+        """What was asked for; of several targets with the one of this run."""
+        several = self.corpus.sentences is not None
+        return f"{self.origin.spec}, target {self.corpus.target!r}" if several else self.origin.spec
 
     @cached_property
     def text(self) -> str:

@@ -9,6 +9,7 @@ from qkvcheck.claims import Evidence, ProfilePoint, controls_by_name, number_tex
 from qkvcheck.record import Finding, Run
 from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS
+from qkvcheck.report.terminal import target_text
 from qkvcheck.report.texts import story, table_lines
 from qkvcheck.statistics import statistics_by_name
 
@@ -31,7 +32,7 @@ def explain_lines(finding: Finding, run: Run) -> list[str]:
         why = f": {verdict.tag_reason}" if verdict.tag_reason else ""
         rows.insert(1 + (verdict.source is not None), ("whose", f"{TAG_WORDS[verdict.tag]} ({verdict.tag}){why}"))
     made = "its test's marker" if verdict.claims_sha256 is None else f"claims file, sha256 {verdict.claims_sha256[:12]}"
-    target = "" if corpus.target is None else f", target {corpus.target!r}"
+    target = "" if corpus.target is None else f", target {target_text(corpus)}"
     rows += [
         ("corpus", f"{corpus.name}{target}, {corpus.distinct_prefixes} distinct prefixes"),
         ("numbers", f"{settings.dtype} on {settings.device or 'unknown'}, weights {run.origin.fingerprint[:12]}"),

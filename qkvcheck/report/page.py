@@ -32,7 +32,7 @@ from qkvcheck.report.overview import (
 from qkvcheck.report.page_claims import PageCell, page_cell, page_claim
 from qkvcheck.report.sentences import poles_sentence
 from qkvcheck.report.tally import by_claim, is_tagged, tally
-from qkvcheck.report.terminal import column_controls, counted, layers_text
+from qkvcheck.report.terminal import column_controls, counted, holding_text, layers_text, target_text
 from qkvcheck.report.texts import explained_texts
 
 NEEDED = ("jinja2", "matplotlib")
@@ -143,7 +143,7 @@ def _run(results: Results, *, short: bool) -> dict[str, Any]:
     anchors = {identity: "findings" if short else f"claim-{n}" for n, identity in enumerate(grouped)}
     found = standings(grouped)
     return {
-        "title": f"Claims about queries, keys and values in {run.origin.spec}",
+        "title": f"Claims about queries, keys and values in {run.named}",
         "short": short,
         "run": run,
         "measured": _measured(run, findings),
@@ -178,6 +178,7 @@ def _measured(run: Run, findings: Sequence[Finding]) -> str:
     seeds = max((control.seeds or 0 for f in findings for control in f.verdict.controls), default=0)
     beside = f", beside {counted(seeds, 'untrained network')}" if seeds else ""
     token = f"the token {corpus.target.strip()!r}" if isinstance(corpus.target, str) else "a token"
+    token = token if corpus.target_ids is None else f"{token.replace('the token', 'the last token of')}"
     layers = ", ".join(map(str, run.settings.layers))
     where = f"layer{'s' if len(run.settings.layers) != 1 else ''} {layers} (zero-based)"
     return f"Queries, keys and values of {token} in {corpus.contexts} sentences at {where}{beside}."
@@ -206,10 +207,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *_training(origin),
         (
             "contexts",
-            f"{corpus.contexts} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
+            f"{corpus.contexts}{holding_text(corpus)} (corpus {corpus.name}), {corpus.distinct_prefixes} distinct "
             f"{'up to the target' if corpus.seen.causal else 'as a whole'}",
         ),
-        ("target", f"{corpus.target!r} at index {positions} (zero-based)"),
+        ("target", f"{target_text(corpus)} at index {positions} (zero-based)"),
         layers,
         ("captured", captured),
         ("numbers", f"{settings.dtype} on {settings.device}"),
@@ -265,7 +266,7 @@ class ComparedRow:
 
 
 def _comparison(results: Sequence[Results]) -> dict[str, Any]:
-    names = _distinct([entry.run.origin.spec for entry in results])
+    names = _distinct([entry.run.named for entry in results])
     every: dict[str, ComparedRow] = {}
     for number, entry in enumerate(results):
         for finding in entry.findings:
@@ -281,8 +282,12 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
             row = every.setdefault(key, ComparedRow(verdict.claim, verdict.statement, where, order, blank))
             row.cells[number] = row.cells[number] or page_cell(finding)
     rows = sorted(every.values(), key=lambda row: row.order)
+    what = "models"
+    if all(entry.run.corpus.sentences is not None for entry in results):  # of several targets
+        what = "targets" if len({entry.run.origin.spec for entry in results}) == 1 else "runs"
     return {
-        "title": f"{len(results)} models: claims about queries, keys and values",
+        "what": what,
+        "title": f"{len(results)} {what}: claims about queries, keys and values",
         "models": [
             {"name": name, "facts": _facts(entry.run), "summary": tally(entry.run, entry.findings)}
             for name, entry in zip(names, results, strict=True)

@@ -26,10 +26,12 @@ from qkvcheck.report.terminal import (
     Line,
     colour_of,
     counted,
+    holding_text,
     judged_lines,
     merged_lines,
     notices,
     once_for_all_layers,
+    target_text,
     wrapped,
 )
 
@@ -132,12 +134,12 @@ def _head(run: Run, width: int) -> list[Line]:
     if isinstance(origin, FileOrigin) or corpus.seen is None:
         return [part for line in judged_lines(run) for part in wrapped(line.text, line.colour, width=width)]
     shape = f"{origin.family}, {counted(origin.layers, 'layer')}, {origin.parameters / 1e6:,.1f}M parameters"
-    contexts = f"{corpus.contexts} ({corpus.distinct_prefixes} distinct) of {corpus.name}, target {corpus.target!r}"
+    held = f"{corpus.contexts}{holding_text(corpus)} ({corpus.distinct_prefixes} distinct) of {corpus.name}"
     layers = ", ".join(map(str, run.settings.layers))
     model = f"{origin.spec} ({origin.source}): {shape}, fingerprint {origin.fingerprint[:12]}"
     return [
         *wrapped(f"model     {model}", "bold", width=width),
-        *wrapped(f"contexts  {contexts}, layers {layers} (zero-based)", width=width),
+        *wrapped(f"contexts  {held}, target {target_text(corpus)}, layers {layers} (zero-based)", width=width),
     ]
 
 

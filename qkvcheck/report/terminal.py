@@ -20,7 +20,7 @@ from qkvcheck.claims import (
 )
 from qkvcheck.errors import visible
 from qkvcheck.groups import Heads, heads_text
-from qkvcheck.record import FileOrigin, Finding, Run, label
+from qkvcheck.record import FileOrigin, Finding, Run, RunCorpus, label
 from qkvcheck.report.heads import Family, family_label, head_families, middle, reason_lines, spread_text
 from qkvcheck.report.tally import by_claim, is_tagged, tally, tally_sentences
 from qkvcheck.report.texts import control_text, explained_texts, settled_text, stage_text
@@ -61,7 +61,7 @@ def asked_line(
     *,
     model: str,
     corpus: str,
-    target: str | int,
+    targets: Sequence[str | int],
     layers: Sequence[int] | None,
     heads: Heads | None = None,
     why: str = "",
@@ -69,7 +69,8 @@ def asked_line(
     """Return the header line: what a run was asked for, before anything is loaded; no layers: as the tests say."""
     listed = "as tests name them, else 6" if layers is None else ", ".join(map(str, layers))
     beside = "" if heads is None else f", heads {heads_text(heads)}"
-    return f"qkvcheck: model {model}, corpus {corpus}, target {target!r}, layers {listed}{beside} (zero-based{why})"
+    target = f"target{'s' if len(targets) > 1 else ''} {', '.join(map(repr, targets))}"
+    return f"qkvcheck: model {model}, corpus {corpus}, {target}, layers {listed}{beside} (zero-based{why})"
 
 
 def summary_lines(
@@ -118,7 +119,7 @@ def quiet_lines(
 ) -> list[Line]:
     """Return what is left of the summary under ``-q``: the tally; by tag it is wrapped."""
     gate = f"; the gate is off ({gate_off})" if gate_off is not None else ""
-    text = f"qkvcheck: {run.origin.spec}: {tally(run, findings)}{gate}"
+    text = f"qkvcheck: {run.named}: {tally(run, findings)}{gate}"
     return wrapped(text, width=width) if is_tagged(findings) else [Line(text)]
 
 
@@ -180,17 +181,28 @@ def _measured(run: Run) -> list[Line]:
             f"{run.settings.dtype} on {run.settings.device}, fingerprint {origin.fingerprint[:12]}"
         ),
         Line(
-            f"contexts  {corpus.name}: {corpus.contexts}, of them {corpus.distinct_prefixes} distinct "
-            f"{'left of the target' if causal else 'as a whole'}; {corpus.first_words} first tokens"
+            f"contexts  {corpus.name}: {corpus.contexts}{holding_text(corpus)}, of them {corpus.distinct_prefixes} "
+            f"distinct {'left of the target' if causal else 'as a whole'}; {corpus.first_words} first tokens"
         ),
         *([] if corpus.special_tokens is None else [Line(f"          before each: {corpus.special_tokens}")]),
         Line(
-            f"target    {corpus.target!r} at index {positions}; "
+            f"target    {target_text(corpus)} at index {positions}; "
             f"{unseen if causal else 'what stands after it counts too: the model looks both ways'}"
         ),
         Line(f"captured  {captured}"),
     ]
     return lines
+
+
+def target_text(corpus: RunCorpus) -> str:
+    """Return the target, and of one of several tokens which is captured."""
+    several = "" if corpus.target_ids is None else f" ({len(corpus.target_ids)} tokens, the last one is captured)"
+    return f"{corpus.target!r}{several}"
+
+
+def holding_text(corpus: RunCorpus) -> str:
+    """Return of how many sentences those are that hold one of several targets; empty where every one has to."""
+    return "" if corpus.sentences is None else f" of {counted(corpus.sentences, 'sentence')}"
 
 
 def notices(run: Run, width: int) -> list[Line]:

@@ -39,7 +39,7 @@ def story(finding: Finding, run: Run) -> list[tuple[str, str]]:
         ("contexts", _contexts(verdict)),
         ("layer", _layer(verdict)),
         *([("head", head_text(verdict))] if verdict.head is not None else []),
-        ("model", f"{run.origin.spec}, seed {run.settings.seed}"),
+        ("model", f"{run.named}, seed {run.settings.seed}"),
     ]
     if verdict.plug_in is not None and verdict.plug_in != verdict.estimate:
         rows.insert(

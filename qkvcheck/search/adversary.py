@@ -102,11 +102,11 @@ def attack(
         drawn["after"] = 0  # the target can't see it
     brief: Any = None
     if isinstance(measure, ContextMeasure):
-        strategy: Any = contexts(encoder, own.target_id, **drawn)
+        strategy: Any = contexts(encoder, own.asked, **drawn)
         if before[0] <= SHORT < before[1]:
-            brief = contexts(encoder, own.target_id, **{**drawn, "before": (before[0], SHORT)})
+            brief = contexts(encoder, own.asked, **{**drawn, "before": (before[0], SHORT)})
     else:
-        strategy = context_sets(encoder, own.target_id, size=len(own), **drawn)
+        strategy = context_sets(encoder, own.asked, size=len(own), **drawn)
     with work("search", budget) as told:
 
         def tell(count: int, worst: float) -> None:
@@ -176,8 +176,10 @@ def count_violations(samples: Samples, claim: Claim, cell: Cell, *, count: int, 
     rng, own = np.random.default_rng(rng_seed), samples.contexts
 
     def draw(size: int, exclude: frozenset[tuple[int, ...]] = frozenset()) -> ContextSet:
-        encoder = samples.hooked.encoder
-        return draw_contexts(encoder, count=size, rng=rng, target=own.target, target_id=own.target_id, exclude=exclude)
+        encoder, target = samples.hooked.encoder, own.target
+        return draw_contexts(
+            encoder, count=size, rng=rng, target=target, target_id=own.target_id, earlier=own.earlier, exclude=exclude
+        )
 
     on_contexts = isinstance(measure, ContextMeasure)
     drawn: Sequence[Any] = (

@@ -80,7 +80,7 @@ class Outcome(Generic[Example]):
     @property
     def short(self) -> Measured[Example] | None:
         """The worst context with at most four tokens left of the target, if any was measured."""
-        return next((e for e in self.log if isinstance(e.example, Context) and e.example.target_index <= SHORT), None)
+        return next((e for e in self.log if isinstance(e.example, Context) and len(e.example.prefix) <= SHORT), None)
 
 
 def search(
@@ -225,4 +225,4 @@ def _run(
 
 
 def _length(example: Context | ContextSet) -> int:
-    return example.target_index if isinstance(example, Context) else 0
+    return len(example.prefix) if isinstance(example, Context) else 0

@@ -10,7 +10,7 @@ import numpy as np
 from qkvcheck.capture import Captured, Samples, Variant, sample_of
 from qkvcheck.claims import Cell, Claim, Direction, Kind, captured_for, number_of
 from qkvcheck.contexts import Context, ContextSet
-from qkvcheck.errors import ClaimError
+from qkvcheck.errors import ClaimError, NotCapturedError
 from qkvcheck.groups import Capture
 from qkvcheck.statistics import row_similarities, split_group, statistic_named
 
@@ -95,10 +95,10 @@ class SetMeasure:
 
     def value(self, example: ContextSet) -> float | None:
         """Return the claim's statistic on a set; None for a set on which it can't be judged."""
-        captured = self._captured(self._samples.under(Variant(), contexts=example))
         try:
+            captured = self._captured(self._samples.under(Variant(), contexts=example))
             return number_of(captured, self._claim, self._cell)
-        except ClaimError:
+        except (ClaimError, NotCapturedError):
             return None
 
     def values(self, examples: Sequence[ContextSet]) -> list[float | None]:

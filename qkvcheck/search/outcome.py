@@ -104,7 +104,7 @@ def outcome_lines(outcome: Outcome[Any], *, untrained: float | None = None) -> l
     )
     if isinstance(outcome.found.example, Context):
         least = outcome.short
-        if outcome.found.example.target_index > SHORT and least is not None:
+        if len(outcome.found.example.prefix) > SHORT and least is not None:
             lines.append(
                 f"Shorter ones were tried: with at most {SHORT} tokens left of the target the worst is "
                 f"{least.value:.4f}, {least.example.text!r}."

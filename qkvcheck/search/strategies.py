@@ -26,7 +26,8 @@ from qkvcheck.contexts import (
     hash_lines,
     make_context,
     phrases_of,
-    resolve_target,
+    places_of,
+    resolve_tokens,
     tokens_of,
     words_of,
 )
@@ -37,6 +38,8 @@ SENTENCES, GRAMMATICAL, WORDS, TOKENS = "sentences", "grammatical", "words", "to
 WORDINGS = (SENTENCES, GRAMMATICAL, WORDS, TOKENS)
 PROFILE = "ci"
 _WAYS = 64
+NO_TOKEN = -1
+"""What no word may be, where the target is several tokens: a word of one can't be the target."""
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Item = TypeVar("Item")
@@ -71,7 +74,7 @@ def contexts(
     tokenizer : Encoder or transformers.PreTrainedTokenizerBase
         The model's tokenizer.
     target : str or int
-        Target token: its text, such as ``" her"``, or its id.
+        Target token: its text, such as ``" her"``, or its id. A text may be several tokens.
     before, after : int or (int, int)
         How many tokens stand left and right of it: a number, or the least and the most.
     words : {"sentences", "grammatical", "words", "tokens"} or sequence of str
@@ -86,10 +89,11 @@ def contexts(
     Raises
     ------
     ContextError
-        If the target or a word is not one token, or the numbers make no sense.
+        If the target is no token, a word is not one, or the numbers make no sense.
     """
     encoder = encoder_of(tokenizer)
-    text, target_id = resolve_target(target, encoder)
+    text, ids = resolve_tokens(target, encoder)
+    target_id = ids[0] if len(ids) == 1 else NO_TOKEN
     pinned = fixed_pieces(fixed or {}, encoder, target_id)
     left, right = _range("before", before), _range("after", after)
     for place in pinned:
@@ -100,7 +104,7 @@ def contexts(
                 f"{abs(place)} or more."
             )
     writer = _writer(encoder, target_id, words if isinstance(words, str) else tuple(words), loose=bool(pinned))
-    frame = _Frame(encoder, Piece(text, (target_id,)), left, right, pinned)
+    frame = _Frame(encoder, Piece(text, ids), left, right, pinned)
     # Nearly every draw is canonical; tokens in any order sometimes can't be a tokenizer's own.
     drawn = _context(frame, writer).filter(lambda context: context is not None)
     return cast("st.SearchStrategy[Context]", drawn)
@@ -131,11 +135,11 @@ def context_sets(
         As for `contexts`.
     """
     encoder = encoder_of(tokenizer)
-    text, target_id = resolve_target(target, encoder)
+    text, (*earlier, target_id) = resolve_tokens(target, encoder)
     least, most = _range("size", size)
     each = contexts(encoder, target, before=before, after=after, words=words, fixed=fixed)
     return st.lists(each, min_size=max(1, least), max_size=max(1, most), unique_by=lambda c: c.prefix).map(
-        lambda rows: context_set(rows, target=text, target_id=target_id)
+        lambda rows: context_set(rows, target=text, target_id=target_id, earlier=tuple(earlier))
     )
 
 
@@ -155,13 +159,16 @@ def context_of(text: str, tokenizer: Any, target: str | int) -> Context:
         If it does not.
     """
     encoder = encoder_of(tokenizer)
-    word, target_id = resolve_target(target, encoder)
-    return make_context(text, encoder, target=word, target_id=target_id)
+    word, (*earlier, target_id) = resolve_tokens(target, encoder)
+    return make_context(text, encoder, target=word, target_id=target_id, earlier=tuple(earlier))
 
 
-def context_set(rows: Sequence[Context], *, target: str, target_id: int, name: str = "generated") -> ContextSet:
+def context_set(
+    rows: Sequence[Context], *, target: str, target_id: int, earlier: tuple[int, ...] = (), name: str = "generated"
+) -> ContextSet:
     """Return contexts as a set that can be captured."""
-    return ContextSet(tuple(rows), target, target_id, name, hash_lines([row.text for row in rows]))
+    texts = [row.text for row in rows]
+    return ContextSet(tuple(rows), target, target_id, name, hash_lines(texts), earlier=earlier)
 
 
 @lru_cache(maxsize=16)
@@ -228,18 +235,21 @@ def _context(draw: Draw, frame: _Frame, writer: _Writer) -> Context | None:
 
 
 def _canonical(frame: _Frame, ids: tuple[int, ...], text: str) -> Context | None:
-    encoder, target_id = frame.encoder, frame.target.token_ids[0]
+    encoder, target = frame.encoder, frame.target.token_ids
     try:
         # A tokenizer may split what was put together otherwise; then its own tokens count.
         ids = tuple(encoder.encode(text))
     except ModelError:
         return None
-    if ids.count(target_id) != 1 or encoder.decode(ids) != text:
+    found = places_of(target, ids)
+    if len(found) != 1 or encoder.decode(ids) != text:
         return None
-    index = ids.index(target_id)
-    fits = frame.before[0] <= index <= frame.before[1] and frame.after[0] <= len(ids) - index - 1 <= frame.after[1]
-    kept = all(0 <= index + place < len(ids) and ids[index + place] in p.token_ids for place, p in frame.pinned.items())
-    return Context(text, ids, index) if fits and kept else None
+    context = Context(text, ids, found[0], target_length=len(target))
+    start, index = context.target_start, context.target_index
+    fits = frame.before[0] <= start <= frame.before[1] and frame.after[0] <= len(ids) - index - 1 <= frame.after[1]
+    pinned = ((place + (start if place < 0 else index), piece) for place, piece in frame.pinned.items())
+    kept = all(0 <= at < len(ids) and ids[at] in piece.token_ids for at, piece in pinned)
+    return context if fits and kept else None
 
 
 class _Writer(Protocol):

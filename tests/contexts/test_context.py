@@ -1,94 +1,10 @@
-"""Contexts: the target found by its id, the audit, matched positions."""
+"""Contexts: what a model can see of them, the audit, clusters, matched positions."""
 
 from __future__ import annotations
 
-import pytest
+from hashlib import sha256
 
-from qkvcheck.contexts.context import (
-    Context,
-    ContextSet,
-    audit,
-    clusters_of,
-    make_context,
-    match_positions,
-    resolve_target,
-)
-from qkvcheck.errors import ContextError
-
-
-class Words:
-    """One token a word, by the word's length; enough for contexts."""
-
-    name = "words"
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-
-    def encode(self, text: str) -> list[int]:
-        pieces = [piece if n == 0 else f" {piece}" for n, piece in enumerate(text.split(" "))]
-        return [self.ids.setdefault(piece, len(self.ids)) for piece in pieces if piece]
-
-    def decode(self, token_ids) -> str:
-        names = {number: word for word, number in self.ids.items()}
-        return "".join(names[i] for i in token_ids)
-
-
-@pytest.fixture
-def words() -> Words:
-    encoder = Words()
-    encoder.ids[" her"] = 0
-    encoder.ids["her"] = 1
-    return encoder
-
-
-def put(words: Words, text: str, **options) -> Context:
-    return make_context(text, words, target=" her", target_id=0, **options)
-
-
-def test_target_is_found_by_its_token_id(words):
-    context = put(words, "We saw her today")
-    assert context.target_index == 2
-    assert context.token_ids[2] == 0
-    assert context.prefix == context.token_ids[:2]
-
-
-def test_the_same_word_at_the_start_is_another_token(words):
-    assert put(words, "her friend saw her there").target_index == 3
-
-
-def test_missing_target_names_text_and_remedy(words):
-    with pytest.raises(
-        ContextError, match=r"line 3: target ' her' \(token 0\) does not occur in 'We saw him'.*--qkv-target"
-    ):
-        put(words, "We saw him", where="line 3")
-
-
-def test_second_target_is_refused_unless_one_is_chosen(words):
-    text = "We gave her all her books"
-    with pytest.raises(ContextError, match="occurs 2 times .* exactly once"):
-        put(words, text)
-    assert put(words, text, occurrence=1).target_index == 2
-    assert put(words, text, occurrence=2).target_index == 4
-    with pytest.raises(ContextError, match="allowed is 1 to 2"):
-        put(words, text, occurrence=3)
-
-
-def test_target_of_two_tokens_is_refused(embedded):
-    with pytest.raises(ContextError, match=r"target ' her him' is 2 tokens .*\(' her', ' him'\).*exactly one token"):
-        resolve_target(" her him", embedded.encoder)
-
-
-def test_target_can_be_given_as_an_id(embedded):
-    text, number = resolve_target(" her", embedded.encoder)
-    assert (text, number) == (" her", 268)
-    assert resolve_target(268, embedded.encoder) == (" her", 268)
-
-
-def test_target_that_is_no_token(embedded):
-    with pytest.raises(ContextError, match="there is no token 99999 in embedded; choose another with --qkv-target"):
-        resolve_target(99_999, embedded.encoder)
-    with pytest.raises(ContextError, match=r"target '' is 0 tokens in embedded \(nothing\).*--qkv-target\.$"):
-        resolve_target("", embedded.encoder)
+from qkvcheck.contexts.context import Context, ContextSet, audit, clusters_of, match_positions
 
 
 def make_set(rows: list[tuple[tuple[int, ...], int]]) -> ContextSet:
@@ -144,3 +60,43 @@ def test_clusters_by_the_token_before_the_target_and_by_its_place():
     places, kind = clusters_of(contexts, "position")
     assert (kind, places[0] == places[1], len(set(places))) == ("position", True, 3)
     assert clusters_of(contexts, "preceding-token", causal=False)[1] == "preceding token"
+
+
+# A target of several tokens -------------------------------------------------------------------------
+
+
+def test_another_word_takes_the_place_of_the_whole_target():
+    context = Context("t", (4, 5, 7, 8, 9, 6), 4, target_length=3)
+    other = context.continued(1, word=" him", whole=True)
+    assert (other.token_ids, other.target_index, other.target_start, other.prefix) == ((4, 5, 1, 6), 2, 2, (4, 5))
+    assert context.continued(1, word=" him").token_ids == (4, 5, 1)
+    same = context.continued(7, 8, 9, word=" target", whole=True)
+    assert (same.token_ids, same.target_index, same.target_length) == (context.token_ids, 4, 3)
+    assert other.continued(2, word=" us", whole=True).token_ids == (4, 5, 2, 6)
+
+
+def several(rows: list[tuple[tuple[int, ...], int]]) -> ContextSet:
+    contexts = tuple(Context(str(n), ids, index, target_length=2) for n, (ids, index) in enumerate(rows))
+    return ContextSet(contexts, " t", 9, "made", "0" * 64, earlier=(8,))
+
+
+def test_what_stands_before_several_tokens_stands_before_the_first():
+    made = several([((8, 9), 1), ((1, 8, 9), 2), ((1, 2, 8, 9, 5), 3), ((3, 2, 8, 9), 3), ((1, 2, 3, 8, 9), 4)])
+    assert made.preceding_indices == [-1, 0, 1, 1, 2]
+    assert (made.target_ids, made.asked) == ((8, 9), " t")
+    before, _ = clusters_of(made, "preceding-token")
+    assert before == ("none", "before 000001", "before 000002", "before 000002", "before 000003")
+    assert clusters_of(made, "prefix")[0][2] == "prefix 000001 000002"
+    seen = audit(made)
+    assert (seen.distinct_prefixes, seen.unseen_tokens, seen.positions) == (5, 1, {1: 1, 2: 1, 3: 2, 4: 1})
+    target_rows, preceding_rows = match_positions(made)
+    # Position 1: target in row 0, preceding in rows 2, 3. Position 2: target in row 1, preceding in row 4.
+    assert (target_rows, preceding_rows) == ([0, 1], [2, 4])
+
+
+def test_the_hash_of_tokens_is_as_it_was_for_one_and_knows_several():
+    one = make_set([((1, 2, 9), 2), ((3, 9), 1)])
+    assert one.tokens_sha256 == sha256(b"[9, [[[1, 2, 9], 2], [[3, 9], 1]]]").hexdigest()
+    assert (one.target_ids, one.asked, one.preceding_indices) == ((9,), 9, [1, 0])
+    made = several([((1, 8, 9), 2)])
+    assert made.tokens_sha256 == sha256(b"[[8, 9], [[[1, 8, 9], 2]]]").hexdigest()

@@ -158,3 +158,35 @@ def test_the_first_contexts_are_a_corpus_of_their_own():
     assert some.name == whole.name
     assert some.sha256 == hash_lines([line.text for line in whole.lines[:20]]) != whole.sha256
     assert whole.first(None) is whole.first(54) is whole.first(1000) is whole
+
+
+def test_of_a_corpus_the_sentences_that_hold_the_target(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    lines = [
+        {"text": "She gave her book", "cluster": "a"}, {"text": "She gave him her book"}, {"text": "She gave him up"},
+        {"text": "She gave her her book"}, {"text": "She gave her her book", "occurrence": 2},
+        {"text": "She gave her book", "occurrence": 2},
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, lines)))
+    corpus, encoder = read_corpus(path), RecordedEncoder()
+    held = encode_corpus(corpus, encoder, target=" her", holding=True)
+    assert [(one.text, one.target_index, one.cluster) for one in held.contexts] == [
+        ("She gave her book", 2, "a"), ("She gave him her book", 3, None), ("She gave her her book", 3, None),
+    ]  # fmt: skip
+    assert (held.sentences, held.subset([0]).sentences) == (6, 6)
+    assert held.sha256 == hash_lines([lines[number]["text"] for number in (0, 1, 4)]) != corpus.sha256
+    with pytest.raises(ContextError, match="line 3: target ' her' .* does not occur"):
+        encode_corpus(corpus, encoder, target=" her")
+    whole = encode_corpus(corpus.first(1), encoder, target=" her")
+    assert (whole.sentences, whole.sha256) == (None, corpus.first(1).sha256)
+
+
+def test_a_target_that_too_few_sentences_hold(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("She gave him her book\nShe gave her book\n")
+    with pytest.raises(ContextError, match=r"' him': 1 of the 2 sentences of .*mine.txt hold it .*add sentences that"):
+        encode_corpus(read_corpus(path), RecordedEncoder(), target=" him", holding=True)
+    with pytest.raises(ContextError, match="0 of the 54 sentences of balanced hold it .* are made for ' her': name a"):
+        encode_corpus(read_corpus("balanced").first(54), RecordedEncoder(), target=" him", holding=True)
+    with pytest.raises(ContextError, match="sentences of balanced are made for the target ' her' and don't all hold"):
+        encode_corpus(read_corpus("balanced"), RecordedEncoder(), target=" him")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qkvcheck.contexts import sampling
-from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts
+from qkvcheck.contexts.targets import resolve_target
 from qkvcheck.contexts.vocabulary import parts_before
 from qkvcheck.errors import ContextError
 from qkvcheck.models.tokenizers import RecordedEncoder

@@ -51,7 +51,10 @@ MISTAKES = {
         "missing.txt, line 2: target ' her' (token 268) does not occur",
     ),
     "target-twice": (["--qkv-corpus", "twice.txt"], "twice.txt, line 2: target ' her' occurs 2 times"),
-    "target-of-two-tokens": (["--qkv-target", " her him"], "target ' her him' is 2 tokens in embedded"),
+    "target-of-two-tokens": (
+        ["--qkv-target", " her him"],
+        "made for the target ' her' and don't all hold ' her him'",
+    ),
     "empty-corpus": (["--qkv-corpus", "empty.txt"], "corpus 'empty.txt' holds no sentence"),
     "corpus-not-utf8": (
         ["--qkv-corpus", "utf16.txt"],

@@ -199,3 +199,36 @@ def test_profile_has_no_deadline_and_repeats_itself():
     assert profile.derandomize
     assert profile.deadline is None
     assert list(profile.suppress_health_check) == []
+
+
+@pytest.mark.parametrize("words", WORDINGS)
+def test_a_target_of_several_tokens_stays_whole(embedded, words):
+    encoder, target = embedded.encoder, " unbelievably"
+    ids = tuple(encoder.encode(target))
+    found: Counter[int] = Counter()
+
+    @settings(QUIET, max_examples=100)
+    @given(contexts(encoder, target, before=(1, 4), after=(0, 3), words=words))
+    def check(context):
+        assert encoder.encode(context.text) == list(context.token_ids)
+        assert context.text.count(target) == 1
+        assert context.token_ids[context.target_start : context.target_index + 1] == ids
+        assert len(context.token_ids) - context.target_index - 1 <= 3
+        found[len(context.prefix)] += 1
+
+    check()
+    assert sorted(found) == [1, 2, 3, 4]
+
+
+def test_fixed_places_and_sets_count_from_the_whole_target(embedded):
+    encoder, target = embedded.encoder, " unbelievably"
+    fixed = {-1: " saw", 1: " now"}
+    drawn = find(
+        contexts(encoder, target, before=3, after=2, fixed=fixed), lambda _: True, settings=settings(database=None)
+    )
+    place = drawn.text.index(target)
+    assert drawn.text[:place].endswith(" saw")
+    assert drawn.text[place + len(target) :].startswith(" now")
+    one = find(context_sets(encoder, target, size=3), lambda _: True, settings=settings(database=None))
+    assert one.target_ids == tuple(encoder.encode(target))
+    assert context_of(drawn.text, encoder, target) == drawn

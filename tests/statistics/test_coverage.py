@@ -12,8 +12,8 @@ import pytest
 
 from qkvcheck.capture.hooks import capture, capture_words
 from qkvcheck.claims.claims_file import load_claims
-from qkvcheck.contexts.context import resolve_target
 from qkvcheck.contexts.sampling import draw_contexts
+from qkvcheck.contexts.targets import resolve_target
 from qkvcheck.groups import Comparison
 from qkvcheck.statistics.jackknife import Replicates, jackknife_estimate
 from qkvcheck.statistics.measurement import measure as measured

@@ -28,7 +28,7 @@ class OtherToken(VariantControl):
                 ids = encoder.encode(word)
             except ModelError:
                 continue
-            if len(ids) == 1 and ids[0] != contexts.target_id and is_word(encoder, ids[0], word):
+            if len(ids) == 1 and (ids[0],) != contexts.target_ids and is_word(encoder, ids[0], word):
                 break
         else:
             raise NotCapturedError("no other pronoun of one token")
@@ -37,4 +37,5 @@ class OtherToken(VariantControl):
         def change(given: ContextSet) -> ContextSet:
             return replace(given, contexts=tuple(c.continued(number, word=word, whole=whole) for c in given.contexts))
 
-        return samples.under(Variant(change), contexts=replace(change(contexts), target=word, target_id=number))
+        named = replace(change(contexts), target=word, target_id=number, earlier=())
+        return samples.under(Variant(change), contexts=named)
