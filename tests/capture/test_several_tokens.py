@@ -126,3 +126,4 @@ def test_fresh_contexts_hold_all_of_it(embedded, several, samples):
         assert context.token_ids[context.target_start : context.target_index + 1] == several.target_ids
         expected = plain(embedded.model, context.token_ids[: context.target_index + 1])[-1]
         np.testing.assert_allclose(samples.fresh.at(6)[row], expected, atol=2e-5)
+        assert samples.fresh.clusters[row] == f"before {context.prefix[-1]:06d}"
