@@ -78,7 +78,7 @@ def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
             "name": one.name,
             "says": one.words.format(one="similarity", many="similarities"),
             "reading": one.reading,
-            "measured_on": _ON.get(one.captured_on.value, one.captured_on.value),
+            "measured_on": _ON[one.captured_on.value],
             "least": one.possible[0] if math.isfinite(one.possible[0]) else None,
             "greatest": one.possible[1] if math.isfinite(one.possible[1]) else None,
         }
@@ -88,15 +88,8 @@ def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
         print(json.dumps(told, indent=1, ensure_ascii=False))
         return 0
     for one in told:
-        indent = " " * 8
-        _print_wrapped(
-            [
-                f"{one['name']}",
-                f"{indent}{one['says']}",
-                f"{indent}{one['reading']}",
-                f"{indent}of {one['measured_on']}",
-            ]
-        )
+        beneath = (one["says"], one["reading"], f"of {one['measured_on']}")
+        _print_wrapped([str(one["name"]), *(f"        {text}" for text in beneath)])
     return 0
 
 

@@ -13,10 +13,8 @@ def resolve_target(target: str | int, encoder: Encoder) -> tuple[str, int]:
 
     Parameters
     ----------
-    target : str or int
-        Text such as ``" her"`` (with its leading space), or a token id.
-    encoder : Encoder
-        The model's tokenizer.
+    target, encoder
+        As `resolve_tokens` takes them.
 
     Raises
     ------

@@ -114,7 +114,7 @@ def _paths(named: str, gathered: Sequence[Gathered]) -> list[Path]:
     if len(gathered) == 1:
         return [path]
     parts = [file_part(Path(entry.run.origin.slug).name) for entry in gathered]
-    if all(entry.run.corpus.sentences is not None for entry in gathered):  # of several targets
+    if all(entry.run.corpus.of_several for entry in gathered):
         parts = [f"{part}-{target_part(entry.run)}" for part, entry in zip(parts, gathered, strict=True)]
     count = Counter(parts)
     names = [

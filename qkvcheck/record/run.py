@@ -198,6 +198,11 @@ class RunCorpus:
     sentences: int | None = None
     target_ids: Sequence[int] | None = None
 
+    @property
+    def of_several(self) -> bool:
+        """Whether several targets were asked for, each on the sentences that hold it."""
+        return self.sentences is not None
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -284,8 +289,8 @@ class Run:
     @property
     def named(self) -> str:
         """What was asked for; of several targets with the one of this run."""
-        several = self.corpus.sentences is not None
-        return f"{self.origin.spec}, target {self.corpus.target!r}" if several else self.origin.spec
+        spec = self.origin.spec
+        return f"{spec}, target {self.corpus.target!r}" if self.corpus.of_several else spec
 
     @cached_property
     def text(self) -> str:

@@ -177,8 +177,8 @@ def _measured(run: Run, findings: Sequence[Finding]) -> str:
     corpus = run.corpus
     seeds = max((control.seeds or 0 for f in findings for control in f.verdict.controls), default=0)
     beside = f", beside {counted(seeds, 'untrained network')}" if seeds else ""
-    token = f"the token {corpus.target.strip()!r}" if isinstance(corpus.target, str) else "a token"
-    token = token if corpus.target_ids is None else f"{token.replace('the token', 'the last token of')}"
+    which = "the token" if corpus.target_ids is None else "the last token of"
+    token = f"{which} {corpus.target.strip()!r}" if isinstance(corpus.target, str) else "a token"
     layers = ", ".join(map(str, run.settings.layers))
     where = f"layer{'s' if len(run.settings.layers) != 1 else ''} {layers} (zero-based)"
     return f"Queries, keys and values of {token} in {corpus.contexts} sentences at {where}{beside}."
@@ -283,7 +283,7 @@ def _comparison(results: Sequence[Results]) -> dict[str, Any]:
             row.cells[number] = row.cells[number] or page_cell(finding)
     rows = sorted(every.values(), key=lambda row: row.order)
     what = "models"
-    if all(entry.run.corpus.sentences is not None for entry in results):  # of several targets
+    if all(entry.run.corpus.of_several for entry in results):
         what = "targets" if len({entry.run.origin.spec for entry in results}) == 1 else "runs"
     return {
         "what": what,

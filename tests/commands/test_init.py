@@ -79,6 +79,17 @@ def test_a_path_counts_from_where_it_is_read(tmp_path, monkeypatch):
     assert ini(tmp_path / "beside", "qkv_model") == str(tmp_path / "model")
 
 
+def test_a_path_from_home_is_looked_for_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    assert init(tmp_path / "a", "--model=~/model") == 0
+    assert ini(tmp_path / "a", "qkv_model") == "~/model"
+    assert init(tmp_path / "b", "--model=~/modle") == 2
+    assert init(tmp_path / "b", "--model=~nobodyhere/model") == 2
+    assert capsys.readouterr().err.count("does not exist; nothing was written") == 2
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])
 def test_nothing_is_overwritten(name, kind, tmp_path, capsys):

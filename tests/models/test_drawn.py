@@ -111,6 +111,19 @@ def test_neither_the_generator_nor_a_setting_of_torch_is_touched() -> None:
     assert (torch.are_deterministic_algorithms_enabled(), hooked.config.n_layer) == before
 
 
+def test_the_usual_device_changes_nothing() -> None:
+    """A default device of the user's own: weights are drawn on the CPU, where a seed gives the same ones."""
+    hooked = load_model("embedded")
+    usual = weights_of(untrained_twin(hooked, seed=3).model)
+    torch.set_default_device("meta")
+    try:
+        found = weights_of(untrained_twin(hooked, seed=3).model)
+    finally:
+        torch.set_default_device(None)
+    assert found.keys() == usual.keys()
+    assert all(torch.equal(found[name], usual[name]) for name in usual)
+
+
 def test_what_an_initialiser_leaves_alone_is_drawn_by_the_constructor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A parameter that nothing writes would hold what was in memory: then the whole is drawn as the library does it."""
     hooked = load_model("embedded")

@@ -71,8 +71,9 @@ def _model(text: str, folder: Path) -> str:
     if not spec:
         raise SettingsError('--model names no model; give one, such as "embedded" or a directory.')
     path, sign, variant = spec.partition("#")
-    if (Path(path).is_absolute() or path.startswith(("./", "../", "~"))) and not is_there(path):
+    place = Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises for a user that is not there)
+    if not is_there(place) and (place.is_absolute() or path.startswith(("./", "../", "~"))):
         raise SettingsError(f"--model {shown(path)} does not exist; nothing was written. Name a model that is there.")
-    if not Path(path).is_absolute() and is_there(path):
+    if is_there(place) and not place.is_absolute():
         path = Path(os.path.relpath(path, folder)).as_posix()
     return f"{path}{sign}{variant}"

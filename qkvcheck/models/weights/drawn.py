@@ -98,23 +98,31 @@ def draw(
     ModelError
         If no model can be made of the configuration.
     """
+    import torch
+
     loader = loader_of(architecture)
     made = config if layers is None else first_layers(config, layers)
     try:
-        if trust_remote_code:
-            return _in_one_go(loader, made, seed, trust_remote_code=True)
-        with _without_drawing():
-            model = loader.from_config(made)
-        with _as_deep_as(model.config, config):
-            _initialise(model, seed)
-        if not _is_all_drawn(model):  # what a constructor draws was meant to stay
-            return _in_one_go(loader, config, seed)
+        with torch.device("cpu"):  # whatever the usual device is: there alone the same seed draws the same weights
+            return _drawn(loader, made, config, seed, trust_remote_code=trust_remote_code)
     except ImportError as error:
         raise libraries_unfit(error) from None
     except Exception as error:  # it raises what it likes
         raise ModelError(
             f"no model can be made of the configuration ({first_line(error)}); correct config.json."
         ) from None
+
+
+def _drawn(loader: Any, made: Any, whole: Any, seed: int, *, trust_remote_code: bool) -> Any:
+    """Draw a network of the first layers (`made`) of a whole one."""
+    if trust_remote_code:
+        return _in_one_go(loader, made, seed, trust_remote_code=True)
+    with _without_drawing():
+        model = loader.from_config(made)
+    with _as_deep_as(model.config, whole):
+        _initialise(model, seed)
+    if not _is_all_drawn(model):  # what a constructor draws was meant to stay
+        return _in_one_go(loader, whole, seed)
     return model
 
 
