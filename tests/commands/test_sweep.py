@@ -16,17 +16,20 @@ from qkvcheck.claims import Words, cells, judge_layers, judge_sample, load_claim
 from qkvcheck.commands import sweep
 from qkvcheck.contexts.corpora import encode_corpus, read_corpus
 from qkvcheck.record import load_results
+from qkvcheck.report.figures import drawn
 from tests.conftest import CLAIM_FILES, ROOT
 
 CLAIMS = ["--claims", *map(str, CLAIM_FILES)]
 FOUND = list(load_claims(*CLAIM_FILES).claims)
+FIGURES = drawn.figures_of
 MOVES = ("P3a", "P3b", "P4", "P5", "P8", "B1", "B2", "B5", "B10", "B14")
 
 
 @pytest.fixture(scope="module")
 def held(embedded):
-    """The command with the model that the tests have, so that it is loaded once."""
+    """The command with the model that the tests have, so that it is loaded once; its pages are without pictures."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "figures_of", lambda *_, **__: [])
         patch.setattr("qkvcheck.models.load_model", lambda *_, **__: embedded)
         patch.setattr("qkvcheck.sweep.work.load_model", lambda *_, **__: embedded)
         yield embedded
@@ -45,9 +48,11 @@ def swept(*arguments):
 
 @pytest.fixture(scope="module")
 def results(held, corpus, tmp_path_factory):  # noqa: ARG001 (it patches)
-    """The 54 sentences at two layers, in three shards, beside one untrained network."""
+    """The 54 sentences at two layers, in three shards, beside one untrained network; its page has its pictures."""
     out = tmp_path_factory.mktemp("swept") / "out"
-    assert swept("--corpus", corpus, "--out", out, "--layers", "5,6") == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "figures_of", FIGURES)
+        assert swept("--corpus", corpus, "--out", out, "--layers", "5,6") == 0
     return load_results(out / "results.json"), out
 
 
@@ -117,7 +122,9 @@ def test_files_of_a_sweep(results):
     told = json.loads((out / "swept.json").read_text("utf-8"))
     assert (told["contexts"], told["distinct"], told["groups"], told["groups_shared"]) == (54, 54, 47, False)
     assert told["counts"] == {"records": 54, "occurrences": 54, "bare": 0, "repeated": 0}
-    assert "P3a" in (out / "report.html").read_text("utf-8")
+    page = (out / "report.html").read_text("utf-8")
+    assert "P3a" in page
+    assert page.count("<figure") > 10
 
 
 @pytest.mark.long

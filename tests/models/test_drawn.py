@@ -151,3 +151,13 @@ def test_a_model_held_in_part_reads_no_file() -> None:
     assert held.files is None
     assert held.dtype == torch.float64
     assert next(held.first(1).parameters()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("case", HERE, ids=lambda case: case.name)
+def test_an_outline_has_every_parameter_of_the_model(case: Case) -> None:
+    """A tied head is one of them only once."""
+    hooked = build(case, None)
+    outline = without_weights(hooked.config, hooked.architecture)
+    names = [(name, one.shape) for name, one in outline.named_parameters()]
+    assert names == [(name, one.shape) for name, one in hooked.model.named_parameters()]
+    assert [name for name, _ in outline.named_buffers()] == [name for name, _ in hooked.model.named_buffers()]

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from qkvcheck.errors import ModelError, first_line
 from qkvcheck.models.architecture import Architecture
 from qkvcheck.models.directory import LAYER_FIELDS
-from qkvcheck.models.weights.files import libraries_unfit, loader_of
+from qkvcheck.models.weights.files import libraries_unfit, loader_of, without_initialiser
 from qkvcheck.models.weights.held import IN_PART, first_layers
 
 if TYPE_CHECKING:
@@ -140,10 +140,6 @@ def _without_drawing() -> Iterator[None]:
     """Let constructors draw nothing, and mark what they leave open with numbers that are none."""
     import torch
 
-    try:
-        from transformers.initialization import no_init_weights
-    except ImportError:  # transformers 4
-        from transformers.modeling_utils import no_init_weights
     strict, only_warned = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -153,7 +149,7 @@ def _without_drawing() -> Iterator[None]:
     try:
         torch.use_deterministic_algorithms(True, warn_only=True)
         memory.fill_uninitialized_memory = True
-        with no_init_weights():
+        with without_initialiser():
             yield
     finally:
         memory.fill_uninitialized_memory = filled

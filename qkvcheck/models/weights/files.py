@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qkvcheck.errors import ModelError, QkvcheckError, first_line, shown
 from qkvcheck.inputs import Given, TensorEntry, read_tensor_header
@@ -192,6 +192,15 @@ def loader_of(architecture: Architecture) -> Any:
     return getattr(transformers, architecture.loader)
 
 
+def without_initialiser() -> contextlib.AbstractContextManager[None]:
+    """Let no model that is made within fill its weights or tie them."""
+    try:
+        from transformers.initialization import no_init_weights
+    except ImportError:  # transformers 4
+        from transformers.modeling_utils import no_init_weights
+    return cast("contextlib.AbstractContextManager[None]", no_init_weights())
+
+
 def without_weights(config: Any, architecture: Architecture) -> Any:
     """Make the model of a configuration, with tensors that have shapes and no memory.
 
@@ -203,8 +212,10 @@ def without_weights(config: Any, architecture: Architecture) -> Any:
     import torch
 
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return loader_of(architecture).from_config(config)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), without_initialiser():
+            model = loader_of(architecture).from_config(config)
+        model.tie_weights()  # without an initialiser, the constructor leaves it undone
+        return model
     except ImportError as error:
         raise libraries_unfit(error) from None
     except Exception as error:  # it raises what it likes
