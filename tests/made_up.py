@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from qkvcheck.claims.verdict import ControlKind, ControlResult, Decision, Verdic
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.results import Results
 from qkvcheck.record.run import ModelOrigin, Run, RunCorpus, RunSettings, Seen
+from qkvcheck.report.page import page
 from qkvcheck.statistics.bounds import Specificity
 from qkvcheck.statistics.measurement import Distribution
 from qkvcheck.statistics.offset import OffsetParts
@@ -91,6 +93,12 @@ def synthetic(layers=(6,), *, contexts=24, texts=None) -> Results:
             findings.append(Finding(make_verdict(f"P5-L{layer:02d}-{name}", measure="pearson", evidence=evidence)))
     texts = texts or [f"sentence {number} gave her a coat" for number in range(contexts)]
     return Results(make_run(layers=layers, texts=texts), tuple(findings))
+
+
+@cache
+def page_of_synthetic() -> str:
+    """Return the page of `synthetic`, made once: its pictures take two seconds."""
+    return page([synthetic()])
 
 
 def _over_dimensions(counts, rng) -> Evidence:

@@ -19,7 +19,7 @@ from qkvcheck.report.forest import DOTS, forest, plain_sentence
 from qkvcheck.report.page import page
 from qkvcheck.report.page_claims import page_cell
 from qkvcheck.report.tally import by_claim
-from tests.made_up import make_run, make_verdict, synthetic
+from tests.made_up import make_run, make_verdict, page_of_synthetic, synthetic
 from tests.report.test_page import EVIL, Reader
 from tests.report.test_poison import hostile, poisoned
 
@@ -85,7 +85,7 @@ def test_the_table_beside_it_has_the_same_numbers():
 
 def test_every_deciding_cell_of_a_run_is_there():
     results = synthetic()
-    found = rows_of(page([results]))
+    found = rows_of(page_of_synthetic())
     deciding = [finding.verdict for finding in results.findings]
     assert [identity for identity, _ in found] == ["P3a", "P5", "P8"]
     assert sum(len(lines) for _, lines in found) == len(deciding)
@@ -231,8 +231,7 @@ def test_what_is_not_folded_stays_short():
 
 
 def test_the_short_version_has_picture_histograms_and_what_was_run():
-    results = synthetic()
-    full, short = page([results]), page([results], short=True)
+    full, short = page_of_synthetic(), page([synthetic()], short=True)
     assert re.findall(r'<figure id="([^"]+)">', short) == ["histograms-6"]
     assert "<details" not in re.sub(r"<figure.*?</figure>", "", short, flags=re.DOTALL)
     assert re.search(r'<table class="forest".*?</table>', short, re.DOTALL)[0].count("<tr") == 1 + 15

@@ -29,7 +29,7 @@ from qkvcheck.report.page import page
 from qkvcheck.report.page_claims import interval_bar
 from qkvcheck.settings import Settings
 from tests.conftest import ROOT
-from tests.made_up import make_verdict, search_record, synthetic
+from tests.made_up import make_verdict, page_of_synthetic, search_record, synthetic
 
 pytestmark = pytest.mark.needs_time
 
@@ -85,7 +85,7 @@ def test_texts_full_of_markup_are_text():
 
 
 def test_nothing_comes_from_elsewhere():
-    reader = Reader(page([synthetic()]))
+    reader = Reader(page_of_synthetic())
     addresses = [value for key, value in reader.attributes if key in ("href", "src", "xlink:href") and value]
     assert addresses
     assert all(address.startswith(("#", "data:")) for address in addresses)
@@ -95,7 +95,7 @@ def test_nothing_comes_from_elsewhere():
 
 
 def test_every_figure_has_its_words_and_its_numbers():
-    text = page([synthetic()])
+    text = page_of_synthetic()
     figures = re.findall(r'<figure id="([^"]+)">(.*?)</figure>', text, re.DOTALL)
     assert [name for name, _ in figures] == [
         "histograms-6", "pearson-6", "matrix-6", "offset-6", "scatter-6", "contexts-6-Q", "contexts-6-K",
@@ -111,8 +111,7 @@ def test_every_figure_has_its_words_and_its_numbers():
 
 
 def test_csv_of_the_matrix_is_the_matrix():
-    results = synthetic()
-    text = page([results])
+    results, text = synthetic(), page_of_synthetic()
     (link,) = re.findall(r'download="contexts-6-K.csv" href="data:text/csv;charset=utf-8,([^"]+)"', text)
     rows = list(csv.reader(io.StringIO(unquote(link))))[1:]
     kept = next(f.verdict.evidence.context_matrix for f in results.findings if f.verdict.key == "P5-L06-K")
@@ -123,9 +122,7 @@ def test_csv_of_the_matrix_is_the_matrix():
 
 
 def test_links_of_the_overview_lead_to_their_claims():
-    results = synthetic()
-    text = page([results])
-    attributes = Reader(text).attributes
+    attributes = Reader(page_of_synthetic()).attributes
     named = {value for name, value in attributes if name == "id"}
     linked = {value[1:] for name, value in attributes if name == "href" and value and value.startswith("#")}
     assert {"claim-0", "claim-1", "claim-2", "findings"} <= linked
