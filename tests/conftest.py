@@ -83,7 +83,7 @@ def full_size() -> HookedModel:
     return load_model("gpt2#untrained")
 
 
-@pytest.fixture(scope="session", params=["embedded", "full_size"])
+@pytest.fixture(scope="session", params=["embedded", pytest.param("full_size", marks=pytest.mark.long)])
 def hooked(request: pytest.FixtureRequest) -> HookedModel:
     """Each of the two models in turn."""
     return request.getfixturevalue(request.param)
