@@ -49,6 +49,7 @@ def asked(hub: HubStandIn) -> list[str]:
     return [path for _, path in hub.requests if path.startswith("/api/models/")]
 
 
+@pytest.mark.long
 def test_doctor_asks_the_hub_once(tmp_path):
     with HubStandIn({"openai-community/gpt2": {"main": {"config.json": b"{}"}}}) as hub:
         assert found_by(run(tmp_path, "doctor", HF_ENDPOINT=hub.endpoint))["hub"] == f"{hub.endpoint} answers"

@@ -383,6 +383,7 @@ def test_auto_without_the_tokenizer(automatic, repositories):
     assert "gpt2 in the cache is not whole: its tokenizer is missing" in run()
 
 
+@pytest.mark.long
 def test_the_socket_guard_can_fail(machine, repositories):
     with HubStandIn(repositories) as hub:
         here = machine(hub.endpoint)

@@ -82,6 +82,7 @@ def test_strict_in_environment_and_ini(open_project, monkeypatch):
     assert "qkv_strict 'perhaps' is neither yes nor no" in result.stderr.str()
 
 
+@pytest.mark.long
 @WORKERS
 def test_strict_does_not_let_auto_fall_back(open_project, workers, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
