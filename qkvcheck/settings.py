@@ -292,7 +292,10 @@ def _row(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run was asked to do; `explicit` names the settings that somebody gave. One row is one option."""
+    """What a run was asked to do. One row is one option.
+
+    `explicit` names the settings that somebody gave, `commanded` those on the command line.
+    """
 
     model: str = _row(
         "auto",
@@ -376,11 +379,14 @@ class Settings:
         parse=partial(_one_of, allowed=UPDATE_MODES),
     )
     require_baseline: bool = _row(
-        None, "a run to which no verdicts on record apply fails, so that no gate is off in silence", parse=_switch
+        None,
+        "a run to which no verdicts on record apply, or that judges no claim, fails: no gate is off in silence",
+        parse=_switch,
     )
     compare: str | None = _row(
         None,
-        "a record or results of other weights, on the same contexts and settings: a verdict that differs fails",
+        "a record or results of other weights, on the same contexts and settings: a verdict that differs fails, and a "
+        "run that judges no claim",
         path="always",
     )
     compare_margin: float | None = _row(
@@ -396,7 +402,7 @@ class Settings:
     report_short: str | None = _row(
         None,
         "write the short version of the page to this file, for a supplement: at most three printed pages with the "
-        "verdicts as a picture and a table, the histograms, and what was run",
+        "verdicts as a picture and a table, the histograms, and what was run; of several models a file each",
         path="always",
     )
     activations: str | None = _row(
@@ -416,12 +422,25 @@ class Settings:
     )
     trust_remote_code: bool = False
     explicit: frozenset[str] = frozenset()
+    commanded: frozenset[str] = frozenset()
     further_targets: tuple[str | int, ...] = ()
 
     @property
     def targets(self) -> tuple[str | int, ...]:
         """Every target that was asked for."""
         return (self.target, *self.further_targets)
+
+    @property
+    def gate(self) -> str | None:
+        """The option by which a run is a gate, so that one that judges nothing fails.
+
+        A record that the ini file names is no such option: other tests of the same project are run under it too.
+        """
+        if self.compare is not None:
+            return "--qkv-compare"
+        if self.require_baseline:
+            return "--qkv-require-baseline"
+        return "--qkv-baseline" if "baseline" in self.commanded and self.update is None else None
 
 
 OPTIONS: tuple[Option, ...] = tuple(
@@ -467,6 +486,7 @@ def resolve_settings(
         **dict(given.values()),
         trust_remote_code=trust_remote_code,
         explicit=frozenset(given),
+        commanded=frozenset(option.name for option in OPTIONS if command_line(option) is not None),
         further_targets=tuple(further),
     )
 

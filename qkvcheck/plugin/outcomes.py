@@ -229,8 +229,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None or hasattr(config, "workerinput") or not config.stash.get(RAN_KEY, False):
         return
     ours, green = config.stash[SESSION_KEY], (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    asked = ours.settings.require_baseline or ours.settings.compare is not None
-    if not asked or session.exitstatus not in green or gather(reporter):
+    if ours.settings.gate is None or session.exitstatus not in green or gather(reporter):
         return
     from qkvcheck.plugin.run_files import gate_lines
 

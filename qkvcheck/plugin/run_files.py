@@ -315,18 +315,15 @@ def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Lin
 
 def _judged_nothing(session: Session, gathered: Sequence[Gathered]) -> str | None:
     """Return why a gate that was asked for is none, if no claim of the run was judged: that must not pass for green."""
-    settings = session.settings
-    if settings.compare is None and not settings.require_baseline:
+    gate = session.settings.gate
+    if gate is None:
         return None
     found = [finding for entry in gathered for finding in entry.findings]
     if any(finding.verdict.verdict != Decision.NOT_JUDGED for finding in found):
         return None
     what = f"all that was found is NOT JUDGED ({len(found)})" if found else "no test with a claim was run"
-    if settings.compare is not None:
-        flag, off = "--qkv-compare", ""
-    else:
-        flag, off = "--qkv-require-baseline", " (QKV_REQUIRE_BASELINE=no where the ini file asks for it)"
-    return f"{flag} fails this run: {what}; choose tests with claims that can be judged, or leave it out{off}."
+    off = " (QKV_REQUIRE_BASELINE=no where the ini file asks for it)" if gate == "--qkv-require-baseline" else ""
+    return f"{gate} fails this run: {what}; choose tests with claims that can be judged, or leave it out{off}."
 
 
 def _at_hand(session: Session, run: Run) -> bool:
@@ -340,7 +337,7 @@ def _why_off(session: Session, run: Run) -> tuple[str, str]:
     path = session.baseline_path(run)
     if path is None or not _at_hand(session, run):
         return why or "this project keeps no record (qkv_baselines)", f"To have one, {RECORD_COMMAND}."
-    baseline = read_checkpoint(path)
+    baseline = session.recorded_at(path)
     if other_than_weights(baseline, run) is not None or difference(baseline, run) is None:
         return why or "", f"To have one, {RECORD_COMMAND}."
     advice = f'For "did training move it" hold these weights against it with --qkv-compare={path}'

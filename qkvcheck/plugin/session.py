@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ class Session:
         self.files = tuple(files)
         self._announce: Callable[[str], None] | None = None
         self._recorded: dict[Path, Baseline] = {}
+        self._near: dict[Path, str | None] = {}
         self.checkpoints: dict[Path, Baseline] = {}
         """Files of other weights that were read (`qkvcheck.plugin.run_files`)."""
 
@@ -171,7 +173,7 @@ class Session:
             )
         _ = self.corpus  # the cheap mistakes first
         if self.settings.baseline is not None and self.settings.update is None:
-            self._read(Path(self.settings.baseline))
+            self.recorded_at(Path(self.settings.baseline))
         asked = sorted({*self.layers, *layers})
         check_layers(self.hooked, asked)
         self._check_heads(self.hooked.heads, heads, of=str(self.hooked.spec))
@@ -360,14 +362,9 @@ class Session:
         if self.baselines is None:
             return None
         # One file for what can be compared; the usual corpus, number format and device are not spelled out.
-        parts = [
-            file_part(Path(run.origin.slug).name),
-            file_part(Path(run.corpus.name).name),
-            UNSPOKEN[0] if run.corpus.target in (None, USUAL_TARGET) else target_part(run),
-            run.settings.dtype,
-            run.settings.device or "unknown",
-        ]
-        return self.baselines / f"{'+'.join(part for part in parts if part not in UNSPOKEN)}.json"
+        return (
+            self.baselines / f"{_spoken(*_measured_on(run), run.settings.dtype, run.settings.device or 'unknown')}.json"
+        )
 
     def baseline_for(self, run: Run) -> tuple[Baseline | None, str | None]:
         """Return the verdicts on record that apply to a run, or why none do.
@@ -379,14 +376,19 @@ class Session:
         ClaimError
             If the file can't be read; or, where it was asked for, if it is missing or not comparable.
         """
-        from qkvcheck.record import difference
+        from qkvcheck.record import difference, near_record
 
         path, asked = self.baseline_path(run), self.settings.baseline is not None and self.settings.update is None
         if path is None:
             return None, None
         if not is_there(path) and not asked:
-            return None, f"no verdicts are on record for {run.named}"
-        baseline = self._read(path)
+            if path not in self._near:
+                self._near[path] = near_record(
+                    sorted(path.parent.glob(f"{escape(_spoken(*_measured_on(run)))}*.json")), run
+                )
+            near = self._near[path]
+            return None, f"no verdicts are on record for {run.named}{'' if near is None else f'; {near}'}"
+        baseline = self.recorded_at(path)
         reason = difference(baseline, run)
         if reason is None:
             return replace(baseline, required=asked), None
@@ -397,12 +399,23 @@ class Session:
             )
         return None, f"{path.name} is not comparable ({reason})"
 
-    def _read(self, path: Path) -> Baseline:
+    def recorded_at(self, path: Path) -> Baseline:
+        """Return the verdicts in a file, which is read once."""
         from qkvcheck.record import read_baseline
 
         if path not in self._recorded:
             self._recorded[path] = read_baseline(path)
         return self._recorded[path]
+
+
+def _measured_on(run: Run) -> tuple[str, str, str]:
+    """Return model, corpus and target as parts of the name of a record."""
+    target = UNSPOKEN[0] if run.corpus.target in (None, USUAL_TARGET) else target_part(run)
+    return file_part(Path(run.origin.slug).name), file_part(Path(run.corpus.name).name), target
+
+
+def _spoken(*parts: str) -> str:
+    return "+".join(part for part in parts if part not in UNSPOKEN)
 
 
 def target_part(run: Run) -> str:

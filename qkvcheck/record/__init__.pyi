@@ -12,7 +12,7 @@ from .baseline import (
     write_noise,
 )
 from .change import NoiseFloor, change_rows
-from .checkpoint import FORMS, check_same_claims, other_than_weights, read_checkpoint
+from .checkpoint import FORMS, check_same_claims, near_record, other_than_weights, read_checkpoint
 from .drift import drift_lines, drifts, first_moved, provenance_lines, verdict_line
 from .finding import Finding, finding_from_dict, label
 from .noise import measure_noise, noise_floor, noise_lines
@@ -66,6 +66,7 @@ __all__ = [
     "label",
     "load_results",
     "measure_noise",
+    "near_record",
     "noise_floor",
     "noise_lines",
     "other_than_weights",

@@ -13,7 +13,7 @@ from qkvcheck.claims import Decision, Kind, Verdict, number_text, threshold_text
 from qkvcheck.errors import ClaimError, some_of
 from qkvcheck.files import is_there, locked, replace_text
 from qkvcheck.inputs import from_document, read_json, reading
-from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text
+from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text, other_measurement
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
 
@@ -146,8 +146,9 @@ def difference_of(baseline: Baseline, now: Conditions) -> str | None:
 def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[str, str] | None = None) -> Finding:
     """Compare a verdict with what is on record of it.
 
-    A change is another verdict, or the same with an estimate moved beyond what noise explains (`change`). A
-    verdict that is not on record is one only where the file was named.
+    A change is another verdict, or the same with an estimate moved beyond what noise explains (`change`); and a claim
+    whose statistic or bound is another one than on record, whatever its verdict. A verdict that is not on record is one
+    only where the file was named.
 
     Parameters
     ----------
@@ -165,13 +166,26 @@ def compare(baseline: Baseline | None, verdict: Verdict, *, versions: Mapping[st
         missing = baseline.required and verdict.verdict != Decision.NOT_JUDGED
         change = f"not on record in {baseline.path.name}; {ADD_COMMAND}" if missing else None
         return Finding(verdict, None, change)
-    recorded = entry.verdict
-    moved = change_of(entry, verdict, noise=baseline.noise, then=baseline.versions, now=versions or {})
-    if recorded != verdict.verdict:
-        was, now = (_estimate(value) for value in (entry.estimate, verdict.estimate))
-        return Finding(verdict, recorded, f"on record as {recorded} ({was}), now {verdict.verdict} ({now})", moved)
-    change = change_text(moved) if moved is not None and moved.beyond else None
-    return Finding(verdict, recorded, change, moved)
+    told = [text for text in (_other_claim(entry, verdict), _other_verdict(entry, verdict)) if text]
+    moved = None
+    if entry.statistic in (None, verdict.statistic):
+        moved = change_of(entry, verdict, noise=baseline.noise, then=baseline.versions, now=versions or {})
+    if not told and moved is not None and moved.beyond:
+        told = [change_text(moved)]
+    return Finding(verdict, entry.verdict, "; ".join(told) or None, moved)
+
+
+def _other_claim(entry: Entry, verdict: Verdict) -> str | None:
+    """Return what the claim was on record with, if that is not what it is now."""
+    other = other_measurement(entry, Entry(entry.verdict, statistic=verdict.statistic, bound=_bound(verdict)))
+    return None if other is None else f"the claim has another {other}"
+
+
+def _other_verdict(entry: Entry, verdict: Verdict) -> str | None:
+    if entry.verdict == verdict.verdict:
+        return None
+    was, now = (_estimate(value) for value in (entry.estimate, verdict.estimate))
+    return f"on record as {entry.verdict} ({was}), now {verdict.verdict} ({now})"
 
 
 def stale_keys(baseline: Baseline, findings: Iterable[Finding]) -> list[str]:
@@ -282,7 +296,7 @@ def entry_of(verdict: Verdict) -> Entry:
         _rounded(verdict.high),
         None if searched else n,
         statistic=verdict.statistic,
-        bound=threshold_text(verdict, digits=".12g"),
+        bound=_bound(verdict),
         cluster_kind=verdict.cluster_kind,
     )
     if searched:  # what a search meets hangs on hypothesis's version; its verdict alone is compared
@@ -293,6 +307,10 @@ def entry_of(verdict: Verdict) -> Entry:
     # A jackknife multiplies what is left out by the number of clusters, and with it what was rounded off.
     fine = [float(f"{value:.9f}") for value in (kept.whole, *kept.without)]
     return replace(entry, plug_in=fine[0], replicates=fine[1:])
+
+
+def _bound(verdict: Verdict) -> str:
+    return threshold_text(verdict, digits=".12g")
 
 
 def _write(path: Path, spec: str, baseline: Baseline) -> None:

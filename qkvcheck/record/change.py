@@ -61,6 +61,14 @@ class Entry:
         return {k: v for k, v in asdict(self).items() if v is not None or k in always}
 
 
+def other_measurement(then: Entry, now: Entry) -> str | None:
+    """Return which of statistic and bound differ, as far as both are known; None if neither does."""
+    for name, was, here in (("statistic", then.statistic, now.statistic), ("bound", then.bound, now.bound)):
+        if was is not None and here is not None and was != here:
+            return f"{name} ({was} there, {here} here)"
+    return None
+
+
 @dataclass(frozen=True)
 class NoiseFloor:
     """How far numbers move when only the way of computing them changes.

@@ -10,8 +10,17 @@ from pathlib import Path
 from qkvcheck.claims import Claim, Decision, threshold_text
 from qkvcheck.errors import ClaimError
 from qkvcheck.inputs import read_json, reading
-from qkvcheck.record.baseline import READ, Baseline, Conditions, baseline_of, conditions_of, difference_of, entry_of
-from qkvcheck.record.change import Entry
+from qkvcheck.record.baseline import (
+    READ,
+    Baseline,
+    Conditions,
+    baseline_of,
+    conditions_of,
+    difference_of,
+    entry_of,
+    read_baseline,
+)
+from qkvcheck.record.change import Entry, other_measurement
 from qkvcheck.record.results import SCHEMA, results_of
 from qkvcheck.record.run import Run
 
@@ -48,6 +57,29 @@ def other_than_weights(checkpoint: Baseline, now: Run | Conditions) -> str | Non
     return difference_of(replace(checkpoint, conditions=alike), conditions)
 
 
+def near_record(paths: Iterable[Path], run: Run) -> str | None:
+    """Return the first record of a run's contexts in another number format or on another device, in words.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of recorded verdicts; what can't be read is passed over.
+    run : Run
+        To which none of them applies.
+    """
+    now = conditions_of(run)
+    for path in paths:
+        try:
+            then = read_baseline(path)
+        except ClaimError:
+            continue
+        alike = then.conditions.corpus_sha256 == now.corpus_sha256
+        reason = other_than_weights(then, now)
+        if alike and reason is not None and (then.conditions.dtype, then.conditions.device) != (now.dtype, now.device):
+            return f"{path.name} has {reason}"
+    return None
+
+
 def check_same_claims(checkpoint: Baseline, claims: Iterable[Claim]) -> None:
     """Raise `ClaimError` where a claim has another statistic or bound than when the checkpoint was judged.
 
@@ -63,11 +95,3 @@ def check_same_claims(checkpoint: Baseline, claims: Iterable[Claim]) -> None:
                     f"{str(checkpoint.path)!r} can't be compared with: claim {claim.id} has another {told}; judge that "
                     "checkpoint with this claim, or give the claim another id."
                 )
-
-
-def other_measurement(then: Entry, now: Entry) -> str | None:
-    """Return which of statistic and bound differ, as far as both are known; None if neither does."""
-    for name, was, here in (("statistic", then.statistic, now.statistic), ("bound", then.bound, now.bound)):
-        if was is not None and here is not None and was != here:
-            return f"{name} ({was} there, {here} here)"
-    return None

@@ -9,8 +9,8 @@ from pathlib import Path
 from qkvcheck.claims import Decision
 from qkvcheck.errors import ClaimError
 from qkvcheck.record.baseline import Baseline
-from qkvcheck.record.change import Entry
-from qkvcheck.record.checkpoint import other_measurement, other_than_weights
+from qkvcheck.record.change import Entry, other_measurement
+from qkvcheck.record.checkpoint import other_than_weights
 
 
 @dataclass(frozen=True)

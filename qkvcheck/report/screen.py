@@ -39,6 +39,8 @@ NARROW = 100
 """Below this many columns numbers are short: three digits, unless that puts one on its bound, and no 0 before them."""
 LEAST = 12
 """A claim's words with fewer columns get a line of their own."""
+FEWEST = 16
+"""Columns of a claim's words beside its id, unless they are shorter: fewer tell nothing."""
 MOST_REASONS = 3
 
 
@@ -175,7 +177,9 @@ def _row(findings: Sequence[Finding], *, narrow: bool, layer: int | None) -> _Ro
     untrained = verdict.control(UNTRAINED)
     number = _format(verdict, narrow=narrow)
     word = SHORT.get(verdict.verdict, verdict.verdict.lower())
-    turned = "CHANGED to " if shown.change is not None else "FLIPPED to " if shown.flipped else ""
+    turned = "FLIPPED to " if shown.flipped else ""
+    if shown.change is not None:  # the verdict may be the same, and its number or its bound another one
+        turned = "CHANGED, " if shown.recorded == verdict.verdict else "CHANGED to "
     letters = "".join(note.letter for note in NOTES if note.holds(shown))
     ends = "" if verdict.low is None or verdict.high is None else f" [{number(verdict.low)}, {number(verdict.high)}]"
     sign = threshold_text(verdict).partition(" ")[0]
@@ -241,9 +245,10 @@ def _table(head: _Row, rows: Sequence[_Row], width: int) -> list[Line]:
 
 def _named(row: _Row, size: int, name: int) -> str:
     """Return a claim's id, in at least `name` columns, and as much of its words as there is room for."""
-    if len(row.claim) > size - LEAST:
+    room = size - max(name, len(row.claim)) - 1
+    if room < min(len(row.says), FEWEST):
         return _cut(row.claim, size)
-    return f"{row.claim:<{name}} {_cut(row.says, size - max(name, len(row.claim)) - 1)}"
+    return f"{row.claim:<{name}} {_cut(row.says, room)}"
 
 
 def _cut(text: str, size: int) -> str:

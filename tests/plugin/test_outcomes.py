@@ -121,6 +121,18 @@ def test_a_gate_that_judged_nothing_is_not_green(project, arguments, workers):
     assert result.stdout.str().count("fails this run") == 1
 
 
+def test_a_record_named_on_the_command_line_is_a_gate_too(project, monkeypatch):
+    """Where an ini file or a variable names it, other tests of the project are run as ever."""
+    (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)
+    for run, status in ((("--qkv-baseline=r.json",), 1), (("--qkv-baseline=r.json", "--qkv-update=all"), 0), ((), 0)):
+        result = project.runpytest("test_other.py", *run)
+        assert result.ret == status
+        told = result.outlines[-1].startswith("--qkv-baseline fails this run: no test with a claim was run; ")
+        assert told is (status == 1)
+    monkeypatch.setenv("QKV_BASELINE", "r.json")
+    assert project.runpytest("test_other.py").ret == 0
+
+
 @pytest.mark.parametrize("arguments", [("--collect-only",), ("--setup-plan", "test_other.py"), ("--fixtures",)])
 def test_a_run_that_only_lists_is_no_gate(project, arguments):
     (project.path / "test_other.py").write_text(WITHOUT_CLAIMS)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from qkvcheck.claims.verdict import Verdict
+from qkvcheck.claims.verdict import Decision, Verdict
 from qkvcheck.errors import ClaimError
 from qkvcheck.record.baseline import compare, difference, read_baseline, write_baseline
 from qkvcheck.record.finding import Finding, finding_from_dict
@@ -62,6 +62,27 @@ def test_comparison(tmp_path):
     assert compare(baseline, make_verdict(verdict="REFUTED", estimate=0.2)).change is not None
     assert compare(baseline, make_verdict("C-L06-QQ")).recorded is None
     assert compare(None, make_verdict()).recorded is None
+
+
+def test_a_claim_with_another_bound_or_statistic_is_a_change(tmp_path):
+    """Even where the verdict is the same; of an older record, which says neither, nothing is known."""
+    path = tmp_path / "m.json"
+    held = made_up.make_verdict("A-L06-QQ", threshold=0.4)
+    write_baseline(path, RUN, [held], mode="all")
+    baseline = read_baseline(path)
+    assert compare(baseline, held).change is None
+    bound = compare(baseline, replace(held, threshold=0.4 + 1e-9))
+    assert bound.change == "the claim has another bound (> 0.4 there, > 0.400000001 here)"
+    assert bound.moved.change == 0
+    flipped = compare(baseline, replace(held, threshold=0.6, verdict=Decision.REFUTED))
+    assert flipped.change == (
+        "the claim has another bound (> 0.4 there, > 0.6 here); on record as SUPPORTED (0.5000), now REFUTED (0.5000)"
+    )
+    other = compare(baseline, replace(held, statistic="mean_square"))
+    assert other.change == "the claim has another statistic (variance there, mean_square here)"
+    assert other.moved is None  # two numbers of two kinds have no difference
+    old = replace(baseline.verdicts["A-L06-QQ"], bound=None, statistic=None)
+    assert compare(replace(baseline, verdicts={"A-L06-QQ": old}), replace(held, threshold=0.3)).change is None
 
 
 def test_update_never_deletes(tmp_path):

@@ -21,6 +21,19 @@ def test_without_a_file_the_gate_is_off_and_says_so_once(project):
     assert result.stdout.str().count("The gate is off: no verdicts are on record for embedded.") == 1
 
 
+def test_a_record_in_another_number_format_is_named(project, recorded):
+    result = project.runpytest("--qkv-dtype=bfloat16")
+    told = "no verdicts are on record for embedded; embedded.json has other dtype (float32 on record, bfloat16 now)"
+    assert told in " ".join(result.stdout.str().split())
+    recorded.rename(recorded.with_name("embedded+float64.json"))
+    edit(recorded.with_name("embedded+float64.json"), lambda data: data["conditions"].update(dtype="float64"))
+    (recorded.parent / "embedded+broken.json").write_text("{")
+    shown = " ".join(project.runpytest().stdout.str().split())
+    assert "for embedded; embedded+float64.json has other dtype (float64 on record, float32 now)" in shown
+    shown = " ".join(project.runpytest("--qkv-corpus=balanced").stdout.str().split())
+    assert "no verdicts are on record for embedded. Record" in shown  # of other contexts none is expected
+
+
 def test_named_file_is_recorded_by_the_command_that_it_tells(project):
     path = str(project.path / "named.json")
     missing = project.runpytest("--qkv-baseline", path)

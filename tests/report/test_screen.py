@@ -108,6 +108,7 @@ def test_letters_stand_for_notes_and_only_those_used_are_explained():
     assert row_of([Finding(make("INCONCLUSIVE"))]).endswith("open")
     assert row_of([Finding(make("NOT JUDGED", estimate=None, low=None, high=None))]).endswith("not judged")
     assert row_of([Finding(make(), "REFUTED", "moved")]).endswith("CHANGED to supported")
+    assert row_of([Finding(make(), "SUPPORTED", "moved")]).endswith("CHANGED, supported")
     flipped = Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP)
     assert row_of([Finding(make(), compared=flipped)]).endswith("FLIPPED to supported")
     beyond = Shift(Decision.SUPPORTED, Decision.SUPPORTED, Outcome.BEYOND, margin=0.1)
@@ -193,6 +194,9 @@ def test_long_names_give_way_and_stay_whole_where_they_can():
     lines = rows_of([Finding(make(claim="values-tell-givers-apart")), Finding(make(claim="P1"))])
     assert any(line.startswith("values-tell-givers-apart ") for line in lines)
     assert max(map(len, lines)) <= 80
+    wide = rows_of([Finding(make(claim="values-move-together")), Finding(make(claim="P1"))], width=84)
+    assert any(line.startswith("values-move-together  ") for line in wide)  # few letters of its words tell nothing
+    assert any(line.startswith("P1 ") and " P1 says" in line for line in wide)
     longer = rows_of([Finding(make(claim="x" * 60)), Finding(make(claim="P1"))])
     assert max(map(len, longer)) <= 80
 
