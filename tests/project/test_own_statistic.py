@@ -47,9 +47,12 @@ def judged(run) -> str:
     return run("pytest", *SETTINGS, "--qkv-update=all", "--qkv-json", "r.json", "--qkv-report", "r.html")
 
 
-def test_terminal_has_the_number_and_the_column(judged):
-    assert "participation ratio > 0.3" in judged
-    (head,) = (line for line in judged.splitlines() if line.startswith("claim  cell"))
+def test_terminal_has_the_number_and_the_column(judged, run):
+    (row,) = (line for line in judged.splitlines() if line.startswith("spread "))
+    assert ">.300" in row.split()
+    every = run("pytest", *SETTINGS, "-v")
+    assert "participation ratio > 0.3" in " ".join(every.split())
+    (head,) = (line for line in every.splitlines() if line.startswith("claim  cell"))
     assert "half" in head.split()
 
 

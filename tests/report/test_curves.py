@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from qkvcheck.claims.claim import Role
 from qkvcheck.claims.evidence import Evidence, ProfilePoint, SeedRange
 from qkvcheck.record.finding import Finding
+from qkvcheck.record.results import Results
 from qkvcheck.report.figures.drawn import figures_of
+from qkvcheck.report.page import page
 from tests.made_up import make_run, make_verdict, seeds_control
 
 
@@ -36,6 +40,14 @@ def test_a_claim_about_contexts_at_three_layers_is_a_curve():
     )
     assert "P7, Q cosine 0.10 to 0.30" in figure.alt
     assert figure.wide
+
+
+def test_a_page_has_its_only_picture_too():
+    """Other than histograms, which stand by themselves."""
+    verdicts = [of_contexts("P7", layer, estimate=0.1 * layer, low=0, high=1) for layer in (4, 5, 6)]
+    text = page([Results(make_run(), tuple(Finding(verdict) for verdict in verdicts))])
+    assert re.findall(r'<figure id="([^"]+)">', text) == ["curves"]
+    assert ">More pictures</h2>" in text
 
 
 @pytest.mark.parametrize("change", [
