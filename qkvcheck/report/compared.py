@@ -1,13 +1,17 @@
-"""Compared: what a run has to say of another checkpoint, in lines for a terminal and rows for a failing test."""
+"""Compared: what a run has to say of another checkpoint or its record, in lines for a terminal and first on a page."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from qkvcheck.claims import Decision
+from qkvcheck.claims import Decision, number_text
 from qkvcheck.errors import some_of
 from qkvcheck.record import Baseline, Finding, Outcome, Run, Shift
 from qkvcheck.report.terminal import WIDTH, Line, wrapped
+
+NAMED = 3
+"""Cells that the page names in its first lines; its table marks each."""
 
 
 def compared_lines(
@@ -56,6 +60,62 @@ def compared_lines(
     if new:
         lines.append(Line(f"  not there to compare with: {some_of(new)}", "yellow"))
     return _fitted(lines, width)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What differs from what a run was held against, as the page leads with it.
+
+    Attributes
+    ----------
+    lead : str
+        What happened.
+    text : str
+        To which cells.
+    fails : bool
+        Whether it fails the run.
+    """
+
+    lead: str
+    text: str
+    fails: bool
+
+
+def moved_sentences(findings: Sequence[Finding]) -> list[Moved]:
+    """Return what a page says first of a run that was compared with another checkpoint, or differs from its record.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Of the run; empty where it was held against nothing, or is as on record.
+    """
+    told = []
+    changed = [f"{_cell(one)}: {one.change}" for one in findings if one.change is not None]
+    if changed:
+        told.append(Moved(f"Not as on record ({len(changed)}):", f"{some_of(changed, shown=NAMED)}.", fails=True))
+    compared = [one for one in findings if one.compared is not None]
+    flipped = [_moved(one, f"{one.compared.was.lower()} before, ") for one in compared if one.compared and one.flipped]
+    beyond = [_moved(one, "beyond the margin, ") for one in compared if one.beyond]
+    for cells, verb in ((flipped, "turned"), (beyond, "moved beyond the margin")):
+        if cells:
+            lead = f"Since the checkpoint that it is compared with, {len(cells)} of {len(compared)} cells {verb}:"
+            told.append(Moved(lead, f"{some_of(cells, shown=NAMED)}.", fails=True))
+    if compared and not flipped and not beyond:
+        lead = f"Compared with another checkpoint ({len(compared)} {'cell' if len(compared) == 1 else 'cells'}):"
+        told.append(Moved(lead, "no verdict turned, and no number moved beyond its margin.", fails=False))
+    return told
+
+
+def _cell(finding: Finding) -> str:
+    verdict = finding.verdict
+    head = "" if verdict.head is None else f" head {verdict.head}"
+    return f"{verdict.claim} ({verdict.group}, layer {verdict.layer}{head})"
+
+
+def _moved(finding: Finding, how: str) -> str:
+    shift = finding.compared
+    assert shift is not None  # only of those that were compared
+    return f"{_cell(finding)}: {how}{number_text(shift.recorded)} -> {number_text(shift.estimate)}"
 
 
 def _fitted(lines: Sequence[Line], width: int) -> list[Line]:

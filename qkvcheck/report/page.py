@@ -21,6 +21,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import SettingsError, visible
 from qkvcheck.files import replace_text
 from qkvcheck.record import FileOrigin, Finding, ModelOrigin, Results, Run
+from qkvcheck.report.compared import moved_sentences
 from qkvcheck.report.figures.picture import Figure
 from qkvcheck.report.forest import forest
 from qkvcheck.report.overview import (
@@ -150,6 +151,7 @@ def _run(results: Results, *, short: bool) -> dict[str, Any]:
         "citations": [cited.text for cited in run.citations if set(cited.claims) & set(grouped)],
         "tally": f"{tally(run, findings) if is_tagged(findings) else lead_sentence(found)}.",
         "tagged": is_tagged(findings),
+        "moved": moved_sentences(findings),
         "forest": (picture := forest(grouped, anchors=anchors)),
         "kinds": {row.id: row.kind for _, rows in picture.groups for row in rows},
         "learned": learned_sentence(found),
