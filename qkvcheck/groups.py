@@ -27,6 +27,8 @@ PAIR_GROUPS = ("QQ", "KK", "VV", "QK", "QV", "KV")
 """What dimensions are compared with: those of one projection among each other, or of one with those of another."""
 MEASURES = ("cosine", "pearson")
 """How two vectors are compared."""
+GROUPS_OF = {"contexts": PROJECTIONS, "dimensions": PAIR_GROUPS}
+"""The groups in which contexts are compared with each other, and those in which dimensions are."""
 _ORDER = (*PROJECTIONS, *PAIR_GROUPS, "".join(PROJECTIONS))
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from qkvcheck.capture import head_columns
 from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction, at_heads, cells
-from qkvcheck.claims.judging import JudgeOptions, judge_sample
+from qkvcheck.claims.judging import JudgeOptions, check_cells, judge_sample
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import PROJECTIONS, Comparison, heads_obstacle, heads_of
-from qkvcheck.statistics import Sample
+from qkvcheck.groups import PROJECTIONS, Capture, Comparison, heads_obstacle, heads_of
+from qkvcheck.statistics import Sample, Statistic, statistic_named
 
 
 def judge(
@@ -110,6 +110,9 @@ def judge(
         controls=tuple(controls or ()),
         margin=margin,
     )
+    taken = statistic_named(statistic)
+    check_cells(claim, taken)
+    _check_arrays(taken, arrays)
     compared = {name: _control(name, rows, sample, clusters) for name, rows in (controls or {}).items()}
     options = JudgeOptions(min_distinct=min_distinct)
     (cell,) = cells(claim, layers=[layer])
@@ -119,6 +122,17 @@ def judge(
         (cell,) = at_heads(claim, cell, counts)
         sample, compared = (_cut(sample, counts, head), {n: _cut(one, counts, head) for n, one in compared.items()})
     return judge_sample(claim, cell, sample, controls=compared, options=options)
+
+
+def _check_arrays(statistic: Statistic, arrays: Sequence[np.ndarray]) -> None:
+    """Raise `ClaimError` unless arrays are as many, and have the axes, as what a statistic is captured on."""
+    count = 2 if statistic.captured_on in (Capture.FRESH, Capture.MATCHED) else 1
+    if len(arrays) != count:
+        raise ClaimError(f"{statistic.name} takes {count} {'arrays' if count > 1 else 'array'}; {len(arrays)} given.")
+    axes = 3 if statistic.captured_on in (Capture.WORDS, Capture.WORDS_AND_WEIGHTS) else 2
+    if arrays[0].ndim != axes:
+        named = "(context, word, width)" if axes > 2 else "(context, width)"
+        raise ClaimError(f"{statistic.name} is of an array {named}; given is one of shape {arrays[0].shape}.")
 
 
 def _counts(heads: int | Mapping[str, int] | None, projections: Mapping[str, slice]) -> dict[str, int]:

@@ -22,7 +22,7 @@ from qkvcheck.claims.claim import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import HEADS_FORM, heads_of, layer_at
+from qkvcheck.groups import HEADS_FORM, PAIR_GROUPS, PROJECTIONS, heads_of, layer_at
 from qkvcheck.inputs import from_document, read_toml, reading
 
 Made = TypeVar("Made")
@@ -355,6 +355,7 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> C
         raise ClaimError(f"{where}: an exact claim has no kind of its own; leave it out.")
     given: dict[str, Any] = {"threshold": None, **({"kind": Kind.EXACT} if exact else {})}
     given |= {name: entry[name] for name in CLAIM_KEYS if name in entry}
+    given.setdefault("axis", _axis_of(entry["groups"]))
     if "heads" in entry:
         if exact:
             raise ClaimError(f"{where}: an exact claim has no heads; leave them out.")
@@ -373,6 +374,12 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> C
     return claim
 
 
+def _axis_of(groups: object) -> str:
+    """Return what groups compare: contexts in Q, K or V alone, dimensions in pairs of them."""
+    alone = isinstance(groups, list) and bool(groups) and all(group in PROJECTIONS for group in groups)
+    return "contexts" if alone else "dimensions"
+
+
 def _check_values(claim: Claim, given: Collection[str]) -> None:
     """Raise `DocumentError` where a value of the right type makes no sense."""
     rules = [
@@ -381,6 +388,8 @@ def _check_values(claim: Claim, given: Collection[str]) -> None:
         ("statement", bool(claim.statement.strip()), "a sentence"),
         ("kind", "kind" not in given or claim.kind in DECLARED_KINDS, f"one of {_listed(DECLARED_KINDS)}"),
         ("axis", claim.axis in AXES, f"one of {_listed(AXES)}"),
+        ("groups", claim.kind == Kind.EXACT or set(claim.groups) <= {*PROJECTIONS, *PAIR_GROUPS},
+         f"of {_listed((*PROJECTIONS, *PAIR_GROUPS))}"),
         ("label", claim.label in ("", EXPLORATORY), f"one of '', {EXPLORATORY}"),
         ("margin", claim.margin >= 0, "a number from 0"),
         ("pole_share", claim.pole_share is None or 0 <= claim.pole_share <= 1, "a share from 0 to 1"),

@@ -17,7 +17,7 @@ from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
 from qkvcheck.claims.evidence import DrawnContexts, Evidence, KeptReplicates, grouped_clusters, merged_contexts
 from qkvcheck.claims.verdict import BY_SIDE, EQUALLY_COMMON, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import MEASURES, Capture, Comparison
+from qkvcheck.groups import GROUPS_OF, MEASURES, Capture, Comparison
 from qkvcheck.statistics import (
     CERTIFIED,
     LEVEL,
@@ -25,6 +25,7 @@ from qkvcheck.statistics import (
     SEED,
     Measurement,
     Sample,
+    Statistic,
     contexts_needed,
     explained,
     grade,
@@ -328,15 +329,33 @@ def number_of(captured: Captured, claim: Claim, cell: Cell, *, min_distinct: int
 
 
 def check_known(claim: Claim) -> None:
-    """Raise `ClaimError` unless a claim's statistic and controls are registered.
+    """Raise `ClaimError` unless a claim's statistic and controls are registered, and it can be of the claim's cells.
 
-    A control that nobody knows would be left out in silence, and could take nothing away.
+    A control that nobody knows would be left out in silence, and could take nothing away; of cells that a statistic is
+    not made for the number would be another one than the claim says, or none.
     """
     if claim.kind != Kind.EXACT:
-        statistic_named(claim.statistic, claim=claim.id)
+        check_cells(claim, statistic_named(claim.statistic, claim=claim.id))
     known = controls_by_name()
     for name in claim.controls:
         if name not in known:
             raise ClaimError(
                 f"claim {claim.id}: control {name!r} is not known; allowed: {', '.join(known)}.{nearest(name, known)}"
             )
+
+
+def check_cells(claim: Claim, statistic: Statistic) -> None:
+    """Raise `ClaimError` where a claim compares what its statistic does not, or in a way that it does not."""
+    if statistic.axis is not None:
+        compares = f"{statistic.name} compares {statistic.axis}"
+        allowed = GROUPS_OF[statistic.axis]
+        odd = next((group for group in claim.groups if len(group) != len(allowed[0])), None)
+        if odd is not None:
+            raise ClaimError(f"claim {claim.id}: {compares}: its groups are {', '.join(allowed)}, and {odd!r} is none.")
+        if claim.axis != statistic.axis:
+            raise ClaimError(f"claim {claim.id}: {compares}; axis is {claim.axis!r} and has to be {statistic.axis!r}.")
+    known = statistic.measures
+    odd = next((one for one in claim.measures if known is not None and one.partition("-")[0] not in known), None)
+    if known is not None and odd is not None:
+        hint = nearest(odd, known) or " Name it as measures of the claim, or another statistic."
+        raise ClaimError(f"claim {claim.id}: {statistic.name} is of {' or '.join(known)}, not of {odd!r}.{hint}")

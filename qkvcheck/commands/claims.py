@@ -10,9 +10,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from qkvcheck.commands.options import add_claims, claim_of, claims_of
+from qkvcheck.groups import GROUPS_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from qkvcheck.claims import Claim, ClaimsFile
 
@@ -79,6 +80,9 @@ def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
             "says": one.words.format(one="similarity", many="similarities"),
             "reading": one.reading,
             "measured_on": _ON[one.captured_on.value],
+            "compares": one.axis,
+            "groups": None if one.axis is None else list(GROUPS_OF[one.axis]),
+            "measures": None if one.measures is None else list(one.measures),
             "least": one.possible[0] if math.isfinite(one.possible[0]) else None,
             "greatest": one.possible[1] if math.isfinite(one.possible[1]) else None,
         }
@@ -88,9 +92,17 @@ def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
         print(json.dumps(told, indent=1, ensure_ascii=False))
         return 0
     for one in told:
-        beneath = (one["says"], one["reading"], f"of {one['measured_on']}")
+        beneath = (str(one["says"]).rstrip(","), one["reading"], f"of {one['measured_on']}", _takes(one))
         _print_wrapped([str(one["name"]), *(f"        {text}" for text in beneath)])
     return 0
+
+
+def _takes(told: Mapping[str, Any]) -> str:
+    """Return of which groups and measures a statistic is."""
+    groups = (
+        "any group" if told["groups"] is None else f"compares {told['compares']}: groups {', '.join(told['groups'])}"
+    )
+    return f"{groups}; measures {', '.join(told['measures'] or ['as it takes them'])}"
 
 
 def _whose(claim: Claim) -> str:

@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import Capture, Comparison
+from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics.group_moments import Deletions, MomentSource, group_moments
 from qkvcheck.statistics.jackknife import (
     ANY_NUMBER,
@@ -66,6 +66,10 @@ class Statistic(ABC):
         Of its interval for few clusters, as `jackknife_estimate` takes it.
     counts : bool
         Whether single contexts are counted against the threshold, and no interval of the number is formed.
+    axis : {"contexts", "dimensions"} or None
+        What it compares, and so of which groups it can be; None: a claim may say either.
+    measures : tuple of str or None
+        How it compares; None: any way that it takes.
     one_target : bool
         Whether one word is the target, rather than all words being treated alike.
     of_contexts : bool
@@ -88,6 +92,8 @@ class Statistic(ABC):
     possible: ClassVar[tuple[float, float]] = ANY_NUMBER
     widening: ClassVar[float] = WIDENING
     counts: ClassVar[bool] = False
+    axis: ClassVar[str | None] = None
+    measures: ClassVar[tuple[str, ...] | None] = None
     one_target: ClassVar[bool] = True
     of_contexts: ClassVar[bool] = False
     is_difference: ClassVar[bool] = False
@@ -176,6 +182,9 @@ class Statistic(ABC):
 class PairStatistic(Statistic):
     """A statistic over pairs of dimensions that follows from their moments, of all groups at once."""
 
+    axis = "dimensions"
+    measures: ClassVar[tuple[str, ...] | None] = MEASURES
+
     @abstractmethod
     def of_moments(self, moments: MomentSource, groups: Sequence[str], measure: str) -> dict[str, float]:
         """Return the number of each group, from a source of moments."""
@@ -221,6 +230,9 @@ class PairStatistic(Statistic):
 
 class RowStatistic(Statistic):
     """A statistic of the similarities between contexts: leaving out contexts is leaving out entries of their matrix."""
+
+    axis = "contexts"
+    measures: ClassVar[tuple[str, ...] | None] = MEASURES
 
     @abstractmethod
     def of_similarities(self, similarities: np.ndarray) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qkvcheck.groups import Capture
+from qkvcheck.groups import MEASURES, Capture
 from qkvcheck.statistics import formulas
 from qkvcheck.statistics.jackknife import FISHER_Z, LOGARITHM
 from qkvcheck.statistics.many.row_sums import RowSums
@@ -39,6 +39,7 @@ class RowCosine(RowMean):
 
     name = "row_cosine"
     words = "the mean cosine between contexts"
+    measures = ("cosine",)
     of_contexts = False
 
 
@@ -70,6 +71,8 @@ class LeastRowMean(Statistic):
     words = "the least mean {one} of a fresh context to the corpus"
     reading = "1 if even the least alike of the fresh contexts is the same as the corpus."
     captured_on = Capture.FRESH
+    axis = "contexts"
+    measures = MEASURES
     counts = True
     of_contexts = True
 

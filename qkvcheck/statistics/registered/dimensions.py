@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import Capture, Comparison
+from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics.formulas import random_mean_absolute, variance
 from qkvcheck.statistics.further.unimodal import most_unimodal_variance
 from qkvcheck.statistics.group_moments import GroupMoments, MomentSource
@@ -171,6 +171,8 @@ class OffsetShare(_WithNull):
     """The share of the mean squared cosine that is mean offset."""
 
     name = "offset_share"
+    axis = "dimensions"
+    measures = ("cosine",)
     words = "the mean offset's share of the mean squared cosine"
     reading = "0 if none of it is mean offset, 1 if all of it is."
     widening = 6.0
@@ -224,6 +226,8 @@ class VarianceDifference(Statistic):
     """V at the target less V at the token before it."""
 
     name = "variance_difference"
+    axis = "dimensions"
+    measures = MEASURES
     words = "the variance of the {many} at the target less that at the token before it"
     reading = (
         "0 if the histogram is as wide as at the token before it, below 0 if it is narrower. Both are taken at the "

@@ -19,6 +19,8 @@ class TokenIdentity(Statistic):
     """The share of (context, word) rows that a discriminant analysis of all other contexts gives to their own word."""
 
     name = "token_identity"
+    axis = "contexts"
+    measures = ("accuracy", "cosine")
     words = "the share of words that are named rightly in a context left out"
     reading = "1 if every word can be told from the others, 0.05 by chance with 20 words."
     captured_on = Capture.WORDS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from qkvcheck.groups import Capture, Comparison
+from qkvcheck.groups import MEASURES, Capture, Comparison
 from qkvcheck.statistics import formulas
 from qkvcheck.statistics.jackknife import Replicates
 from qkvcheck.statistics.offset import token_share
@@ -20,6 +20,8 @@ class TokenShare(Statistic):
     """The token's share of the offset."""
 
     name = "token_share"
+    axis = "contexts"
+    measures = ("cosine",)
     words = "the token's share of the offset"
     reading = (
         "1 if the whole offset is this token's own, 0 if the weights alone or any other word would give it, below 0 "
@@ -61,6 +63,8 @@ class TokenMinusContext(_LeavesContexts):
     """The token's share of the variance less the context's."""
 
     name = "token_minus_context"
+    axis = "contexts"
+    measures = ("variance", "similarity")
     possible = (-1.0, 1.0)
     words = "the token's share of the variance less the context's"
     reading = (
@@ -87,6 +91,8 @@ class Stability(_LeavesContexts):
     """The anisotropy-adjusted self-similarity: how far the same token stands above different ones."""
 
     name = "stability"
+    axis = "contexts"
+    measures = MEASURES
     possible = (-np.inf, 1.0)
     words = "the target's likeness from sentence to sentence, beyond that of different words,"
     reading = (

@@ -1,0 +1,81 @@
+"""A claim of cells that its statistic is not of is refused: its number would be another one than it says, or none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import qkvcheck
+from qkvcheck.claims import check_known, load_claims
+from qkvcheck.errors import ClaimError
+from qkvcheck.groups import GROUPS_OF
+from qkvcheck.statistics import statistics_by_name
+
+ROWS = np.random.default_rng(0).normal(size=(54, 12)) + 2
+CLAIM = """
+schema = "qkvcheck/claims/1"
+[[claim]]
+id = "mine"
+statement = "something"
+statistic = "{statistic}"
+direction = "above"
+threshold = 0.5
+groups = ["{group}"]
+measures = ["{measure}"]
+primary = [["{group}", "{measure}"]]
+{more}
+"""
+
+
+def claim_of(tmp_path, statistic, group, measure="cosine", more=""):
+    path = tmp_path / "claims.toml"
+    path.write_text(CLAIM.format(statistic=statistic, group=group, measure=measure, more=more))
+    return load_claims(path).claims["mine"]
+
+
+OURS = [one for one in statistics_by_name().values() if type(one).__module__.startswith("qkvcheck.")]
+
+
+@pytest.mark.parametrize("statistic", OURS, ids=lambda one: one.name)
+def test_every_statistic_says_what_it_is_of_and_takes_nothing_else(tmp_path, statistic):
+    own = GROUPS_OF[statistic.axis]
+    (other,) = (groups for axis, groups in GROUPS_OF.items() if axis != statistic.axis)
+    for measure in statistic.measures:
+        claim = claim_of(tmp_path, statistic.name, own[0], measure)
+        assert claim.axis == statistic.axis  # nothing was said: the groups say it
+        check_known(claim)
+    with pytest.raises(ClaimError, match=f"{statistic.name} compares {statistic.axis}: its groups are {own[0]}, "):
+        check_known(claim_of(tmp_path, statistic.name, other[0], statistic.measures[0]))
+    (wrong,) = set(GROUPS_OF) - {statistic.axis}
+    with pytest.raises(ClaimError, match=f"axis is '{wrong}' and has to be '{statistic.axis}'"):
+        check_known(claim_of(tmp_path, statistic.name, own[0], statistic.measures[0], f'axis = "{wrong}"'))
+    with pytest.raises(ClaimError, match=f"{statistic.name} is of .*, not of 'likeness'"):
+        check_known(claim_of(tmp_path, statistic.name, own[0], "likeness"))
+    with pytest.raises(ClaimError, match=f"{statistic.name} compares {statistic.axis}"):
+        qkvcheck.judge(ROWS, statistic=statistic.name, group=other[0], above=0.5)
+
+
+def test_a_measure_of_some_words_is_one_of_its_measure(tmp_path):
+    check_known(claim_of(tmp_path, "token_minus_context", "Q", "variance-pronouns"))
+    with pytest.raises(ClaimError, match="Did you mean 'cosine'"):
+        check_known(claim_of(tmp_path, "row_mean", "Q", "cosin"))
+
+
+def test_a_group_that_is_none_is_told_first(tmp_path):
+    with pytest.raises(ClaimError, match=r"groups is .*keys.*; it has to be of Q, K, V, QQ, KK, VV, QK, QV, KV"):
+        claim_of(tmp_path, "row_mean", "keys")
+
+
+@pytest.mark.parametrize(
+    ("statistic", "group", "arrays", "told"),
+    [
+        ("token_identity", "Q", ROWS, r"is of an array \(context, word, width\); given is one of shape \(54, 12\)"),
+        ("token_share", "Q", ROWS, r"is of an array \(context, word, width\)"),
+        ("row_mean", "Q", ROWS[:, None], r"is of an array \(context, width\)"),
+        ("variance_difference", "QQ", ROWS, "takes 2 arrays; 1 given"),
+        ("row_mean", "Q", (ROWS, ROWS), "takes 1 array; 2 given"),
+    ],
+)
+def test_an_array_that_a_statistic_does_not_take_is_one_line(statistic, group, arrays, told):
+    with pytest.raises(ClaimError, match=told):
+        qkvcheck.judge(arrays, statistic=statistic, group=group, above=0.5)
