@@ -203,8 +203,8 @@ def load_claims(path: str | Path, *more: str | Path) -> ClaimsFile:
     claims: dict[str, Claim] = {}
     citations: list[Citation] = []
     for (where, _, sha256), top in zip(files, tops, strict=True):
-        for entry in top.claim:
-            claim = replace(_claim(entry, where, own_keys), order=len(claims), file_sha256=sha256)
+        for number, entry in enumerate(top.claim, start=1):
+            claim = replace(_claim(entry, where, own_keys, number=number), order=len(claims), file_sha256=sha256)
             if claim.id in claims:
                 raise ClaimError(f"{where}: claim {claim.id} is on file already; rename it.")
             claims[claim.id] = claim
@@ -341,8 +341,10 @@ CLAIM_KEYS = tuple(one.name for one in fields(Claim) if one.name not in ("order"
 NEEDED = ("id", "statement", "statistic", "direction", "groups")
 
 
-def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str]) -> Claim:
-    where = f"{where}, claim {shown(entry.get('id'))}"
+def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str], *, number: int) -> Claim:
+    where = (
+        f"{where}, claim {shown(entry['id'])}" if "id" in entry else f"{where}, claim number {number}, without an id"
+    )
     known = (*CLAIM_KEYS, *own_keys)
     if entry.get("direction") == Direction.EXACT:  # its test may have numbers of its own, but no misspelt ones
         known += tuple(key for key in entry if not nearest(key, CLAIM_KEYS))

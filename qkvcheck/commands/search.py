@@ -138,10 +138,11 @@ def _span(text: str) -> tuple[int, int]:
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
     from qkvcheck.capture import Plan, Samples, check_head
-    from qkvcheck.claims import at_heads, cells
+    from qkvcheck.claims import at_heads, cells, check_known
 
     file = claims_of(options.claims)
     claim = claim_of(file, options.claim)
+    check_known(claim)
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
     heads = claim.heads if options.head is None else heads_of(options.head)

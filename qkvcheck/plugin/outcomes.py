@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 PROPERTY = "qkvcheck"
-ALSO_UNTRAINED = "supported, also holds untrained"
+ALSO_UNTRAINED = "supported (untrained networks too)"
 RECORDED = "refuted (recorded)"
 FAMILY = "refuted beside the claim"
 INCONCLUSIVE_NOTE = "inconclusive"

@@ -299,18 +299,12 @@ def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Lin
         return [Line(empty, "red")], True
     if settings.compare is not None:
         return [], False
-    lines: list[Line] = []
-    missing: list[str] = []
-    for entry in gathered:
-        if session.baseline_for(entry.run)[0] is not None:
-            continue
-        why, advice = _why_off(session, entry.run)
-        missing.append(why)
-        if _at_hand(session, entry.run):
-            lines.append(Line(f'The gate "did a library move it" is off: {why}. {advice}', "yellow"))
-    if not (settings.require_baseline and missing):
-        return lines, False
-    return [*lines, Line(f"--qkv-require-baseline fails this run: {missing[0]}; {RECORD_COMMAND}.", "red")], True
+    without = [entry.run for entry in gathered if session.baseline_for(entry.run)[0] is None]
+    if settings.require_baseline and without:
+        why, advice = _why_off(session, without[0])
+        return [Line(f"--qkv-require-baseline fails this run: {why}. {advice}", "red")], True
+    off = [_why_off(session, run) for run in without if _at_hand(session, run)]
+    return [Line(f'The gate "did a library move it" is off: {why}. {advice}', "yellow") for why, advice in off], False
 
 
 def _judged_nothing(session: Session, gathered: Sequence[Gathered]) -> str | None:

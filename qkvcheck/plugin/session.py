@@ -391,7 +391,8 @@ class Session:
         baseline = self.recorded_at(path)
         reason = difference(baseline, run)
         if reason is None:
-            return replace(baseline, required=asked), None
+            strict = self.settings.require_baseline and self.settings.update is None
+            return replace(baseline, required=asked or strict), None
         if asked:
             raise ClaimError(
                 f"baseline {str(path)!r} is not comparable with this run ({reason}); name the record of this model and "

@@ -65,7 +65,7 @@ class Baseline:
     noise : NoiseFloor or None
         None if no noise floor was measured.
     required : bool
-        Whether a verdict that is not on record fails: the file was named.
+        Whether a verdict that is not on record fails: the file was named, or a record was asked for.
     model : str
         What was asked for, for readers.
     """

@@ -70,6 +70,11 @@ class Shift:
         return self.outcome in (Outcome.FLIP, Outcome.BEYOND) or (strict and self.outcome == Outcome.OPEN)
 
     @property
+    def may_be_none(self) -> bool:
+        """Whether the interval of the change holds 0: these contexts don't tell it from no change."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
+    @property
     def text(self) -> str:
         """It in one line."""
         before, after = number_text(self.recorded), number_text(self.estimate)
@@ -79,7 +84,7 @@ class Shift:
             Outcome.BEYOND: f"BEYOND the margin {self.margin}",
             Outcome.OPEN: f"not settled: the interval reaches over the margin {self.margin}",
             Outcome.WITHIN: f"within the margin {self.margin}",
-        }.get(self.outcome, "no margin")
+        }.get(self.outcome, "no margin, and the interval holds 0" if self.may_be_none else "no margin")
         return f"{self.now}: {before} -> {after}{self._by}; {told}"
 
     @property

@@ -10,6 +10,7 @@ from qkvcheck.errors import some_of
 from qkvcheck.record import Baseline, Finding, Outcome, Run, Shift
 from qkvcheck.report.terminal import WIDTH, Line, wrapped
 
+NOT_TOLD = "not told from no change"
 NAMED = 3
 """Cells that the page names in its first lines; its table marks each."""
 
@@ -102,8 +103,20 @@ def moved_sentences(findings: Sequence[Finding]) -> list[Moved]:
             told.append(Moved(lead, f"{some_of(cells, shown=NAMED)}.", fails=True))
     if compared and not flipped and not beyond:
         lead = f"Compared with another checkpoint ({len(compared)} {'cell' if len(compared) == 1 else 'cells'}):"
-        told.append(Moved(lead, "no verdict turned, and no number moved beyond its margin.", fails=False))
+        told.append(Moved(lead, f"no verdict turned; {_stays(compared)}.", fails=False))
     return told
+
+
+def _stays(compared: Sequence[Finding]) -> str:
+    """Return what numbers did that fail nothing: of a margin is spoken only where there is one."""
+    shifts = [one.compared for one in compared if one.compared is not None]
+    moved = sum(one.outcome == Outcome.MOVED and not _not_told(one) for one in shifts)
+    held = sum(one.outcome in (Outcome.WITHIN, Outcome.OPEN) for one in shifts)
+    unsettled = sum(one.outcome == Outcome.OPEN for one in shifts)
+    told = [f"{moved} of {len(shifts)} numbers moved, without a margin" if moved else ""]
+    told += [f"{held - unsettled} of {held} within their margin" if held else ""]
+    told += [f"{unsettled} of {held} not settled: the interval reaches over the margin" if unsettled else ""]
+    return ", ".join(filter(None, told)) or "no number moved that can be told from no change"
 
 
 def _cell(finding: Finding) -> str:
@@ -130,8 +143,12 @@ def _tally(moved: Sequence[tuple[str, Shift]]) -> str:
         Outcome.WITHIN: "within the margin",
         Outcome.MOVED: "moved, without a margin",
     }
-    counts = {outcome: sum(shift.outcome == outcome for _, shift in moved) for outcome in words}
-    return "".join(f"{count} {words[outcome]}, " for outcome, count in counts.items() if count)
+    told = [NOT_TOLD if _not_told(shift) else words[shift.outcome] for _, shift in moved]
+    return "".join(f"{told.count(text)} {text}, " for text in (*words.values(), NOT_TOLD) if text in told)
+
+
+def _not_told(shift: Shift) -> bool:
+    return shift.outcome == Outcome.MOVED and shift.may_be_none
 
 
 def _colour(shift: Shift, *, fails: bool) -> str:

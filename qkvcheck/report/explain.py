@@ -11,7 +11,16 @@ from qkvcheck.report.statistic_words import scale_words
 from qkvcheck.report.tally import TAG_WORDS
 from qkvcheck.report.terminal import target_text
 from qkvcheck.report.texts import story, table_lines
-from qkvcheck.statistics import statistics_by_name
+from qkvcheck.statistics import Specificity, statistics_by_name
+
+MEANT = {
+    Specificity.SPECIFIC: "it meets what the claim asks better than the control, by the margin or more",
+    Specificity.UNRESOLVED: "the interval of the difference reaches over the margin: these contexts don't tell",
+    Specificity.EQUIVALENT: "the control meets it as well: the whole interval lies within the margin",
+    Specificity.NOT_SPECIFIC: "it does not meet it better than the control by the margin",
+    Specificity.REVERSED: "the control meets it better, by the margin or more",
+}
+"""What the words for a difference from a control mean, whichever way the claim asks."""
 
 
 def explain_lines(finding: Finding, run: Run) -> list[str]:
@@ -46,6 +55,10 @@ def explain_lines(finding: Finding, run: Run) -> list[str]:
     shown = [(control.name, known[control.name].says) for control in verdict.controls if control.name in known]
     if shown:
         lines += ["", "What the controls say", *table_lines(shown, indent="  ")]
+    stand = {control.specificity for control in verdict.controls}
+    meant = [(str(name), text) for name, text in MEANT.items() if name in stand]
+    if meant:
+        lines += ["", "How the claim stands against them", *table_lines(meant, indent="  ")]
     return lines + _evidence_lines(verdict.evidence)
 
 

@@ -135,7 +135,8 @@ class Settings:
     )
     require_baseline: bool = _row(
         None,
-        "a run to which no verdicts on record apply, or that judges no claim, fails: no gate is off in silence",
+        "a run fails to which no verdicts on record apply, that judges no claim, or whose claims are not those on "
+        "record: no gate is off in silence",
         parse=parse_switch,
     )
     compare: str | None = _row(

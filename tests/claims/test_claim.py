@@ -166,6 +166,10 @@ def test_marker_that_makes_no_sense(file, keywords, message):
             "claim 'A': statement is missing; a claim needs id, statement",
         ),
         (
+            "schema = 'qkvcheck/claims/1'\n[[claim]]\nstatement = 'A'",
+            "claim number 1, without an id: id is missing",
+        ),
+        (
             "schema = 'qkvcheck/claims/1'\n[[claim]]\nid='A'\nstatement='s'\nstatistic='variance'\ngroups=['QQ']\n"
             "direction='up'",
             "direction is 'up'; it has to be one of above",

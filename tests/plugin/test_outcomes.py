@@ -18,7 +18,7 @@ def test_outcomes_without_a_record(project, workers):
     assert (counts["passed"], counts["failed"], counts["skipped"]) == (4, 1, 2)
     out = result.stdout.str()
     assert "3 refuted beside the claim" in out
-    assert "2 supported, also holds untrained" in out
+    assert "2 supported (untrained networks too)" in out
     assert "The gate is off: no verdicts are on record for embedded." in out
     result.stdout.fnmatch_lines(["*FAILED *test_high?HIGH-L06-Q?*"])
     assert "Traceback" not in out

@@ -56,7 +56,7 @@ def test_junit_says_that_it_holds_untrained(project):
     assert verdict["qualifier"] == ["stand-in", "also holds untrained"]
     assert " supported u" in result.stdout.str()
     assert "u: untrained networks do it too" in result.stdout.str()
-    assert "1 supported, also holds untrained" in result.stdout.lines[-1]
+    assert "1 supported (untrained networks too)" in result.stdout.lines[-1]
 
 
 def test_file_that_cannot_be_written_is_no_success(project):

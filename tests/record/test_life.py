@@ -60,6 +60,11 @@ def test_other_weights_are_not_comparable_and_never_silent(project, recorded):
         """)
     result = project.runpytest()
     assert "embedded.json is not comparable (other weights, architecture or tokenizer)" in result.stdout.str()
+    asked = project.runpytest("--qkv-require-baseline")
+    assert asked.ret == 1
+    last = asked.outlines[-1]
+    assert last.startswith("--qkv-require-baseline fails this run: embedded.json is not comparable (other weights, ")
+    assert "hold these weights against it with --qkv-compare=" in last  # to record anew would hide what moved
     named = project.runpytest("--qkv-baseline", str(recorded))
     assert named.ret == 1
     assert named.parseoutcomes()["errors"] == 4
@@ -128,10 +133,15 @@ def test_search_and_exact_claims_move_by_verdict_only(project, recorded):
     assert project.runpytest().ret == 0
 
 
+GATES = pytest.mark.parametrize("gate", [("--qkv-baseline=recorded/embedded.json",), ("--qkv-require-baseline",)])
+
+
+@GATES
 @WORKERS
-def test_renamed_claim_fails_on_the_missing_one(project, recorded, workers):
+@pytest.mark.usefixtures("recorded")
+def test_renamed_claim_fails_on_the_missing_one(project, gate, workers):
     write_project(project, first="RENAMED")
-    named = project.runpytest("--qkv-baseline", str(recorded), *workers)
+    named = project.runpytest(*gate, *workers)
     assert named.ret == 1
     assert named.parseoutcomes()["failed"] == 2
     out = named.stdout.str()
@@ -143,10 +153,12 @@ def test_renamed_claim_fails_on_the_missing_one(project, recorded, workers):
     assert "no longer run: LOW-L06-K, LOW-L06-Q" in by_itself.stdout.str()
 
 
-def test_claim_that_is_gone_fails_a_named_record(project, recorded):
+@GATES
+@pytest.mark.usefixtures("recorded")
+def test_claim_that_is_gone_fails_a_record_that_was_asked_for(project, gate):
     """Everything that ran is as on record; what did not run fails the whole."""
     project.makepyfile(test_claims=EXPERIMENTS.format(first="LOW").split('    @pytest.mark.claim(id="HIGH")')[0])
-    result = project.runpytest("--qkv-baseline", str(recorded))
+    result = project.runpytest(*gate)
     assert result.ret == 1
     assert "failed" not in result.parseoutcomes()
     assert "no longer run: HIGH-L06-K, HIGH-L06-Q" in result.stdout.str()

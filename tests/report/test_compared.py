@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from qkvcheck.claims.verdict import Decision
+from qkvcheck.record.baseline import Baseline, conditions_of
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.results import Results
 from qkvcheck.record.shift import Outcome, Shift
-from qkvcheck.report.compared import NAMED, moved_sentences
+from qkvcheck.report.compared import NAMED, compared_lines, moved_sentences
 from qkvcheck.report.page import page
 from tests.made_up import make_run, make_verdict
 
@@ -32,11 +36,38 @@ def test_flips_come_first_and_each_says_which_way():
     assert beyond.fails
 
 
-@pytest.mark.parametrize("outcome", [Outcome.SAME, Outcome.WITHIN, Outcome.MOVED, Outcome.OPEN])
-def test_what_did_not_turn_is_said_too(outcome):
-    (told,) = moved_sentences([found(outcome=outcome)])
+@pytest.mark.parametrize(
+    ("outcome", "ends", "says"),
+    [
+        (Outcome.SAME, (None, None), "no number moved that can be told from no change."),
+        (Outcome.MOVED, (None, None), "1 of 1 numbers moved, without a margin."),
+        (Outcome.MOVED, (0.1, 0.4), "1 of 1 numbers moved, without a margin."),
+        (Outcome.MOVED, (-0.1, 0.6), "no number moved that can be told from no change."),
+        (Outcome.WITHIN, (0.1, 0.4), "1 of 1 within their margin."),
+        (
+            Outcome.OPEN,
+            (0.1, 0.4),
+            "0 of 1 within their margin, 1 of 1 not settled: the interval reaches over the margin.",
+        ),
+    ],
+)
+def test_what_did_not_turn_is_said_too_and_no_margin_where_there_is_none(outcome, ends, says):
+    one = found(outcome=outcome)
+    (told,) = moved_sentences([replace(one, compared=replace(one.compared, low=ends[0], high=ends[1]))])
     assert not told.fails
     assert told.lead == "Compared with another checkpoint (1 cell):"
+    assert told.text == f"no verdict turned; {says}"
+
+
+def test_a_shift_whose_interval_holds_nothing_is_not_counted_as_moved():
+    apart = replace(found(outcome=Outcome.MOVED).compared, low=0.1, high=0.4)
+    not_apart = replace(apart, low=-0.1)
+    assert apart.text.endswith("no margin")
+    assert not_apart.text.endswith("no margin, and the interval holds 0")
+    checkpoint = Baseline(Path("then.json"), conditions_of(make_run()), {})
+    findings = [Finding(make_verdict(f"P5-L0{n}-Q"), compared=one) for n, one in enumerate((apart, not_apart))]
+    lines = [line.text for line in compared_lines(checkpoint, make_run(), findings, failing=())]
+    assert "  2 compared: 1 moved, without a margin, 1 not told from no change, 0 cells stay as it was" in lines
 
 
 def test_a_change_to_the_record_is_named():
