@@ -12,6 +12,7 @@ class ParticipationRatio(Statistic):
     name = "participation_ratio"
     words = "the participation ratio of the dimensions"
     reading = "1 if all dimensions hold as much, 1 / d if one of d holds everything."
+    axis = "contexts"  # of Q, K or V; claims of pairs such as QK are refused
 
     def compute(self, parts, measure):
         """Return the number: parts[0][0] is (context, dimension); nothing is compared."""

@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import MEASURES, Capture, Comparison
+from qkvcheck.groups import GROUPS_OF, MEASURES, Capture, Comparison
 from qkvcheck.statistics.group_moments import Deletions, MomentSource, group_moments
 from qkvcheck.statistics.jackknife import (
     ANY_NUMBER,
@@ -306,7 +306,7 @@ def register_statistic(statistic: StatisticClass) -> StatisticClass:
     Raises
     ------
     ClaimError
-        If another statistic has that name.
+        If another statistic has that name, or its axis is none.
 
     Examples
     --------
@@ -324,6 +324,8 @@ def register_statistic(statistic: StatisticClass) -> StatisticClass:
     other = _STATISTICS.get(statistic.name)
     if other is not None and _place(type(other)) != _place(statistic):
         raise ClaimError(f"statistic {statistic.name!r} is registered already, by {_place(type(other))}; rename it.")
+    if statistic.axis not in (None, *GROUPS_OF):
+        raise ClaimError(f"statistic {statistic.name!r} has axis {statistic.axis!r}; allowed: {', '.join(GROUPS_OF)}.")
     _STATISTICS[statistic.name] = statistic()
     return statistic
 

@@ -9,7 +9,7 @@ import qkvcheck
 from qkvcheck.claims import check_known, load_claims
 from qkvcheck.errors import ClaimError
 from qkvcheck.groups import GROUPS_OF
-from qkvcheck.statistics import statistics_by_name
+from qkvcheck.statistics import Statistic, register_statistic, registry, statistics_by_name
 
 ROWS = np.random.default_rng(0).normal(size=(54, 12)) + 2
 CLAIM = """
@@ -79,3 +79,27 @@ def test_a_group_that_is_none_is_told_first(tmp_path):
 def test_an_array_that_a_statistic_does_not_take_is_one_line(statistic, group, arrays, told):
     with pytest.raises(ClaimError, match=told):
         qkvcheck.judge(arrays, statistic=statistic, group=group, above=0.5)
+
+
+def test_an_axis_that_is_none_is_refused_when_it_is_registered():
+    class Odd(Statistic):
+        name, words, reading, axis = "odd_axis", "a number", "any number.", "rows"
+
+        def compute(self, _parts, _measure):
+            return 0.0
+
+    with pytest.raises(ClaimError, match="has axis 'rows'; allowed: contexts, dimensions"):
+        register_statistic(Odd)
+
+
+def test_a_statistic_that_says_nothing_is_of_any_cell(tmp_path, monkeypatch):
+    class Any(Statistic):
+        name, words, reading = "any_cell", "a number", "any number."
+
+        def compute(self, _parts, _measure):
+            return 0.0
+
+    monkeypatch.setattr(registry, "_STATISTICS", dict(registry._STATISTICS))
+    register_statistic(Any)
+    for group, axis in (("Q", "dimensions"), ("QK", "contexts")):
+        check_known(claim_of(tmp_path, "any_cell", group, "likeness", f'axis = "{axis}"'))
