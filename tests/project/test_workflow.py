@@ -43,7 +43,7 @@ def test_tox_environments_that_jobs_name_exist():
 def test_faults_are_made_and_readers_fuzzed_every_night():
     text = (ROOT / ".github" / "workflows" / "nightly.yml").read_text("utf-8")
     found = re.findall(r"tox run -e (\S+)", text)
-    assert found == ["faults", "long", "fuzz"]
+    assert found == ["faults", "long", "recipes", "fuzz"]
     assert set(found) <= tox_environments()
     nightly = yaml.safe_load(text)
     assert nightly[True]["schedule"]  # YAML reads "on" as true
