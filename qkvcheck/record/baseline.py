@@ -13,7 +13,7 @@ from qkvcheck.claims import Decision, Kind, Verdict, number_text, threshold_text
 from qkvcheck.errors import ClaimError, some_of
 from qkvcheck.files import is_there, locked, replace_text
 from qkvcheck.inputs import from_document, read_json, reading
-from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text, other_measurement
+from qkvcheck.record.change import Entry, NoiseFloor, change_of, change_text, claims_of, other_measurement
 from qkvcheck.record.finding import Finding
 from qkvcheck.record.run import UNKNOWN, Run
 
@@ -298,6 +298,7 @@ def entry_of(verdict: Verdict) -> Entry:
         statistic=verdict.statistic,
         bound=_bound(verdict),
         cluster_kind=verdict.cluster_kind,
+        claims=claims_of(verdict),
     )
     if searched:  # what a search meets hangs on hypothesis's version; its verdict alone is compared
         return entry

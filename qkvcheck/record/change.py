@@ -42,6 +42,8 @@ class Entry:
     statistic, bound, cluster_kind : str or None
         What was measured, what it was held against, and by what contexts were clustered; None where an earlier version
         wrote the file.
+    claims : str or None
+        Hash of the claims file, twelve digits; None of a claim that its test's marker made, or as above.
     """
 
     verdict: Decision
@@ -54,6 +56,7 @@ class Entry:
     statistic: str | None = None
     bound: str | None = None
     cluster_kind: str | None = None
+    claims: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return plain data for JSON; without what was not jackknifed, or is not known."""
@@ -111,6 +114,8 @@ class Change:
         The measured noise floor of the statistic; None if there is none, so that the tolerance is fixed.
     versions : tuple of (str, str, str)
         Libraries whose versions differ: name, then, now.
+    other_claims : bool
+        Whether the claims file is another one than when it was recorded.
     """
 
     recorded: float
@@ -122,6 +127,7 @@ class Change:
     allowed: float
     floor: float | None
     versions: tuple[tuple[str, str, str], ...]
+    other_claims: bool = False
 
     @property
     def beyond(self) -> bool:
@@ -162,7 +168,13 @@ def change_of(
         if now and then.get(name) != now.get(name)
     )
     moved = min(max(verdict.estimate - was, -sys.float_info.max), sys.float_info.max)  # infinity is no JSON
-    return Change(was, verdict.estimate, moved, low, high, clusters, allowed, floor, versions)
+    other = entry.claims not in (None, claims_of(verdict))
+    return Change(was, verdict.estimate, moved, low, high, clusters, allowed, floor, versions, other_claims=other)
+
+
+def claims_of(verdict: Verdict) -> str | None:
+    """Return by what hash of a claims file a record knows where a verdict's claim stood."""
+    return None if verdict.claims_sha256 is None else verdict.claims_sha256[:12]
 
 
 def paired_interval(
@@ -197,6 +209,9 @@ def change_text(change: Change) -> str:
     moved = ", ".join(f"{name} {was} -> {now}" for name, was, now in change.versions)
     ours = "same weights, contexts and libraries: our own code or this machine moved, or the record was edited"
     who = f"same weights, same contexts: the libraries moved ({moved})" if moved else ours
+    if change.other_claims:  # of a key that a record does not keep, such as what is captured
+        also = f", and the libraries moved ({moved})" if moved else ""
+        who = f"same weights, same contexts: the claims file is another one than when this was recorded{also}"
     text = f"{who}; {change.recorded:.6f} on record, now {change.now:.6f}"
     return text if change.floor is not None else f"{text} (no noise floor was measured: fixed tolerance)"
 

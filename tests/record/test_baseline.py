@@ -67,7 +67,7 @@ def test_comparison(tmp_path):
 def test_a_claim_with_another_bound_or_statistic_is_a_change(tmp_path):
     """Even where the verdict is the same; of an older record, which says neither, nothing is known."""
     path = tmp_path / "m.json"
-    held = made_up.make_verdict("A-L06-QQ", threshold=0.4)
+    held = made_up.make_verdict("A-L06-QQ", threshold=0.4, claims_sha256="a" * 64)
     write_baseline(path, RUN, [held], mode="all")
     baseline = read_baseline(path)
     assert compare(baseline, held).change is None
@@ -81,6 +81,15 @@ def test_a_claim_with_another_bound_or_statistic_is_a_change(tmp_path):
     other = compare(baseline, replace(held, statistic="mean_square"))
     assert other.change == "the claim has another statistic (variance there, mean_square here)"
     assert other.moved is None  # two numbers of two kinds have no difference
+    moved = replace(held, estimate=0.6, plug_in=0.6)
+    assert compare(baseline, moved).change.startswith(
+        "same weights, contexts and libraries: our own code or this machine"
+    )
+    edited = compare(baseline, replace(moved, claims_sha256="b" * 64))
+    assert edited.change.startswith("same weights, same contexts: the claims file is another one than when this was ")
+    then = {"versions": {"torch": "1"}}
+    both = compare(replace(baseline, **then), replace(moved, claims_sha256="b" * 64), versions={"torch": "2"})
+    assert "than when this was recorded, and the libraries moved (torch 1 -> 2); 0.5" in both.change
     old = replace(baseline.verdicts["A-L06-QQ"], bound=None, statistic=None)
     assert compare(replace(baseline, verdicts={"A-L06-QQ": old}), replace(held, threshold=0.3)).change is None
 
