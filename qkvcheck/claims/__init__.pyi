@@ -1,6 +1,20 @@
 from .arrays import judge
-from .claim import BOUNDS, DEFAULT_LAYER, EXPLORATORY, MARGIN, Cell, Claim, Direction, Kind, Role, Tag, at_heads, cells
-from .claims_file import Citation, ClaimsFile, Fresh, Words, load_claims
+from .claim import (
+    BOUNDS,
+    DECLARED_KINDS,
+    DEFAULT_LAYER,
+    EXPLORATORY,
+    MARGIN,
+    Cell,
+    Claim,
+    Direction,
+    Kind,
+    Role,
+    Tag,
+    at_heads,
+    cells,
+)
+from .claims_file import AXES, CLAIM_KEYS, NEEDED, Citation, ClaimsFile, Fresh, Words, load_claims
 from .companions.registry import Companion, companions_by_name, register_companion
 from .comparison import Compared
 from .controls.collection import ControlCapture, Controls, ControlSource, FileControls
@@ -57,11 +71,15 @@ from .verdict import (
 __all__ = [
     "ALSO_UNTRAINED",
     "ANY_TOKEN",
+    "AXES",
     "BOUNDS",
+    "CLAIM_KEYS",
+    "DECLARED_KINDS",
     "DEFAULT_LAYER",
     "DIFFERENT_WORDS",
     "EXPLORATORY",
     "MARGIN",
+    "NEEDED",
     "NON_TARGET",
     "NOT_ASKED",
     "NOT_TESTED",

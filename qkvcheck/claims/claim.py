@@ -118,29 +118,33 @@ class Claim:
     Attributes
     ----------
     id : str
-        Such as ``"P3a"``.
-    statement, source : str
-        The claim in words, and where it comes from.
+        Its name, such as ``"P3a"``: it stands in the names of tests and cells.
+    statement : str
+        The claim in words.
     statistic : str
-        The name of a registered statistic, or of an exact check.
+        The name of a registered statistic (``qkvcheck claims --statistics``), or of an exact check.
     direction : Direction
         How the estimate has to stand to `threshold`.
     threshold : float or None
-        None for an exact claim.
+        The bound, fixed before anybody looks; None for an exact claim.
+    source : str
+        Where it comes from.
     kind : Kind
         How it is judged.
     capture : Capture or None
-        What it is measured on; None for what its statistic is captured on.
+        What it is measured on; without it (None) what its statistic is captured on.
     axis : {"dimensions", "contexts"}
-        What is compared.
-    groups, measures : tuple of str
-        Its cells are all combinations.
+        What is compared; a file that does not say has that of the groups.
+    groups : tuple of str
+        In what it is measured: contexts are compared in Q, K or V, dimensions in pairs of them.
+    measures : tuple of str
+        How it is measured: cosine, pearson, or the statistic's own; its cells are all groups with all measures.
     primary : tuple of Comparison
-        The cells that decide; the others are shown.
+        The cells that decide, each a group and a measure such as ``["Q", "cosine"]``; the others are shown.
     heads : tuple of int, "all" or None
-        The attention heads it speaks of, each a cell of its own; None for a claim about all of the width.
+        The attention heads it speaks of, each a cell of its own; without it (None) all of the width.
     controls : tuple of str
-        What is measured with it.
+        What is measured with it, such as untrained networks.
     margin : float
         How far a control has to stay away for the claim to be specific against it, in units of the statistic.
     label : str
@@ -151,13 +155,16 @@ class Claim:
         Why it has that tag.
     not_independent_of : tuple of str
         Claims that measure nearly the same quantity.
-    pole_share, equally_common_below : float or None
-        Least share of pairs beyond -0.5 and beyond 0.5 for two poles; the estimate below which both are said to be
-        equally common.
+    pole_share : float or None
+        Least share of pairs beyond -0.5, and beyond 0.5, for two poles.
+    equally_common_below : float or None
+        The size of the estimate below which both poles are said to be about equally common.
     rate : float
         Of a counting statistic: the share of contexts that may miss the threshold.
-    budget, seed : int
-        Of a search: how many examples are drawn, and from which seed.
+    budget : int
+        Of a search: how many examples are drawn.
+    seed : int
+        Of a search: from which seed.
     corpus : str or None
         The corpus it is measured on, where that is not the run's.
     tolerance : float or None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import math
+import re
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -38,12 +40,16 @@ def add(commands: Any) -> None:
         description="List the claims of claims files: what each says, the statistic and the bound, the cells that "
         "decide it, whose it is, and where it comes from. Reads no model.",
         epilog="example: qkvcheck claims; qkvcheck claims P5 B9; qkvcheck claims --json --claims mine.toml; "
-        "qkvcheck claims --statistics",
+        "qkvcheck claims --statistics; qkvcheck claims --keys",
     )
     claims.add_argument("id", nargs="*", help="show these alone, with their sources; default: all, a line or two each")
     add_claims(claims)
-    claims.add_argument(
+    instead = claims.add_mutually_exclusive_group()
+    instead.add_argument(
         "--statistics", action="store_true", help="list what a claim can measure instead, and how to read each number"
+    )
+    instead.add_argument(
+        "--keys", action="store_true", help="list the keys of a claim in a claims file instead, and what each says"
     )
     claims.add_argument("--json", action="store_true", help="print them as JSON")
     claims.set_defaults(run=run)
@@ -53,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     if options.statistics:
         return _list_statistics(options.id, as_json=options.json)
+    if options.keys:
+        return _list_keys(options.id, as_json=options.json)
     file = claims_of(options.claims)
     chosen = [claim_of(file, name) for name in dict.fromkeys(options.id or file.claims)]
     if options.json:
@@ -95,6 +103,52 @@ def _list_statistics(names: Sequence[str], *, as_json: bool) -> int:
         beneath = (str(one["says"]).rstrip(","), one["reading"], f"of {one['measured_on']}", _takes(one))
         _print_wrapped([str(one["name"]), *(f"        {text}" for text in beneath)])
     return 0
+
+
+def _list_keys(names: Sequence[str], *, as_json: bool) -> int:
+    from qkvcheck.errors import SettingsError, nearest
+
+    known = _keys()
+    odd = next((name for name in names if name not in known), None)
+    if odd is not None:
+        raise SettingsError(f"{odd!r} is no key of a claim; allowed: {', '.join(known)}.{nearest(odd, known)}")
+    listed = [known[name] for name in dict.fromkeys(names or known)]
+    if as_json:
+        print(json.dumps(listed, indent=1, ensure_ascii=False))
+        return 0
+    for key in listed:
+        needed = " (needed)" if key["needed"] else ""
+        allowed = f" One of {', '.join(key['allowed'])}." if key["allowed"] else ""
+        _print_wrapped([f"{key['name']}{needed}", f"        {key['says']}{allowed}"])
+    return 0
+
+
+def _keys() -> dict[str, dict[str, Any]]:
+    """Return every key of a claim in a claims file, as `Claim` describes its attributes."""
+    from qkvcheck.claims import AXES, CLAIM_KEYS, DECLARED_KINDS, EXPLORATORY, NEEDED, Claim, Direction, Tag
+    from qkvcheck.groups import PAIR_GROUPS, PROJECTIONS, Capture
+
+    allowed: dict[str, Sequence[str]] = {
+        "direction": list(Direction),
+        "axis": AXES,
+        "groups": (*PROJECTIONS, *PAIR_GROUPS),
+        "kind": DECLARED_KINDS,
+        "capture": list(Capture),
+        "label": ("", EXPLORATORY),
+        "tag": list(Tag),
+    }
+    said: dict[str, str] = {}
+    for names, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)+)", inspect.getdoc(Claim) or "", re.MULTILINE):
+        said |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("`", ""))
+    return {
+        name: {
+            "name": name,
+            "says": said.get(name, ""),
+            "needed": name in NEEDED,
+            "allowed": [str(one) or "''" for one in allowed.get(name, ())],
+        }
+        for name in CLAIM_KEYS
+    }
 
 
 def _takes(told: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tomllib
 
+from qkvcheck.claims import CLAIM_KEYS, NEEDED
 from qkvcheck.cli import main
 from qkvcheck.commands import claims
 from qkvcheck.groups import Capture
@@ -110,6 +111,20 @@ def test_statistics_can_be_read_before_anything_is_measured(capsys):
     assert one["says"] == "the least mean similarity of a fresh context to the corpus"
     assert main(["claims", "--statistics", "row_man"]) == 2
     assert "Did you mean 'row_mean'?" in capsys.readouterr().err
+
+
+def test_keys_of_a_claim_are_listed_with_what_they_say(capsys):
+    assert main(["claims", "--keys", "--json"]) == 0
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert tuple(told) == CLAIM_KEYS
+    assert all(one["says"].endswith(".") for one in told.values())
+    assert [name for name, one in told.items() if one["needed"]] == [name for name in CLAIM_KEYS if name in NEEDED]
+    assert told["groups"]["allowed"] == ["Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV"]
+    assert told["threshold"]["says"] == "The bound, fixed before anybody looks; None for an exact claim."
+    assert main(["claims", "--keys", "axis"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "axis"
+    assert main(["claims", "--keys", "axes"]) == 2
+    assert "Did you mean 'axis'?" in capsys.readouterr().err
 
 
 def test_every_capture_is_said_in_words():
