@@ -41,7 +41,7 @@ from .evidence import (
     SearchRecord,
     evidence_from_dict,
 )
-from .judging import JudgeOptions, captured_for, check_known, is_one_number, judge_sample, number_of
+from .judging import JudgeOptions, captured_for, check_cells, check_known, is_one_number, judge_sample, number_of
 from .layers import judge_against_untrained, judge_layers
 from .seed_numbers import Networks
 from .untrained import Untrained, default_seeds
@@ -124,6 +124,7 @@ __all__ = [
     "called_in_verdicts",
     "captured_for",
     "cells",
+    "check_cells",
     "check_known",
     "companions_by_name",
     "control_named",

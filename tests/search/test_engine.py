@@ -141,6 +141,33 @@ def test_command(tmp_path, capsys, monkeypatch, alike_file):
     assert shrunk.target_index <= 4 or "Shorter ones were tried" in told
 
 
+OWN = """
+schema = "qkvcheck/claims/1"
+[[claim]]
+id = "mine"
+statement = "keys are alike"
+statistic = "row_mean"
+direction = "above"
+threshold = -1
+axis = "{axis}"
+groups = ["K"]
+primary = [["K", "cosine"]]
+controls = ["of-a-file-that-is-not-loaded"]
+"""
+
+
+@pytest.mark.needs_model
+def test_a_claim_of_other_cells_is_refused_and_its_controls_need_not_be_known(tmp_path, capsys):
+    """Of a search no control is measured."""
+    path = tmp_path / "claims.toml"
+    arguments = ["search", "--model", "embedded", "--claims", str(path), "--claim", "mine", "--budget", "1"]
+    path.write_text(OWN.format(axis="dimensions"))
+    assert main(arguments) == 2
+    assert "row_mean compares contexts; axis is 'dimensions'" in capsys.readouterr().err
+    path.write_text(OWN.format(axis="contexts"))
+    assert main(arguments) == 0
+
+
 def _encoder():
     from qkvcheck.models.loading import load_model
 
