@@ -19,6 +19,7 @@ from qkvcheck.claims import (
 from qkvcheck.errors import visible
 from qkvcheck.groups import FACTORS, Stage
 from qkvcheck.record import FileOrigin, Finding, Run, change_rows, label
+from qkvcheck.statistics import Explained
 
 
 def failure_text(finding: Finding, run: Run) -> str:
@@ -195,6 +196,14 @@ def stage_text(origin: FileOrigin) -> str:
     return f"Q and K {'' if origin.stage else 'taken '}as the projections put them out{told}"
 
 
+def _explains(factor: str, shares: Sequence[Explained], contexts: int | None) -> str:
+    """Return what one factor explains in Q, K and V."""
+    if all(one.share is None for one in shares):
+        own = contexts is not None and shares[0].levels >= contexts
+        return f"{factor} not defined{' (another one in each context)' if own else ''}"
+    return f"{factor} {', '.join(f'{one.projection} {share_text(one.share)}' for one in shares)}"
+
+
 def explained_texts(findings: Iterable[Finding]) -> list[str]:
     """Return for each layer of a deciding cell what first token, preceding token and position explain."""
     told: dict[int, str] = {}
@@ -203,10 +212,6 @@ def explained_texts(findings: Iterable[Finding]) -> list[str]:
         if not found or verdict.head is not None or verdict.layer in told:
             continue
         by_factor = {factor: [one for one in found if one.factor == factor] for factor in FACTORS}
-        parts = [
-            f"{factor} {', '.join(f'{one.projection} {share_text(one.share)}' for one in shares)}"
-            for factor, shares in by_factor.items()
-            if shares
-        ]
+        parts = [_explains(factor, shares, verdict.n) for factor, shares in by_factor.items() if shares]
         told[verdict.layer] = f"share of the target's spread at layer {verdict.layer} (omega^2): {'; '.join(parts)}"
     return [told[layer] for layer in sorted(told)]

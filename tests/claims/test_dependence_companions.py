@@ -47,9 +47,9 @@ def test_what_explains_the_rows_is_told(rng):
     assert [(one.factor, one.levels, one.share) for one in verdict.evidence.explained] == [
         (FIRST_TOKEN, 54, None), (PRECEDING_TOKEN, 18, share)
     ]  # fmt: skip
-    lines = [line.text for line in summary_lines(make_run(), [Finding(verdict)])]
-    told = "first token Q not defined; preceding token Q"
-    assert f"explained share of the target's spread at layer 6 (omega^2): {told} {text}" in lines
+    shown = " ".join(word for line in summary_lines(make_run(), [Finding(verdict)]) for word in line.text.split())
+    told = "first token not defined (another one in each context); preceding token Q"
+    assert f"explained share of the target's spread at layer 6 (omega^2): {told} {text} " in shown
 
 
 def test_it_warns_where_clusters_by_what_explains_most_change_the_verdict(rng):
