@@ -151,6 +151,23 @@ class Capture(StrEnum):
     """The target at every layer of the model."""
 
 
+class Form(NamedTuple):
+    """How many arrays a capture has, of how many axes, and whether the last word is what the weights put out alone."""
+
+    arrays: int = 1
+    axes: int = 2
+    weights: bool = False
+
+
+FORMS = {
+    Capture.WORDS: Form(axes=3),
+    Capture.WORDS_AND_WEIGHTS: Form(axes=3, weights=True),
+    Capture.FRESH: Form(arrays=2),
+    Capture.MATCHED: Form(arrays=2),
+}
+"""Of captures; of the others one array (context, width)."""
+
+
 def group_text(group: str) -> str:
     """Return a group as it is read.
 

@@ -13,7 +13,7 @@ from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction
 from qkvcheck.claims.judging import JudgeOptions, check_cells, judge_sample
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import PROJECTIONS, Capture, Comparison, heads_obstacle, heads_of
+from qkvcheck.groups import PROJECTIONS, Comparison, heads_obstacle, heads_of
 from qkvcheck.statistics import Sample, Statistic, statistic_named
 
 
@@ -42,7 +42,7 @@ def judge(
     ----------
     array : ndarray, or sequence of ndarray
         (context, width), floating: the rows of one target; (context, word, width) for statistics over words; or the
-        several arrays that a statistic takes.
+        several arrays that a statistic takes (its `form`).
     statistic : str
         A registered one, such as ``"row_mean"`` or ``"variance"``.
     group : str
@@ -126,13 +126,16 @@ def judge(
 
 def _check_arrays(statistic: Statistic, arrays: Sequence[np.ndarray]) -> None:
     """Raise `ClaimError` unless arrays are as many, and have the axes, as what a statistic is captured on."""
-    count = 2 if statistic.captured_on in (Capture.FRESH, Capture.MATCHED) else 1
-    if len(arrays) != count:
-        raise ClaimError(f"{statistic.name} takes {count} {'arrays' if count > 1 else 'array'}; {len(arrays)} given.")
-    axes = 3 if statistic.captured_on in (Capture.WORDS, Capture.WORDS_AND_WEIGHTS) else 2
-    if arrays[0].ndim != axes:
-        named = "(context, word, width)" if axes > 2 else "(context, width)"
-        raise ClaimError(f"{statistic.name} is of an array {named}; given is one of shape {arrays[0].shape}.")
+    form = statistic.form
+    if form is None:
+        return
+    if len(arrays) != form.arrays:
+        counted = f"{form.arrays} {'arrays' if form.arrays > 1 else 'array'}"
+        raise ClaimError(f"{statistic.name} takes {counted}; {len(arrays)} given.")
+    odd = next((array for array in arrays if array.ndim != form.axes), None)
+    if odd is not None:
+        named = "(context, word, width)" if form.axes > 2 else "(context, width)"
+        raise ClaimError(f"{statistic.name} is of an array {named}; given is one of shape {odd.shape}.")
 
 
 def _counts(heads: int | Mapping[str, int] | None, projections: Mapping[str, slice]) -> dict[str, int]:

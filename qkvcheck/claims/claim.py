@@ -136,7 +136,7 @@ class Claim:
     axis : {"dimensions", "contexts"}
         What is compared; a file that does not say has that of the groups.
     groups : tuple of str
-        In what it is measured: contexts are compared in Q, K or V, dimensions in pairs of them.
+        In what it is measured: contexts are compared in Q, K or V, dimensions in pairs of them; of an exact claim any.
     measures : tuple of str
         How it is measured: cosine, pearson, or the statistic's own; its cells are all groups with all measures.
     primary : tuple of Comparison

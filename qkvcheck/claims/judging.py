@@ -17,7 +17,7 @@ from qkvcheck.claims.drawn import context_matrix, dimension_matrix, scatter
 from qkvcheck.claims.evidence import DrawnContexts, Evidence, KeptReplicates, grouped_clusters, merged_contexts
 from qkvcheck.claims.verdict import BY_SIDE, EQUALLY_COMMON, Decision, Verdict, make_verdict
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import GROUPS_OF, MEASURES, Capture, Comparison
+from qkvcheck.groups import FORMS, GROUPS_OF, MEASURES, Capture, Comparison, Form
 from qkvcheck.statistics import (
     CERTIFIED,
     LEVEL,
@@ -344,6 +344,12 @@ def check_known(claim: Claim) -> None:
             )
 
 
+def _plain(measure: str, claim: Claim) -> str:
+    """Return a measure without the word list that it is of, where the statistic is of words."""
+    plain, of_words, _ = measure.partition("-")
+    return plain if of_words and plain == "variance" and claim.axis == "contexts" else measure
+
+
 def check_cells(claim: Claim, statistic: Statistic) -> None:
     """Raise `ClaimError` where a claim compares what its statistic does not, or in a way that it does not."""
     if statistic.axis is not None:
@@ -354,8 +360,13 @@ def check_cells(claim: Claim, statistic: Statistic) -> None:
             raise ClaimError(f"claim {claim.id}: {compares}: its groups are {', '.join(allowed)}, and {odd!r} is none.")
         if claim.axis != statistic.axis:
             raise ClaimError(f"claim {claim.id}: {compares}; axis is {claim.axis!r} and has to be {statistic.axis!r}.")
+    if claim.capture is not None and statistic.form not in (None, FORMS.get(claim.capture, Form())):
+        raise ClaimError(
+            f"claim {claim.id}: {statistic.name} is captured on {statistic.captured_on.value!r}, and "
+            f"{claim.capture.value!r} has other arrays; leave capture out, or name another statistic."
+        )
     known = statistic.measures
-    odd = next((one for one in claim.measures if known is not None and one.partition("-")[0] not in known), None)
+    odd = next((one for one in claim.measures if known is not None and _plain(one, claim) not in known), None)
     if known is not None and odd is not None:
         hint = nearest(odd, known) or " Name it as measures of the claim, or another statistic."
         raise ClaimError(f"claim {claim.id}: {statistic.name} is of {' or '.join(known)}, not of {odd!r}.{hint}")

@@ -118,7 +118,8 @@ def _list_keys(names: Sequence[str], *, as_json: bool) -> int:
         return 0
     for key in listed:
         needed = " (needed)" if key["needed"] else ""
-        allowed = f" One of {', '.join(key['allowed'])}." if key["allowed"] else ""
+        listed_values = ", ".join(one or "''" for one in key["allowed"])
+        allowed = f" One of {listed_values}." if listed_values else ""
         _print_wrapped([f"{key['name']}{needed}", f"        {key['says']}{allowed}"])
     return 0
 
@@ -144,8 +145,8 @@ def _keys() -> dict[str, dict[str, Any]]:
         name: {
             "name": name,
             "says": said.get(name, ""),
-            "needed": name in NEEDED,
-            "allowed": [str(one) or "''" for one in allowed.get(name, ())],
+            "needed": name in (*NEEDED, "primary"),
+            "allowed": list(map(str, allowed.get(name, ()))),
         }
         for name in CLAIM_KEYS
     }

@@ -304,15 +304,33 @@ def _is_whole(session: pytest.Session, reporter: pytest.TerminalReporter) -> boo
     """
     config = session.config
     ours = config.stash[SESSION_KEY]
-    paths = [argument.partition("::") for argument in config.args]
-    left_out = any(config.getoption(name, False) for name in ("lf", "stepwise"))
-    if left_out or session.shouldstop or session.shouldfail or {"layers", "heads"} & ours.settings.explicit:
-        return False
-    if any(node or not Path(config.invocation_params.dir, path).is_dir() for path, _, node in paths):
+    left_out = any(config.getoption(name, False) for name in ("lf", "stepwise", "ignore", "ignore_glob"))
+    asked = {"layers", "heads"} & ours.settings.explicit - ours.settings.of_ini  # an ini file says what is always run
+    if left_out or session.shouldstop or session.shouldfail or asked or not _holds_every_claim(config, ours):
         return False
     reports = [report for found in reporter.stats.values() for report in found if hasattr(report, "when")]
-    broken = any(report.failed and not findings_on(report) for report in reports)
+    broken = any(
+        (report.failed or (report.skipped and "claim" in report.keywords)) and not findings_on(report)
+        for report in reports
+    )
     return not broken and not any(getattr(report, "qkvcheck_part", False) for report in reports)
+
+
+def _holds_every_claim(config: pytest.Config, ours: Session) -> bool:
+    """Tell whether the folders that a run was given hold the whole project: its test paths, or its claims files."""
+    parts = [argument.partition("::") for argument in config.args]
+    folders = [Path(config.invocation_params.dir, path).resolve() for path, _, _ in parts]
+    if any(node for _, _, node in parts) or not all(folder.is_dir() for folder in folders):
+        return False
+    if config.args_source != pytest.Config.ArgsSource.ARGS:  # nobody named a folder
+        return True
+    usual = [Path(config.rootpath, path).resolve() for path in config.getini("testpaths")]
+    held = [Path(path).resolve() for path in ours.files]
+    return not held or any(
+        every and all(folder == path or folder in path.parents for path in every)
+        for folder in folders
+        for every in (usual, held)
+    )
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -300,11 +300,16 @@ def gate_lines(session: Session, gathered: Sequence[Gathered]) -> tuple[list[Lin
     if settings.compare is not None:
         return [], False
     without = [entry.run for entry in gathered if session.baseline_for(entry.run)[0] is None]
-    if settings.require_baseline and without:
-        why, advice = _why_off(session, without[0])
-        return [Line(f"--qkv-require-baseline fails this run: {why}. {advice}", "red")], True
-    off = [_why_off(session, run) for run in without if _at_hand(session, run)]
-    return [Line(f'The gate "did a library move it" is off: {why}. {advice}', "yellow") for why, advice in off], False
+    if not settings.require_baseline and not any(_at_hand(session, run) for run in without):
+        return [], False
+    lead = (
+        "--qkv-require-baseline fails this run"
+        if settings.require_baseline
+        else 'The gate "did a library move it" is off'
+    )
+    colour = "red" if settings.require_baseline else "yellow"
+    off = dict.fromkeys(_why_off(session, run) for run in without)
+    return [Line(f"{lead}: {why}. {advice}", colour) for why, advice in off], settings.require_baseline and bool(off)
 
 
 def _judged_nothing(session: Session, gathered: Sequence[Gathered]) -> str | None:

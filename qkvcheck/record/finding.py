@@ -114,7 +114,7 @@ def label(finding: Finding) -> str:
 def _against(finding: Finding) -> str:
     """Return how a verdict stands to the record, or to the checkpoint that is compared, where that is to be said."""
     if finding.change is not None:
-        return " (CHANGED)"
+        return " (NEW)" if finding.recorded is None else " (CHANGED)"
     if finding.compared is not None and finding.flipped:
         return f" (FLIPPED from {finding.compared.was.lower()})"
     if finding.beyond:

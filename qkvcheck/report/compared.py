@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from qkvcheck.claims import Decision, number_text
+from qkvcheck.claims import Decision, Kind, number_text
 from qkvcheck.errors import some_of
 from qkvcheck.record import Baseline, Finding, Outcome, Run, Shift
 from qkvcheck.report.terminal import WIDTH, Line, wrapped
@@ -74,7 +74,7 @@ class Moved:
     text : str
         To which cells.
     fails : bool
-        Whether it fails the run.
+        Whether it fails a run that is not strict.
     """
 
     lead: str
@@ -93,18 +93,24 @@ def moved_sentences(findings: Sequence[Finding]) -> list[Moved]:
     told = []
     changed = [f"{_cell(one)}: {one.change}" for one in findings if one.change is not None]
     if changed:
-        told.append(Moved(f"Not as on record ({len(changed)}):", f"{some_of(changed, shown=NAMED)}.", fails=True))
+        told.append(Moved(f"Not as on record ({len(changed)}):", f"{_some(changed)}.", fails=True))
     compared = [one for one in findings if one.compared is not None]
-    flipped = [_moved(one, f"{one.compared.was.lower()} before, ") for one in compared if one.compared and one.flipped]
-    beyond = [_moved(one, "beyond the margin, ") for one in compared if one.beyond]
+    flipped = [_turned(one) for one in compared if one.flipped]
+    beyond = [_moved(one) for one in compared if one.beyond]
     for cells, verb in ((flipped, "turned"), (beyond, "moved beyond the margin")):
         if cells:
             lead = f"Since the checkpoint that it is compared with, {len(cells)} of {len(compared)} cells {verb}:"
-            told.append(Moved(lead, f"{some_of(cells, shown=NAMED)}.", fails=True))
+            told.append(Moved(lead, f"{_some(cells)}.", fails=True))
     if compared and not flipped and not beyond:
         lead = f"Compared with another checkpoint ({len(compared)} {'cell' if len(compared) == 1 else 'cells'}):"
         told.append(Moved(lead, f"no verdict turned; {_stays(compared)}.", fails=False))
     return told
+
+
+def _some(told: Sequence[str]) -> str:
+    """Return the first few, which have commas of their own."""
+    more = f"; and {len(told) - NAMED} more" if len(told) > NAMED else ""
+    return "; ".join(told[:NAMED]) + more
 
 
 def _stays(compared: Sequence[Finding]) -> str:
@@ -122,13 +128,22 @@ def _stays(compared: Sequence[Finding]) -> str:
 def _cell(finding: Finding) -> str:
     verdict = finding.verdict
     head = "" if verdict.head is None else f" head {verdict.head}"
-    return f"{verdict.claim} ({verdict.group}, layer {verdict.layer}{head})"
+    where = "all layers" if verdict.kind == Kind.EVERY_LAYER else f"layer {verdict.layer}"
+    return f"{verdict.claim} ({verdict.group}, {where}{head})"
 
 
-def _moved(finding: Finding, how: str) -> str:
+def _turned(finding: Finding) -> str:
     shift = finding.compared
     assert shift is not None  # only of those that were compared
-    return f"{_cell(finding)}: {how}{number_text(shift.recorded)} -> {number_text(shift.estimate)}"
+    known = shift.recorded is not None and shift.estimate is not None
+    numbers = f" ({number_text(shift.recorded)} -> {number_text(shift.estimate)})" if known else ""
+    return f"{_cell(finding)} {shift.was.lower()} -> {shift.now.lower()}{numbers}"
+
+
+def _moved(finding: Finding) -> str:
+    shift = finding.compared
+    assert shift is not None  # only of those that were compared
+    return f"{_cell(finding)} {number_text(shift.recorded)} -> {number_text(shift.estimate)}"
 
 
 def _fitted(lines: Sequence[Line], width: int) -> list[Line]:

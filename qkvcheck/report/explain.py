@@ -14,13 +14,13 @@ from qkvcheck.report.texts import story, table_lines
 from qkvcheck.statistics import Specificity, statistics_by_name
 
 MEANT = {
-    Specificity.SPECIFIC: "it meets what the claim asks better than the control, by the margin or more",
-    Specificity.UNRESOLVED: "the interval of the difference reaches over the margin: these contexts don't tell",
-    Specificity.EQUIVALENT: "the control meets it as well: the whole interval lies within the margin",
-    Specificity.NOT_SPECIFIC: "it does not meet it better than the control by the margin",
-    Specificity.REVERSED: "the control meets it better, by the margin or more",
+    Specificity.SPECIFIC: "the target stands farther on the claim's side than the control, by the margin or more",
+    Specificity.UNRESOLVED: "the interval of the difference reaches over the margin: that is not settled",
+    Specificity.EQUIVALENT: "target and control stand alike: the whole interval lies within the margin",
+    Specificity.NOT_SPECIFIC: "the target does not stand farther on the claim's side by the margin",
+    Specificity.REVERSED: "the control stands farther on the claim's side, by the margin or more",
 }
-"""What the words for a difference from a control mean, whichever way the claim asks."""
+"""What the words for a difference from a control mean, whichever way the claim asks and whether it is met."""
 
 
 def explain_lines(finding: Finding, run: Run) -> list[str]:

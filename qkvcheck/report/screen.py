@@ -180,6 +180,7 @@ def _row(findings: Sequence[Finding], *, narrow: bool, layer: int | None) -> _Ro
     turned = "FLIPPED to " if shown.flipped else ""
     if shown.change is not None:  # the verdict may be the same, and its number or its bound another one
         turned = "CHANGED, " if shown.recorded == verdict.verdict else "CHANGED to "
+        turned = "NEW, " if shown.recorded is None else turned
     letters = "".join(note.letter for note in NOTES if note.holds(shown))
     ends = "" if verdict.low is None or verdict.high is None else f" [{number(verdict.low)}, {number(verdict.high)}]"
     sign = threshold_text(verdict).partition(" ")[0]

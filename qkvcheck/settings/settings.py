@@ -47,7 +47,8 @@ def _row(
 class Settings:
     """What a run was asked to do. One row is one option.
 
-    `explicit` names the settings that somebody gave, `commanded` those on the command line.
+    `explicit` names the settings that somebody gave, `commanded` those on the command line, `of_ini` those that an ini
+    file gives.
     """
 
     model: str = _row(
@@ -179,6 +180,7 @@ class Settings:
     trust_remote_code: bool = False
     explicit: frozenset[str] = frozenset()
     commanded: frozenset[str] = frozenset()
+    of_ini: frozenset[str] = frozenset()
     further_targets: tuple[str | int, ...] = ()
 
     @property
@@ -229,10 +231,13 @@ def resolve_settings(
         If a value makes no sense.
     """
     given = {}
+    of_ini = []
     further: list[str | int] = []
     for option in OPTIONS:
         texts = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
         text = next((text for text in texts if text is not None), None)
+        if texts[:2] == (None, None) and text is not None:
+            of_ini.append(option.name)
         if text is not None and option.several:
             first, *further = option.read_each(option.flag, text)
             given[option.name] = (option.attribute, first)
@@ -243,5 +248,6 @@ def resolve_settings(
         trust_remote_code=trust_remote_code,
         explicit=frozenset(given),
         commanded=frozenset(option.name for option in OPTIONS if command_line(option) is not None),
+        of_ini=frozenset(of_ini),
         further_targets=tuple(further),
     )

@@ -23,7 +23,7 @@ from uuid import uuid4
 import numpy as np
 
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import GROUPS_OF, MEASURES, Capture, Comparison
+from qkvcheck.groups import FORMS, GROUPS_OF, MEASURES, Capture, Comparison, Form
 from qkvcheck.statistics.group_moments import Deletions, MomentSource, group_moments
 from qkvcheck.statistics.jackknife import (
     ANY_NUMBER,
@@ -111,6 +111,13 @@ class Statistic(ABC):
         except (OSError, TypeError):  # made where no file is, as in a notebook: like no other
             source = self._token
         return f"{self.name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
+
+    @property
+    def form(self) -> Form | None:
+        """What arrays it takes; None of a project's own that does not say on what it is captured."""
+        kinds = [kind for kind in type(self).__mro__ if kind is not Statistic]
+        ours = type(self).__module__.startswith("qkvcheck.")
+        return FORMS.get(self.captured_on, Form()) if ours or any("captured_on" in vars(k) for k in kinds) else None
 
     @cached_property
     def _token(self) -> str:

@@ -8,7 +8,7 @@ import pytest
 import qkvcheck
 from qkvcheck.claims import check_known, load_claims
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import GROUPS_OF
+from qkvcheck.groups import GROUPS_OF, Capture
 from qkvcheck.statistics import Statistic, register_statistic, registry, statistics_by_name
 
 ROWS = np.random.default_rng(0).normal(size=(54, 12)) + 2
@@ -61,6 +61,33 @@ def test_a_measure_of_some_words_is_one_of_its_measure(tmp_path):
         check_known(claim_of(tmp_path, "row_mean", "Q", "cosin"))
 
 
+@pytest.mark.parametrize("measure", ["similarity-pronouns", "cosine-pronouns"])
+def test_of_some_words_there_is_the_variance_alone(tmp_path, measure):
+    with pytest.raises(ClaimError, match=f"not of '{measure}'"):
+        check_known(claim_of(tmp_path, "token_minus_context", "Q", measure))
+
+
+@pytest.mark.parametrize(
+    ("statistic", "measure", "capture", "known"),
+    [
+        ("token_share", "cosine", "words", False),
+        ("row_mean", "cosine", "words", False),
+        ("least_row_mean", "cosine", "target", False),
+        ("token_identity", "accuracy", "target", False),
+        ("row_mean", "cosine", "generic_removed", True),
+        ("row_mean", "cosine", "target", True),
+        ("stability", "cosine", "words", True),
+    ],
+)
+def test_a_capture_of_other_arrays_is_refused(tmp_path, statistic, measure, capture, known):
+    claim = claim_of(tmp_path, statistic, "Q", measure, f'capture = "{capture}"')
+    if known:
+        check_known(claim)
+        return
+    with pytest.raises(ClaimError, match=f"{statistic} is captured on .* and '{capture}' has other arrays"):
+        check_known(claim)
+
+
 def test_a_group_that_is_none_is_told_first(tmp_path):
     with pytest.raises(ClaimError, match=r"groups is .*keys.*; it has to be of Q, K, V, QQ, KK, VV, QK, QV, KV"):
         claim_of(tmp_path, "row_mean", "keys")
@@ -74,11 +101,33 @@ def test_a_group_that_is_none_is_told_first(tmp_path):
         ("row_mean", "Q", ROWS[:, None], r"is of an array \(context, width\)"),
         ("variance_difference", "QQ", ROWS, "takes 2 arrays; 1 given"),
         ("row_mean", "Q", (ROWS, ROWS), "takes 1 array; 2 given"),
+        ("least_row_mean", "Q", (ROWS, ROWS[:, None]), r"is of an array \(context, width\)"),
     ],
 )
 def test_an_array_that_a_statistic_does_not_take_is_one_line(statistic, group, arrays, told):
     with pytest.raises(ClaimError, match=told):
         qkvcheck.judge(arrays, statistic=statistic, group=group, above=0.5)
+
+
+def test_judge_takes_what_a_statistic_of_ones_own_takes(monkeypatch):
+    """It need not say on what it is captured; where it says so, it is held to that."""
+
+    class Two(Statistic):
+        name, words, reading = "two_arrays", "a number", "any number."
+
+        def compute(self, parts, _measure):
+            return float(parts[0][0].mean() - parts[1][0].mean())
+
+    class Said(Two):
+        name = "two_said"
+        captured_on = Capture.FRESH
+
+    monkeypatch.setattr(registry, "_STATISTICS", dict(registry._STATISTICS))
+    for one in (Two, Said):
+        register_statistic(one)
+        assert qkvcheck.judge([ROWS + 1, ROWS], statistic=one.name, group="Q", above=0.5).verdict == "SUPPORTED"
+    with pytest.raises(ClaimError, match="two_said takes 2 arrays; 1 given"):
+        qkvcheck.judge(ROWS, statistic="two_said", group="Q", above=0.5)
 
 
 def test_an_axis_that_is_none_is_refused_when_it_is_registered():

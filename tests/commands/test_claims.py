@@ -118,7 +118,8 @@ def test_keys_of_a_claim_are_listed_with_what_they_say(capsys):
     told = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     assert tuple(told) == CLAIM_KEYS
     assert all(one["says"].endswith(".") for one in told.values())
-    assert [name for name, one in told.items() if one["needed"]] == [name for name in CLAIM_KEYS if name in NEEDED]
+    assert {name for name, one in told.items() if one["needed"]} == {*NEEDED, "primary"}
+    assert told["label"]["allowed"] == ["", "exploratory"]
     assert told["groups"]["allowed"] == ["Q", "K", "V", "QQ", "KK", "VV", "QK", "QV", "KV"]
     assert told["threshold"]["says"] == "The bound, fixed before anybody looks; None for an exact claim."
     assert main(["claims", "--keys", "axis"]) == 0

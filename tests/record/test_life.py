@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import pytest
 
@@ -162,6 +163,52 @@ def test_claim_that_is_gone_fails_a_record_that_was_asked_for(project, gate):
     assert result.ret == 1
     assert "failed" not in result.parseoutcomes()
     assert "no longer run: HIGH-L06-K, HIGH-L06-Q" in result.stdout.str()
+
+
+CLAIM_ELSEWHERE = """
+    import pytest
+
+    @pytest.mark.claim(id="third", layer=6, group="V", statistic="row_cosine", above=-1)
+    def test_third(claim, activations):
+        claim.check(activations)
+"""
+
+
+@pytest.fixture
+def wider(project):
+    """A project with a claim in a folder of its own, all on record."""
+    (project.path / "sub").mkdir()
+    (project.path / "sub" / "test_third.py").write_text(textwrap.dedent(CLAIM_ELSEWHERE))
+    assert project.runpytest("--qkv-update=all").ret == 0
+    return project
+
+
+@pytest.mark.parametrize("arguments", [("sub",), ("--ignore=sub",), ("sub/test_third.py",)])
+def test_part_of_a_project_is_no_full_run(wider, arguments):
+    result = wider.runpytest("--qkv-require-baseline", *arguments)
+    assert result.ret == 0
+    assert "no longer run" not in result.stdout.str()
+
+
+def test_a_claim_that_is_skipped_keeps_its_record(wider):
+    text = textwrap.dedent(CLAIM_ELSEWHERE).replace("import pytest\n\n", "import pytest\n\n@pytest.mark.skip\n")
+    (wider.path / "sub" / "test_third.py").write_text(text)
+    result = wider.runpytest("--qkv-require-baseline")
+    assert result.ret == 0
+    assert "no longer run" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("more", ["", "qkv_layers = 6\n", "testpaths = sub .\n"])
+def test_a_claim_that_is_gone_is_seen_whatever_the_ini_file_says(wider, more):
+    with (wider.path / "tox.ini").open("a") as ini:
+        ini.write(f"\n{more}")
+    (wider.path / "sub" / "test_third.py").unlink()
+    for arguments in ((), (".",)):
+        result = wider.runpytest("--qkv-require-baseline", *arguments)
+        assert result.ret == 1
+        assert "no longer run: third-L06-V" in result.stdout.str()
+    chosen = wider.runpytest("--qkv-require-baseline", "--qkv-layers=6")
+    assert "no longer run" not in chosen.stdout.str()
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ BEYOND = found("P5-L06-K", outcome=Outcome.BEYOND)
 def test_flips_come_first_and_each_says_which_way():
     flips, beyond = moved_sentences([found("P5-L06-V"), BEYOND, FLIPPED])
     assert flips.lead == "Since the checkpoint that it is compared with, 1 of 3 cells turned:"
-    assert flips.text == "P5 (Q, layer 6): refuted before, 0.2500 -> 0.5000."
+    assert flips.text == "P5 (Q, layer 6) refuted -> supported (0.2500 -> 0.5000)."
     assert beyond.lead.endswith("1 of 3 cells moved beyond the margin:")
-    assert beyond.text == "P5 (K, layer 6): beyond the margin, 0.2500 -> 0.5000."
+    assert beyond.text == "P5 (K, layer 6) 0.2500 -> 0.5000."
     assert flips.fails
     assert beyond.fails
 
@@ -83,8 +83,8 @@ def test_a_run_that_was_held_against_nothing_says_nothing():
 def test_few_are_named_and_the_page_leads_with_them():
     many = [found(f"P5-L{layer:02d}-Q", was="REFUTED", outcome=Outcome.FLIP) for layer in range(NAMED + 2)]
     (told,) = moved_sentences(many)
-    assert told.text.endswith(" and 2 more.")
+    assert told.text.endswith("; and 2 more.")
     text = page([Results(make_run(), tuple(many))])
     assert text.index('<strong class="refuted">Since the checkpoint') < text.index('class="forest"')
-    assert "P5 (Q, layer 0): refuted before" in text
+    assert "P5 (Q, layer 0) refuted -&gt; supported" in text
     assert "Since the checkpoint" not in page([Results(make_run(), (Finding(make_verdict()),))])

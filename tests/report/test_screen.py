@@ -109,6 +109,7 @@ def test_letters_stand_for_notes_and_only_those_used_are_explained():
     assert row_of([Finding(make("NOT JUDGED", estimate=None, low=None, high=None))]).endswith("not judged")
     assert row_of([Finding(make(), "REFUTED", "moved")]).endswith("CHANGED to supported")
     assert row_of([Finding(make(), "SUPPORTED", "moved")]).endswith("CHANGED, supported")
+    assert row_of([Finding(make(), None, "not on record in a.json")]).endswith("NEW, supported")
     flipped = Shift(Decision.REFUTED, Decision.SUPPORTED, Outcome.FLIP)
     assert row_of([Finding(make(), compared=flipped)]).endswith("FLIPPED to supported")
     beyond = Shift(Decision.SUPPORTED, Decision.SUPPORTED, Outcome.BEYOND, margin=0.1)
