@@ -151,6 +151,17 @@ class Capture(StrEnum):
     """The target at every layer of the model."""
 
 
+def axis_of(groups: Iterable[str]) -> str:
+    """Return what groups compare: contexts, in one projection each, or dimensions.
+
+    Examples
+    --------
+    >>> axis_of(["Q", "K"]), axis_of(["QK"])
+    ('contexts', 'dimensions')
+    """
+    return "contexts" if all(len(group) == 1 for group in groups) else "dimensions"
+
+
 class Form(NamedTuple):
     """How many arrays a capture has, of how many axes, and whether the last word is what the weights put out alone."""
 

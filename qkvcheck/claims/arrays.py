@@ -13,7 +13,7 @@ from qkvcheck.claims.claim import BOUNDS, MARGIN, MIN_DISTINCT, Claim, Direction
 from qkvcheck.claims.judging import JudgeOptions, check_cells, judge_sample
 from qkvcheck.claims.verdict import Verdict
 from qkvcheck.errors import ClaimError
-from qkvcheck.groups import PROJECTIONS, Comparison, heads_obstacle, heads_of
+from qkvcheck.groups import PROJECTIONS, Comparison, axis_of, heads_obstacle, heads_of
 from qkvcheck.statistics import Sample, Statistic, statistic_named
 
 
@@ -102,7 +102,7 @@ def judge(
         statistic=statistic,
         direction=direction,
         threshold=float(threshold),
-        axis="dimensions" if len(group) == 2 else "contexts",
+        axis=axis_of([group]),
         groups=(group,),
         measures=(measure,),
         primary=(Comparison(group, measure),),
@@ -111,7 +111,7 @@ def judge(
         margin=margin,
     )
     taken = statistic_named(statistic)
-    check_cells(claim, taken)
+    check_cells(claim)
     _check_arrays(taken, arrays)
     compared = {name: _control(name, rows, sample, clusters) for name, rows in (controls or {}).items()}
     options = JudgeOptions(min_distinct=min_distinct)

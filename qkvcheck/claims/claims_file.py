@@ -22,7 +22,7 @@ from qkvcheck.claims.claim import (
 )
 from qkvcheck.errors import ClaimError, DocumentError, UnreadableError, nearest, shown
 from qkvcheck.files import is_there
-from qkvcheck.groups import HEADS_FORM, PAIR_GROUPS, PROJECTIONS, heads_of, layer_at
+from qkvcheck.groups import HEADS_FORM, PAIR_GROUPS, PROJECTIONS, axis_of, heads_of, layer_at
 from qkvcheck.inputs import from_document, read_toml, reading
 
 Made = TypeVar("Made")
@@ -357,7 +357,6 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str], *, n
         raise ClaimError(f"{where}: an exact claim has no kind of its own; leave it out.")
     given: dict[str, Any] = {"threshold": None, **({"kind": Kind.EXACT} if exact else {})}
     given |= {name: entry[name] for name in CLAIM_KEYS if name in entry}
-    given.setdefault("axis", _axis_of(entry["groups"]))
     if "heads" in entry:
         if exact:
             raise ClaimError(f"{where}: an exact claim has no heads; leave them out.")
@@ -366,6 +365,7 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str], *, n
             raise ClaimError(f"{where}: heads is {shown(entry['heads'])}; it has to be {HEADS_FORM}.")
     try:
         claim = from_document(Claim, given)
+        claim = claim if "axis" in entry else replace(claim, axis=axis_of(claim.groups))
         _check_values(claim, entry)
     except DocumentError as error:
         raise ClaimError(_sentence(f"{where}: {error}")) from None
@@ -374,12 +374,6 @@ def _claim(entry: Mapping[str, Any], where: str, own_keys: Collection[str], *, n
         raise ClaimError(f"{where}: a threshold goes with every direction but 'exact'.")
     check_decided(claim, where=where.partition(", claim")[0])
     return claim
-
-
-def _axis_of(groups: object) -> str:
-    """Return what groups compare: contexts in Q, K or V alone, dimensions in pairs of them."""
-    alone = isinstance(groups, list) and bool(groups) and all(group in PROJECTIONS for group in groups)
-    return "contexts" if alone else "dimensions"
 
 
 def _check_values(claim: Claim, given: Collection[str]) -> None:

@@ -25,7 +25,6 @@ from qkvcheck.statistics import (
     SEED,
     Measurement,
     Sample,
-    Statistic,
     contexts_needed,
     explained,
     grade,
@@ -334,8 +333,7 @@ def check_known(claim: Claim) -> None:
     A control that nobody knows would be left out in silence, and could take nothing away; of cells that a statistic is
     not made for the number would be another one than the claim says, or none.
     """
-    if claim.kind != Kind.EXACT:
-        check_cells(claim, statistic_named(claim.statistic, claim=claim.id))
+    check_cells(claim)
     known = controls_by_name()
     for name in claim.controls:
         if name not in known:
@@ -350,8 +348,11 @@ def _plain(measure: str, claim: Claim) -> str:
     return plain if of_words and plain == "variance" and claim.axis == "contexts" else measure
 
 
-def check_cells(claim: Claim, statistic: Statistic) -> None:
+def check_cells(claim: Claim) -> None:
     """Raise `ClaimError` where a claim compares what its statistic does not, or in a way that it does not."""
+    if claim.kind == Kind.EXACT:
+        return
+    statistic = statistic_named(claim.statistic, claim=claim.id)
     if statistic.axis is not None:
         compares = f"{statistic.name} compares {statistic.axis}"
         allowed = GROUPS_OF[statistic.axis]

@@ -139,8 +139,8 @@ def _keys() -> dict[str, dict[str, Any]]:
         "tag": list(Tag),
     }
     said: dict[str, str] = {}
-    for names, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)+)", inspect.getdoc(Claim) or "", re.MULTILINE):
-        said |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("`", ""))
+    for name, text in re.findall(r"^(\w+) : .*\n((?:    .*\n?)+)", inspect.getdoc(Claim) or "", re.MULTILINE):
+        said[name] = " ".join(text.split()).replace("`", "")
     return {
         name: {
             "name": name,

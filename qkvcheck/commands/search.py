@@ -138,13 +138,11 @@ def _span(text: str) -> tuple[int, int]:
 def _place(options: argparse.Namespace) -> tuple[Samples, Claim, Cell]:
     """Return what is attacked: a claim in one cell, on a model with its corpus."""
     from qkvcheck.capture import Plan, Samples, check_head
-    from qkvcheck.claims import Kind, at_heads, cells, check_cells
-    from qkvcheck.statistics import statistic_named
+    from qkvcheck.claims import at_heads, cells, check_cells
 
     file = claims_of(options.claims)
     claim = claim_of(file, options.claim)
-    if claim.kind != Kind.EXACT:  # of its controls none is measured, so they need not be known
-        check_cells(claim, statistic_named(claim.statistic, claim=claim.id))
+    check_cells(claim)  # of its controls none is measured, so they need not be known
     group, measure = claim.primary[0]
     group, measure = options.group or group, options.measure or measure
     heads = claim.heads if options.head is None else heads_of(options.head)

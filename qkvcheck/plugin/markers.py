@@ -7,7 +7,7 @@ from typing import Any
 
 from qkvcheck.claims import BOUNDS, MARGIN, Cell, Claim, ClaimsFile, Direction, Kind, cells
 from qkvcheck.errors import ClaimError, nearest
-from qkvcheck.groups import HEADS_FORM, Capture, Comparison, Heads, heads_of
+from qkvcheck.groups import HEADS_FORM, Capture, Comparison, Heads, axis_of, heads_of
 
 KEYWORDS = (
     "id", "layer", "group", "measure", "statistic", "above", "at_least", "at_most", "margin", "capture", "controls",
@@ -102,7 +102,7 @@ def _claim_made_here(identity: str, keywords: Keywords, heads: Heads | None) -> 
         direction=bounds[0],
         threshold=threshold,
         capture=None if capture is None else Capture(capture),
-        axis="dimensions" if len(group) == 2 else "contexts",
+        axis=axis_of([group]),
         groups=(group,),
         measures=(measure,),
         primary=(Comparison(group, measure),),

@@ -231,12 +231,14 @@ def resolve_settings(
         If a value makes no sense.
     """
     given = {}
-    of_ini = []
+    commanded, of_ini = [], []
     further: list[str | int] = []
     for option in OPTIONS:
         texts = (command_line(option), environment.get(option.variable) or None, ini(option) or None)
         text = next((text for text in texts if text is not None), None)
-        if texts[:2] == (None, None) and text is not None:
+        if texts[0] is not None:
+            commanded.append(option.name)
+        elif texts[1] is None and text is not None:
             of_ini.append(option.name)
         if text is not None and option.several:
             first, *further = option.read_each(option.flag, text)
@@ -247,7 +249,7 @@ def resolve_settings(
         **dict(given.values()),
         trust_remote_code=trust_remote_code,
         explicit=frozenset(given),
-        commanded=frozenset(option.name for option in OPTIONS if command_line(option) is not None),
+        commanded=frozenset(commanded),
         of_ini=frozenset(of_ini),
         further_targets=tuple(further),
     )
